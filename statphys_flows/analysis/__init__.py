@@ -1,0 +1,31 @@
+"""From labelled samples and log weights to free energies, observables and their errors.
+
+Knows arrays only: samples are (chain, draw), results are `Estimate(value, error)`. Everything is float64 NumPy.
+"""
+
+from .autocorrelation import integrated_autocorrelation_time, mean_error
+from .convergence import effective_sample_size, r_hat
+from .estimate import Estimate
+from .importance import importance_ess, reverse_ess
+from .jackknife import jackknife, jackknife_means
+from .log_z import bar_log_z, importance_log_z, overlap, reverse_log_z
+from .profile import free_energy_profile
+from .thermodynamics import thermodynamics
+
+__all__ = [
+    "Estimate",
+    "bar_log_z",
+    "effective_sample_size",
+    "free_energy_profile",
+    "importance_ess",
+    "importance_log_z",
+    "integrated_autocorrelation_time",
+    "jackknife",
+    "jackknife_means",
+    "mean_error",
+    "overlap",
+    "r_hat",
+    "reverse_ess",
+    "reverse_log_z",
+    "thermodynamics",
+]

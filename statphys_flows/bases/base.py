@@ -1,0 +1,73 @@
+"""The contract of a base density, and what all Gaussian ones share."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases.factors import Factor
+
+
+class Base(eqx.Module):
+    """A normalised density on configurations, sampled and evaluated exactly. All methods act on one configuration."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray) -> Float[Array, " n"]:
+        """One independent draw."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Float[Array, " n"]) -> Float[Array, ""]:
+        """log ρ(x), normalised."""
+
+    @abc.abstractmethod
+    def sample_coupled(
+        self, key: PRNGKeyArray, x: Float[Array, " n"]
+    ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """A draw to pair with `x` in an interpolant, of the base's law once `x` is averaged over the target; and the
+        mean that both belong to.
+
+        Independent of `x` for a unimodal base; from the component that `x` belongs to for a mixture, so that no
+        path of the interpolant crosses from one mode to another.
+        """
+
+    @property
+    @abc.abstractmethod
+    def mean(self) -> Float[Array, " n"]:
+        """E[x]."""
+
+    @property
+    @abc.abstractmethod
+    def preconditioner(self) -> Factor:
+        """The map A whose A Aᵀ scales local moves."""
+
+
+class GaussianBase(Base):
+    r"""$\rho(x) = \exp(-\frac12 |A^{-1}(x-\mu)|^2) / Z$, with $\log Z = \frac N2 \log 2\pi + \log|\det A|$.
+
+    Concrete classes say what the mean μ and the factor A are.
+    """
+
+    @property
+    @abc.abstractmethod
+    def factor(self) -> Factor:
+        """A, with covariance A Aᵀ."""
+
+    @property
+    def log_z(self) -> Float[Array, ""]:
+        """log ∫ exp(-½ (x-μ)ᵀ (A Aᵀ)⁻¹ (x-μ)) dx."""
+        return 0.5 * self.mean.size * jnp.log(2 * jnp.pi) + self.factor.log_det
+
+    @property
+    def preconditioner(self) -> Factor:
+        return self.factor
+
+    def sample(self, key):
+        return self.mean + self.factor.apply(jax.random.normal(key, self.mean.shape, self.mean.dtype))
+
+    def sample_coupled(self, key, x):
+        return self.sample(key), self.mean
+
+    def log_prob(self, x):
+        return -0.5 * jnp.sum(self.factor.solve(x - self.mean) ** 2) - self.log_z

@@ -1,0 +1,97 @@
+"""Mixtures of bases, one component for each known state."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases.base import Base
+from statphys_flows.bases.factors import Factor
+
+
+class Mixture(Base):
+    """ρ(x) = Σ_k w_k ρ_k(x).
+
+    A continuous flow is a diffeomorphism: from one Gaussian it must tear space to reach two wells. A mixture with a
+    component in every known state spares it that, and the weights w_k need not be known: they are re-estimated while
+    the flow is trained.
+
+    **Arguments:**
+
+    - `components`: the bases ρ_k, on the same space.
+    - `orbits`: one integer for each component; components of one orbit are images of each other under a symmetry of
+      the system and share their weight equally. Every component its own orbit if not given.
+    - `weights`: one positive number for each orbit, equal over components if not given; need not be normalised.
+
+    The first component's covariance preconditions local moves.
+    """
+
+    components: tuple[Base, ...]
+    log_orbit_weights: Float[Array, " orbits"]
+    orbits: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, components, orbits=None, weights=None):
+        self.components = tuple(components)
+        self.orbits = tuple(range(len(self.components))) if orbits is None else tuple(int(i) for i in orbits)
+        if len(self.orbits) != len(self.components) or set(self.orbits) != set(range(max(self.orbits) + 1)):
+            raise ValueError(
+                f"Mixture(orbits={self.orbits}): give one orbit number for each of the {len(self.components)} "
+                "components, counting from 0 without gaps."
+            )
+        weights = self._multiplicity if weights is None else np.asarray(weights, float)
+        self.log_orbit_weights = jnp.log(jnp.asarray(weights / weights.sum(), dtype=jnp.result_type(float)))
+
+    @property
+    def _multiplicity(self) -> np.ndarray:
+        return np.bincount(self.orbits).astype(float)
+
+    @property
+    def log_weights(self) -> Float[Array, " components"]:
+        """log w_k, normalised."""
+        share = self.log_orbit_weights - jnp.log(jnp.asarray(self._multiplicity, self.log_orbit_weights.dtype))
+        return jax.nn.log_softmax(share[np.asarray(self.orbits)])
+
+    @property
+    def _means(self):
+        return jnp.stack([c.mean for c in self.components])
+
+    @property
+    def mean(self):
+        return jnp.exp(self.log_weights) @ self._means
+
+    @property
+    def preconditioner(self) -> Factor:
+        return self.components[0].preconditioner
+
+    def sample(self, key: PRNGKeyArray):
+        which, draw = jax.random.split(key)
+        return self._draw(draw, jax.random.categorical(which, self.log_weights))
+
+    def sample_coupled(self, key: PRNGKeyArray, x):
+        which, draw = jax.random.split(key)
+        index = jax.random.categorical(which, self._joint(x))
+        return self._draw(draw, index), self._means[index]
+
+    def log_prob(self, x):
+        return logsumexp(self._joint(x))
+
+    def log_responsibilities(self, x) -> Float[Array, " orbits"]:
+        """log P(orbit | x) under the mixture."""
+        joint = self._joint(x)
+        orbits = np.asarray(self.orbits)
+        each = [logsumexp(joint[orbits == o]) for o in range(max(self.orbits) + 1)]
+        return jax.nn.log_softmax(jnp.stack(each))
+
+    def with_orbit_weights(self, weights: Float[Array, " orbits"]) -> "Mixture":
+        """The same components under other weights, one positive number for each orbit."""
+        return eqx.tree_at(lambda m: m.log_orbit_weights, self, jnp.log(weights / jnp.sum(weights)))
+
+    def _joint(self, x) -> Float[Array, " components"]:
+        return self.log_weights + jnp.stack([c.log_prob(x) for c in self.components])
+
+    def _draw(self, key, index):
+        # Every component draws and one draw is kept: no branch survives vmap, and components are few.
+        draws = jnp.stack([c.sample(k) for c, k in zip(self.components, jax.random.split(key, len(self.components)))])
+        return draws[index]

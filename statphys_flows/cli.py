@@ -1,0 +1,139 @@
+"""The shell: `statphys-flows run | new | show`.
+
+Nothing heavy is imported at the top, so that `--help` answers at once: each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from statphys_flows.errors import StudyError
+
+if TYPE_CHECKING:
+    import xarray
+
+app = typer.Typer(
+    help="Free energies and phase transitions from a declared Hamiltonian.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    app(prog_name="statphys-flows")
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Python file that declares `study = sf.Study(...)`.", metavar="FILE")],
+    kT: Annotated[
+        str | None,
+        typer.Option("--kT", metavar="KT", help="Temperatures: 0.05, or 0.5,1,2, or 0.5:2:16 (16 from 0.5 to 2)."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random numbers.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.nc", help="Result file. [default: name of FILE, .nc]")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no closing line.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the system; may be repeated."),
+    ] = None,
+) -> None:
+    """Run the study that FILE declares and write its result."""
+    with _plain_errors():
+        out = out or Path(file.stem + ".nc")
+        _check_out(out, resume=resume, overwrite=overwrite)
+        from statphys_flows.study.declaration import load_study, with_changes
+
+        study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [])
+        result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet)
+        _print_warnings(result)
+        if not quiet:
+            typer.echo(f"The result is in {out}. To see it: statphys-flows show {_quoted(out)}")
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="Python file to write, e.g. my_system.py.", metavar="FILE")],
+) -> None:
+    """Write a commented, working system to start from."""
+    with _plain_errors():
+        from statphys_flows.templates import write_template
+
+        write_template(file)
+        typer.echo(f"{file} declares a double well: put your own energy there.")
+        typer.echo(f"To run it: statphys-flows run {_quoted(file)}")
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="Result of `run`.", metavar="FILE.nc")],
+    out_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the figures. [default: FILE_figures beside FILE.nc]")
+    ] = None,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Print the summary only.")] = False,
+) -> None:
+    """Print a summary of a result and draw its figures."""
+    with _plain_errors():
+        from statphys_flows.report.load import load
+        from statphys_flows.report.summary import summary
+
+        tree = load(file)
+        typer.echo(summary(tree))
+        if no_figures:
+            return
+        from statphys_flows.report.figures import write_figures
+
+        folder = out_dir or file.with_name(file.stem + "_figures")
+        written = write_figures(tree, folder)
+        typer.echo(f"\nFigures in {folder}{'/' if written else ''}: {', '.join(p.name for p in written) or 'none'}")
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except StudyError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt as interruption:  # a StudyInterrupted says more than the plain one
+        typer.echo(f"\n{str(interruption) or 'interrupted'}", err=True)
+        raise typer.Exit(130) from None
+
+
+def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise StudyError("--resume goes on with an earlier run and --overwrite throws it away: give one of them.")
+    if out.exists() and not (resume or overwrite):
+        raise StudyError(
+            f"{out} exists already: add --resume to go on with it, --overwrite to replace it, or another --out."
+        )
+
+
+def _print_warnings(result: xarray.DataTree | None) -> None:
+    from statphys_flows.report.summary import warnings
+
+    for line in warnings(result):
+        typer.echo(f"warning: {line}", err=True)
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""What this library raises on purpose. Each message is a sentence: what was wrong, where, and what to write instead."""
+
+
+class StudyError(ValueError):
+    """A study cannot go on as asked: bad input, an unusable file. The shell prints it and exits with status 2."""
+
+
+class StudyInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a study. The message says what is on disk and how to resume; the shell prints it and exits 130.
+
+    A KeyboardInterrupt, so that `except Exception` in a user's script does not swallow it.
+    """

@@ -1,0 +1,82 @@
+"""Which flow fits a system."""
+
+import functools
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.flows.continuous import ContinuousFlow
+from statphys_flows.flows.coupling import spline_coupling
+from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.velocities import PathVelocity
+from statphys_flows.spaces import Euclidean, Interval, Space
+from statphys_flows.systems import System
+from statphys_flows.systems.laplace import euclidean_base, laplace_chains, variational_bridge
+
+
+def flow_for(
+    system: System, *, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None = None
+) -> Flow:
+    """An untrained flow with the structure of `system`: the first of `flows_for`.
+
+    - `Interval`: a `ContinuousFlow` with a `PathVelocity`, odd and reflection symmetric where the system is.
+    - `Euclidean`: a spline `CouplingFlow`.
+
+    **Arguments:**
+
+    - `system`, `kT`: what the flow is for; `system.base(kT)` is used if it gives one.
+    - `key`: for initial weights.
+    - `samples`: configurations that chains have seen, shape (samples, *space.shape), for centre and spread.
+    """
+    return flows_for(system, kT=kT, key=key, samples=samples)[0]
+
+
+def flows_for(
+    system: System, *, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None = None
+) -> tuple[Flow, ...]:
+    """Candidates to try in turn, safest first; arguments as `flow_for`.
+
+    On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
+    states, sharper where the wells are well apart. Elsewhere there is one.
+
+    A new space brings its own flows: `@flows_for_space.register` a function
+    `(space, system, kT, key, samples) -> tuple[Flow, ...]`.
+    """
+    return flows_for_space(system.space, system, kT, key, samples)
+
+
+@functools.singledispatch
+def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, samples) -> tuple[Flow, ...]:
+    """`flows_for`, dispatched on the type of the space."""
+    raise NotImplementedError(
+        f"No flow is known for {type(space).__name__}; register one with statphys_flows.flows.dispatch.flows_for_space."
+    )
+
+
+@flows_for_space.register
+def _(space: Interval, system, kT, key, samples):
+    own = system.base(kT)
+    bases = (variational_bridge(system, kT), laplace_chains(system, kT)) if own is None else (own,)
+    seen = [jnp.asarray(x) for x in (system.known_states(), samples) if x is not None]
+    # Four times a typical amplitude: the sines stay monotonic over what matters and bounded beyond it.
+    reach = 4.0 * max([float(jnp.sqrt(jnp.mean(x**2))) for x in seen], default=1.0)
+    symmetries = system.symmetries()
+    velocity = PathVelocity(
+        space,
+        10.0 / (space.spacing * (space.sites + 1)),
+        even="sign" in symmetries,
+        reflection="reflection" in symmetries,
+        reach=reach,
+    )
+    return tuple(ContinuousFlow(base, velocity) for base in bases if base is not None)
+
+
+@flows_for_space.register
+def _(space: Euclidean, system, kT, key, samples):
+    base = system.base(kT)
+    base = euclidean_base(system, kT, samples) if base is None else base
+    if samples is None:
+        location, scale = jnp.zeros(space.shape), jnp.full(space.shape, float(space.extent))
+    else:
+        location, scale = jnp.mean(samples, axis=0), jnp.std(samples, axis=0) + 1e-6
+    return (spline_coupling(key, base, location=location, scale=scale),)

@@ -1,0 +1,61 @@
+"""The contract of a flow."""
+
+import abc
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases import Base
+
+
+class Flow(eqx.Module):
+    r"""An invertible map T that pushes a base density ρ_b to
+    $q(x) = \rho_b(T^{-1}(x))\, |\det \partial T^{-1}/\partial x|$.
+
+    Batches are arrays (n, *space.shape). The log density is that of the map as it is computed: nothing in it is
+    estimated.
+    """
+
+    base: eqx.AbstractVar[Base]
+
+    @abc.abstractmethod
+    def forward(self, z: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
+        """x = T(z) and log |det ∂T/∂z|."""
+
+    @abc.abstractmethod
+    def inverse(self, x: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
+        """z = T⁻¹(x) and log |det ∂T⁻¹/∂x|."""
+
+    @abc.abstractmethod
+    def adopt(self, trained: Self) -> Self:
+        """This flow with what training has taught `trained`, a flow of the same structure at other parameters.
+
+        The base stays this flow's own where it was built from the system; that is how a scan starts each point from
+        its neighbour."""
+
+    def sample_base(self, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
+        """n draws of the base."""
+        return jax.vmap(self.base.sample)(jax.random.split(key, n))
+
+    def sample_and_log_prob(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
+        """n independent draws x and their log q(x), by one pass through the map."""
+        z = self.sample_base(key, n)
+        x, log_det = self.forward(z)
+        return x, jax.vmap(self.base.log_prob)(z) - log_det
+
+    def log_prob(self, x: Float[Array, "n ..."]) -> Float[Array, " n"]:
+        """log q(x) of a batch, by one pass through the inverse."""
+        z, log_det = self.inverse(x)
+        return jax.vmap(self.base.log_prob)(z) + log_det
+
+
+@eqx.filter_jit
+def round_trip_error(flow: Flow, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
+    """Largest |log q(forward) - log q(reverse)| over n draws: the error of the map's own numerics.
+
+    For a continuous flow this is the error of the ODE solver; acceptance and weights are right to this."""
+    x, log_q = flow.sample_and_log_prob(key, n)
+    return jnp.max(jnp.abs(flow.log_prob(x) - log_q))

@@ -1,0 +1,126 @@
+"""The velocity for fields on an interval."""
+
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from statphys_flows.bases.factors import laplacian_eigenvalues, sine_squared, sine_transform
+from statphys_flows.flows.velocities.velocity import Velocity
+from statphys_flows.spaces import Interval
+
+
+class PathVelocity(Velocity):
+    r"""$$v_t(\phi) = \sum_m G_m \sum_f c_{mf}(s, t)\, s_f(\phi(s)), \qquad
+    G_m = \frac{M_m^2}{-\Delta + M_m^2},$$
+
+    site-local features $s_f$ with coefficients that vary along the interval, smoothed by Green's functions of free
+    fields. Zero at the start.
+
+    Why this form: let the target differ from a Gaussian base of covariance C by a local potential, Σ_s V(s, φ(s)). To
+    first order in V, the gradient flow in the metric of C that carries one to the other is C acting on a site-local
+    function, in which each Hermite component of V' is divided by its degree; and C is close to a G_m. So what a
+    general N × N kernel per feature has to learn is here from the start, at O(N) parameters. (The kernels' general
+    form is that of Gerdes et al., arXiv:2207.00283, eq. 10, for lattices.)
+
+    Features are φ and sin(kωφ), odd; where the system is not even also 1 and cos(kωφ). The divergence is exact:
+    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)).
+
+    **Arguments:**
+
+    - `interval`: the space.
+    - `mass`: centre of the M_m (an inverse length), which are trained.
+    - `even`: the system is even under φ → -φ, so v is odd.
+    - `reflection`: the system is even under s → 1 - s, so v commutes with it.
+    - `harmonics`, `kernels`, `times`: numbers of sine features, of G_m and of functions of time cos(πnt).
+    - `reach`: ω = π/reach at the start, so the features have period 2·reach: well beyond the largest |φ|.
+    """
+
+    interval: Interval
+    even: bool = eqx.field(static=True)
+    reflection: bool = eqx.field(static=True)
+    harmonics: int = eqx.field(static=True)
+    coefficients: Float[Array, "times kernels features sites"]
+    log_masses: Float[Array, " kernels"]
+    log_frequency: Float[Array, ""]
+    log_gate_width: Float[Array, ""]
+
+    def __init__(
+        self,
+        interval: Interval,
+        mass: float,
+        *,
+        even: bool,
+        reflection: bool,
+        reach: float = 4.0,
+        harmonics: int = 8,
+        kernels: int = 3,
+        times: int = 6,
+    ):
+        dtype = jnp.result_type(float)
+        self.interval = interval
+        self.even = even
+        self.reflection = reflection
+        self.harmonics = harmonics
+        features = (2 if even else 4) * (harmonics + 1)
+        self.coefficients = jnp.zeros((times, kernels, features, interval.sites), dtype)
+        self.log_masses = jnp.asarray(np.log(mass) + np.log(2.0) * (np.arange(kernels) - (kernels - 1) / 2), dtype)
+        self.log_gate_width = jnp.asarray(np.log(reach / 10), dtype)
+        self.log_frequency = jnp.asarray(np.log(np.pi / reach), dtype)
+
+    def __call__(self, t, x):
+        coefficients = jnp.tensordot(self._times(t), self.coefficients, 1)
+        if self.reflection:
+            coefficients = 0.5 * (coefficients + coefficients[..., ::-1])
+        smoothing = self._smoothing(x.dtype)
+        on_site = smoothing @ jnp.asarray(sine_squared(self.interval.sites).T, x.dtype)
+        gate, gate_slope = self._gate(x)
+        plain, gated, weights, divergence = 0.0, 0.0, jnp.sum(on_site[:, None] * coefficients, axis=0), 0.0
+        # Features are made and spent one at a time: stacking them first is several times slower on a CPU.
+        for f, (feature, slope, is_gated) in enumerate(self._features(x)):
+            if is_gated:
+                gated = gated + coefficients[:, f] * feature
+                divergence = divergence + gate * weights[f] * slope
+            else:
+                plain = plain + coefficients[:, f] * feature
+                divergence = divergence + weights[f] * slope
+        velocity = sine_transform(jnp.sum(smoothing * sine_transform(plain + gate * gated), axis=0))
+        # The gate depends on every site alike, and G is symmetric: its part of the trace is gate' <G 1, gated>.
+        spread = sine_transform(smoothing * sine_transform(jnp.ones_like(x)))
+        return velocity, jnp.sum(divergence) + gate_slope * jnp.sum(spread * gated)
+
+    def _times(self, t):
+        return jnp.cos(jnp.pi * jnp.arange(self.coefficients.shape[0]) * t).astype(self.coefficients.dtype)
+
+    def _smoothing(self, dtype) -> Float[Array, "kernels modes"]:
+        square = jnp.exp(2 * self.log_masses)[:, None]
+        laplacian = jnp.asarray(laplacian_eigenvalues(self.interval.sites), dtype) / self.interval.spacing**2
+        return square / (laplacian + square)
+
+    def _gate(self, x):
+        """tanh(m / width) and its derivative by any one site, with m the mean of the field."""
+        rate = jnp.exp(-self.log_gate_width)
+        gate = jnp.tanh(rate * jnp.mean(x))
+        return gate, (1 - gate**2) * rate / x.size
+
+    def _features(self, x) -> Iterator[tuple[Float[Array, " sites"], Float[Array, " sites"], bool]]:
+        """Every feature, its derivative, and whether the gate multiplies it, in the order of the coefficients."""
+        omega = jnp.exp(self.log_frequency)
+        sine, cosine = jnp.sin(omega * x), jnp.cos(omega * x)
+        one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+        # Multiples of the angle by recurrence: two transcendental functions in all.
+        odd, even = [(x, one), (sine, omega * cosine)], [(one, zero), (cosine, -omega * sine)]
+        s, c, s_before, c_before = sine, cosine, zero, one
+        for k in range(2, self.harmonics + 1):
+            s, s_before = 2 * cosine * s - s_before, s
+            c, c_before = 2 * cosine * c - c_before, c
+            odd.append((s, k * omega * c))
+            even.append((c, -k * omega * s))
+        for o, e in zip(odd, even):
+            yield *o, False
+            yield *e, True
+            if not self.even:
+                yield *o, True
+                yield *e, False

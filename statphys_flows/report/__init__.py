@@ -1,0 +1,7 @@
+"""A result shown to a person: a summary in words and figures."""
+
+from statphys_flows.report.figures import write_figures
+from statphys_flows.report.load import load
+from statphys_flows.report.summary import summary
+
+__all__ = ["load", "summary", "write_figures"]

@@ -1,0 +1,177 @@
+"""The summary that `statphys-flows show` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from statphys_flows.report.groups import errors, group, over_kT, temperatures
+from statphys_flows.report.notation import duration, plain, with_error
+
+# Variable -> heading. Two tables, each of which fits a terminal of 80 columns.
+_POTENTIALS = {
+    "log_z": "log Z",
+    "free_energy": "F",
+    "energy": "U",
+    "entropy": "S",
+    "heat_capacity": "C",
+}
+_ORDER = {
+    "order_parameter": "m",
+    "order_parameter_abs": "|m|",
+    "susceptibility": "chi",
+    "binder_cumulant": "Binder",
+}
+# Variable -> heading and decimals.
+_SAMPLING = {
+    "global_acceptance_rate": ("global acc.", 3),
+    "local_acceptance_rate": ("local acc.", 3),
+    "ess_forward": ("forward ESS", 3),
+    "r_hat": ("R-hat", 3),
+    "ess_bulk": ("ESS", 0),
+    "autocorrelation_time": ("autocorr. time", 1),
+}
+_SECONDS = {"seconds_compiling": "compiling", "seconds_training": "training", "seconds_sampling": "sampling"}
+_LEGEND = (
+    "F = -kT log Z, U mean energy, S entropy, C heat capacity; m order parameter, chi its\n"
+    "susceptibility. 12.34(56) means 12.34 ± 0.56."
+)
+
+
+def summary(tree: xr.DataTree) -> str:
+    """Returns the result in plain text: what was run, the thermodynamics, how well it was sampled, the time it took."""
+    parts = [
+        _header(tree),
+        _thermodynamics(group(tree, "thermodynamics")),
+        _sampling(group(tree, "diagnostics")),
+        _warnings(tree),
+        _footer(tree),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def warnings(tree: xr.DataTree | None) -> list[str]:
+    """Returns why the result may not be right: one line for each temperature with a warning."""
+    diagnostics = group(tree, "diagnostics")
+    if "warning" not in diagnostics:
+        return []
+    said = zip(temperatures(diagnostics), _texts(diagnostics["warning"]), strict=True)
+    return [f"kT = {kT:g}: {text}" for kT, text in said if text]
+
+
+def _texts(variable: xr.DataArray) -> list[str]:
+    return [str(text).strip() for text in np.atleast_1d(variable.values)]
+
+
+def _header(tree: xr.DataTree) -> str:
+    configuration = _json(tree, "configuration")
+    lines = [
+        str(tree.attrs.get("title", "")),
+        f"system   {_call(*_class_and_parameters(configuration.get('system', {})))}",
+    ]
+    sampler = configuration.get("sampler")
+    if isinstance(sampler, dict):
+        lines.append(f"sampler  {_call(*_class_and_parameters(sampler))}")
+    lines.append(f"seed     {tree.attrs.get('seed', configuration.get('seed', 'unknown'))}")
+    return "\n".join(_wrapped(line) for line in lines if line.strip())
+
+
+def _class_and_parameters(described: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Options come either as {class, parameters} or as the fields themselves."""
+    fields = {k: v for k, v in described.items() if k not in ("class", "module", "parameters")}
+    return str(described.get("class", "")), described.get("parameters", fields)
+
+
+def _call(name: str, parameters: dict[str, Any]) -> str:
+    return f"{name}({', '.join(f'{k}={_value(v)}' for k, v in parameters.items())})"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return _call(*_class_and_parameters(value))
+    text = str(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _wrapped(line: str, width: int = 96) -> str:
+    """Breaks a long line after commas, and aligns what follows."""
+    rows, row = [], ""
+    for piece in line.split(", "):
+        if row and len(row) + len(piece) > width:
+            rows.append(row + ",")
+            row = " " * 9 + piece
+        else:
+            row = f"{row}, {piece}" if row else piece
+    return "\n".join([*rows, row])
+
+
+def _thermodynamics(data: xr.Dataset) -> str:
+    known = {**_POTENTIALS, **_ORDER}
+    own = {str(name): str(name) for name in data if not str(name).endswith("_err") and name not in known}
+    columns = [_with_errors(data, headings) for headings in (_POTENTIALS, {**_ORDER, **own})]
+    tables = [_table(data, table) for table in columns if table]
+    return "\n\n".join([*tables, _LEGEND]) if tables else ""
+
+
+def _sampling(data: xr.Dataset) -> str:
+    columns = {}
+    for name, (heading, decimals) in _SAMPLING.items():
+        if (values := over_kT(data, name)) is not None:
+            columns[heading] = [plain(v, decimals) for v in values]
+    if columns and "warning" in data:
+        columns["warning"] = ["see below" if text else "" for text in _texts(data["warning"])]
+    return _table(data, columns) if columns else ""
+
+
+def _with_errors(data: xr.Dataset, headings: dict[str, str]) -> dict[str, list[str]]:
+    columns = {}
+    for name, heading in headings.items():
+        if (values := over_kT(data, name)) is not None:
+            columns[heading] = [with_error(v, e) for v, e in zip(values, errors(data, name), strict=True)]
+    return columns
+
+
+def _table(data: xr.Dataset, columns: dict[str, list[str]]) -> str:
+    columns = {"kT": [f"{kT:g}" for kT in temperatures(data)], **columns}
+    widths = [max(map(len, [heading, *cells])) for heading, cells in columns.items()]
+    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    return "\n".join(_row(row, widths) for row in rows)
+
+
+def _row(cells: Sequence[str], widths: list[int]) -> str:
+    return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _warnings(tree: xr.DataTree) -> str:
+    lines = warnings(tree)
+    return "\n".join(["Warnings", *(f"  {line}" for line in lines)]) if lines else ""
+
+
+def _footer(tree: xr.DataTree) -> str:
+    lines = [_time_used(group(tree, "diagnostics"))]
+    versions = _json(tree, "versions")
+    if versions:
+        lines.append("with     " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    if "device" in tree.attrs:
+        lines.append(f"on       {tree.attrs['device']}")
+    return "\n".join(_wrapped(line) for line in lines if line)
+
+
+def _time_used(diagnostics: xr.Dataset) -> str:
+    found = {word: over_kT(diagnostics, name) for name, word in _SECONDS.items()}
+    totals = {word: float(np.nansum(v)) for word, v in found.items() if v is not None}
+    if not totals:
+        return ""
+    return f"time     {duration(sum(totals.values()))}: " + ", ".join(f"{w} {duration(t)}" for w, t in totals.items())
+
+
+def _json(tree: xr.DataTree, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(tree.attrs.get(name, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

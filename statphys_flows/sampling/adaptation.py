@@ -1,0 +1,245 @@
+"""The adaptive phase: chains run, the flow learns from them, and the chains use what it has learnt.
+
+Nothing recorded here enters a result. Everything here is a function of its state, which can be written to disk between
+rounds and gives the same numbers when it is read back.
+"""
+
+from collections.abc import Callable
+
+import blackjax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.flows import Flow
+from statphys_flows.sampling import assisted
+from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.systems import System
+from statphys_flows.training import FitState, Objective, fit, rebalance
+
+# Optimal for MALA in high dimension: Roberts & Rosenthal, J. R. Stat. Soc. B 60 (1998) 255.
+MALA_ACCEPTANCE = 0.574
+_EVALUATION_DRAWS = 2048
+
+
+class WarmUp(eqx.Module):
+    """Chains after local moves alone.
+
+    `positions` are (chains, ...); `samples` the second half of their histories, (buffer, ...); `step_size` is tuned to
+    `MALA_ACCEPTANCE` in the coordinates of `preconditioner`.
+    """
+
+    positions: Float[Array, "chains ..."]
+    samples: Float[Array, "buffer ..."]
+    step_size: Float[Array, ""]
+    preconditioner: Factor
+
+
+class AdaptiveState(eqx.Module):
+    """What one round of adaptation hands to the next.
+
+    `flow` is the one in training; `best` the one with the highest score so far, which the frozen phase uses. The score
+    is the smaller of the forward ESS, which sees where q is too wide or misshapen, and the reverse ESS over what the
+    chains have visited, which sees where q does not go though the chains do. `buffer` holds what the chains have visited lately; `position` is where the next
+    configurations go.
+    """
+
+    chains: assisted.AssistedState
+    step_size: DualAveragingAdaptationState
+    buffer: Float[Array, "buffer ..."]
+    position: Int[Array, ""]
+    flow: Flow
+    fit: FitState
+    best: Flow
+    best_score: Float[Array, ""]
+    key: PRNGKeyArray
+
+
+class RoundInfo(eqx.Module):
+    """One round's figures: mean loss, ESS as fractions, acceptances, rejected training steps so far."""
+
+    loss: Float[Array, ""]
+    ess_forward: Float[Array, ""]
+    ess_reverse: Float[Array, ""]
+    global_acceptance: Float[Array, ""]
+    local_acceptance: Float[Array, ""]
+    rejected: Int[Array, ""]
+
+
+def log_density(system: System, kT) -> Callable:
+    """x → -U(x)/kT."""
+    return lambda x: -system.energy(x) / kT
+
+
+@eqx.filter_jit
+def warm_up(
+    system: System,
+    kT: Float[Array, ""],
+    positions: Float[Array, "chains ..."],
+    preconditioner: Factor,
+    key: PRNGKeyArray,
+    options: FlowMCMC,
+    *,
+    rescale: bool,
+) -> WarmUp:
+    """Run MALA alone, tuning its step size by dual averaging on the chains' mean acceptance.
+
+    With `rescale`, halfway through, the preconditioner is replaced by the standard deviation of each coordinate within
+    chains (not between them, so that separated modes do not count), and the step size is tuned again. For
+    configurations whose coordinates have scales of their own that no base knows.
+    """
+    kernel = blackjax.mala.build_kernel()
+    density = log_density(system, kT)
+    start, update, final = dual_averaging_adaptation(MALA_ACCEPTANCE)
+    half = max(options.warm_up // 2, 1)
+    keep = max(options.buffer // options.chains, 1)
+
+    def phase(positions, factor, step_size, key):
+        def whitened(z):
+            return density(factor.apply(z))
+
+        def move(carry, key):
+            states, tuning = carry
+            keys = jax.random.split(key, options.chains)
+            epsilon = jnp.exp(tuning.log_step_size)
+            states, info = jax.vmap(lambda k, s: kernel(k, s, whitened, epsilon))(keys, states)
+            return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position
+
+        states = jax.vmap(lambda x: blackjax.mala.init(factor.solve(x), whitened))(positions)
+        (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, half))
+        history = jax.vmap(jax.vmap(factor.apply))(history[-min(keep, half) :])
+        return jax.vmap(factor.apply)(states.position), final(tuning), history
+
+    first, second = jax.random.split(key)
+    initial = jnp.asarray(0.05, positions.dtype)
+    positions, step_size, history = phase(positions, preconditioner, initial, first)
+    if rescale:
+        within = jnp.sqrt(jnp.mean(jnp.var(history, axis=0), axis=0))
+        preconditioner = Diagonal(jnp.maximum(within, 1e-6 * jnp.max(within) + 1e-30))
+        step_size = jnp.asarray(0.2, positions.dtype)
+    positions, step_size, history = phase(positions, preconditioner, step_size, second)
+    samples = history.reshape(-1, *positions.shape[1:])
+    fill = jnp.arange(options.buffer) % samples.shape[0]
+    return WarmUp(positions, samples[fill], step_size, preconditioner)
+
+
+@eqx.filter_jit
+def begin(
+    system: System, kT: Float[Array, ""], warm: WarmUp, flow: Flow, key: PRNGKeyArray, options: FlowMCMC
+) -> AdaptiveState:
+    """The state before the first round."""
+    density = log_density(system, kT)
+    chains = jax.vmap(lambda x: assisted.init(x, density, flow))(warm.positions)
+    start, _, _ = dual_averaging_adaptation(MALA_ACCEPTANCE)
+    state = AdaptiveState(
+        chains=chains,
+        step_size=_tuned(start, warm.step_size),
+        buffer=warm.samples,
+        position=jnp.zeros((), jnp.int32),
+        flow=flow,
+        fit=FitState.create(flow, options.optimiser),
+        best=flow,
+        best_score=jnp.asarray(-1.0, warm.positions.dtype),
+        key=key,
+    )
+    # Weakly typed leaves would make the first round compile twice.
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype) if eqx.is_array(a) else a, state)
+
+
+@eqx.filter_jit
+def adapt_round(
+    system: System,
+    kT: Float[Array, ""],
+    preconditioner: Factor,
+    state: AdaptiveState,
+    objective: Objective,
+    options: FlowMCMC,
+    *,
+    steps: int,
+    total_steps: int,
+) -> tuple[AdaptiveState, RoundInfo]:
+    """One round: train on the buffer, rebalance the base, score the flow, advance the chains, refill the buffer."""
+    density = log_density(system, kT)
+    key, fit_key, weigh_key, chain_key = jax.random.split(state.key, 4)
+
+    def reduced_energy(x):
+        return -density(x)
+
+    flow, fit_state, losses = fit(
+        state.flow,
+        state.fit,
+        objective,
+        state.buffer,
+        reduced_energy,
+        fit_key,
+        steps=steps,
+        total_steps=total_steps,
+        optimiser=options.optimiser,
+    )
+    flow, log_w = rebalance(flow, reduced_energy, weigh_key, _EVALUATION_DRAWS)
+    chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, options)
+    forward, reverse = _ess(log_w), _reverse_ess(history.logdensity - history.log_q)
+    score = jnp.minimum(forward, reverse)
+    best = _select(score > state.best_score, flow, state.best)
+    visited = history.position.reshape(-1, *state.buffer.shape[1:])[-options.buffer :]
+    slots = (state.position + jnp.arange(visited.shape[0], dtype=jnp.int32)) % options.buffer
+    state = AdaptiveState(
+        chains=chains,
+        step_size=tuning,
+        buffer=state.buffer.at[slots].set(visited),
+        position=(state.position + visited.shape[0]) % options.buffer,
+        flow=flow,
+        fit=fit_state,
+        best=best,
+        best_score=jnp.maximum(score, state.best_score),
+        key=key,
+    )
+    info = RoundInfo(
+        loss=jnp.nanmean(losses),
+        ess_forward=forward,
+        ess_reverse=reverse,
+        global_acceptance=jnp.mean(infos.global_acceptance_rate),
+        local_acceptance=jnp.mean(infos.local_acceptance_rate),
+        rejected=fit_state.rejected,
+    )
+    return state, info
+
+
+def _advance(density, preconditioner, state: AdaptiveState, flow, key, options: FlowMCMC):
+    kernel = assisted.build_kernel(options.local_moves, options.global_moves)
+    _, update, _ = dual_averaging_adaptation(MALA_ACCEPTANCE)
+
+    def draw(carry, key):
+        chains, tuning = carry
+        keys = jax.random.split(key, options.chains)
+        epsilon = jnp.exp(tuning.log_step_size)
+        chains, info = jax.vmap(lambda k, s: kernel(k, s, density, flow, preconditioner, epsilon))(keys, chains)
+        return (chains, update(tuning, jnp.mean(info.local_acceptance_rate))), (info, chains)
+
+    keys = jax.random.split(key, options.round_draws)
+    (chains, tuning), (infos, history) = jax.lax.scan(draw, (state.chains, state.step_size), keys)
+    return chains, tuning, infos, history
+
+
+def _tuned(start, step_size) -> DualAveragingAdaptationState:
+    # Dual averaging pulls towards ten times the step size it is started with: it expects a guess, not a tuned value.
+    return start(step_size / 10)._replace(log_step_size=jnp.log(step_size), log_step_size_avg=jnp.log(step_size))
+
+
+def _select(condition, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b) if eqx.is_array(a) else a, new, old)
+
+
+def _ess(log_w):
+    w = jnp.exp(log_w - jnp.max(log_w))
+    return jnp.nan_to_num(jnp.sum(w) ** 2 / (jnp.sum(w**2) * w.size))
+
+
+def _reverse_ess(log_w):
+    # 1 / (E_p[w] E_p[1/w]), over draws of the target.
+    n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
+    return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))

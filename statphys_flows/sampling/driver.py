@@ -1,0 +1,138 @@
+"""The adaptive phase from seeds to a frozen flow."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.flows import ContinuousFlow, Flow, flows_for
+from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, warm_up
+from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.spaces import Euclidean
+from statphys_flows.systems import System, seed_states
+from statphys_flows.training import Interpolant, MaximumLikelihood, Objective, ReverseKL
+
+
+class Adapted(NamedTuple):
+    """What the frozen phase starts from, and how it came about.
+
+    `history` holds one array for each figure of `RoundInfo`, over rounds, and `step`, the training steps taken by the
+    end of the round; `candidate` is the index of the flow that was kept among those of `flows_for`.
+    """
+
+    flow: Flow
+    positions: Float[Array, "chains ..."]
+    preconditioner: Factor
+    step_size: Float[Array, ""]
+    score: float
+    candidate: int
+    history: dict[str, np.ndarray]
+
+
+class Trained(NamedTuple):
+    """A flow that a neighbouring point was left with: `flow`, and its index among the candidates."""
+
+    flow: Flow
+    candidate: int
+
+
+def adapt(
+    system: System,
+    kT: float,
+    key: PRNGKeyArray,
+    options: FlowMCMC,
+    *,
+    warm_start: Trained | None = None,
+    tick: Callable[[str], None] = lambda _: None,
+) -> Adapted:
+    """Seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow where the first
+    stays below `options.good_enough`.
+
+    With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
+    neighbour's training. `tick(stage)` is called after each round.
+    """
+    seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 4)
+    kT_array = jnp.asarray(kT, jnp.result_type(float))
+    tick("warming up")
+    warm = _warm(system, kT_array, seed_key, warm_key, options)
+    candidates = flows_for(system, kT=kT, key=flow_key, samples=warm.samples)
+    first = 0 if warm_start is None else warm_start.candidate
+    kept: Adapted | None = None
+    for index in range(first, len(candidates)):
+        flow = candidates[index]
+        if warm_start is not None and index == first:
+            flow = flow.adopt(warm_start.flow)
+        state = begin(system, kT_array, warm, flow, jax.random.fold_in(rounds_key, index), options)
+        state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick)
+        found = Adapted(
+            state.best,
+            state.chains.position,
+            warm.preconditioner,
+            jnp.exp(state.step_size.log_step_size_avg),
+            float(state.best_score),
+            index,
+            history,
+        )
+        kept = _better(kept, found)
+        if kept.score >= options.good_enough:
+            break
+        # The next candidate learns from where these chains have been.
+        warm = WarmUp(state.chains.position, state.buffer, found.step_size, warm.preconditioner)
+    assert kept is not None
+    return kept
+
+
+def objective_for(flow: Flow, options: FlowMCMC) -> Objective:
+    """What the rounds minimise."""
+    if options.objective is not None:
+        return options.objective
+    return Interpolant() if isinstance(flow, ContinuousFlow) else MaximumLikelihood()
+
+
+def _better(kept: Adapted | None, found: Adapted) -> Adapted:
+    if kept is None:
+        return found
+    best = found if found.score > kept.score else kept
+    step = found.history["step"] + kept.history["step"][-1]
+    history = {
+        name: np.concatenate([kept.history[name], step if name == "step" else found.history[name]])
+        for name in found.history
+    }
+    return best._replace(history=history)
+
+
+def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC) -> WarmUp:
+    positions = seed_states(system, kT, seed_key, options.chains)
+    if isinstance(system.space, Euclidean):
+        unit = Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
+        return warm_up(system, kT, positions, unit, warm_key, options, rescale=True)
+    # The last candidate's base is the sharpest: its covariance is that of a well.
+    factor = flows_for(system, kT=kT, key=seed_key)[-1].base.preconditioner
+    return warm_up(system, kT, positions, factor, warm_key, options, rescale=False)
+
+
+def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick):
+    stages = [(objective_for(state.flow, options), options.rounds, options.train_steps, "training")]
+    stages.append((ReverseKL(), options.polish_rounds, options.polish_steps, "polishing"))
+    total = sum(rounds * steps for _, rounds, steps, _ in stages)
+    infos, steps_taken = [], []
+    for objective, rounds, steps, name in stages:
+        for _ in range(rounds):
+            state, info = adapt_round(
+                system, kT, preconditioner, state, objective, options, steps=steps, total_steps=total
+            )
+            infos.append(jax.tree.map(float, vars(info)))
+            steps_taken.append((steps_taken[-1] if steps_taken else 0) + steps)
+            tick(name)
+            if len(infos) > 1 and all(_score(i) > options.target_ess for i in infos[-2:]):
+                break
+    history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]} if infos else {}
+    return state, {**history, "step": np.asarray(steps_taken)}
+
+
+def _score(info: dict) -> float:
+    return min(info["ess_forward"], info["ess_reverse"])

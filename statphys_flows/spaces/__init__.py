@@ -1,0 +1,7 @@
+"""Where a configuration lives: its shape, the names of its axes, its measure."""
+
+from statphys_flows.spaces.euclidean import Euclidean
+from statphys_flows.spaces.interval import Interval
+from statphys_flows.spaces.space import Space
+
+__all__ = ["Euclidean", "Interval", "Space"]

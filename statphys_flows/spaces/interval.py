@@ -1,0 +1,54 @@
+"""Fields on an interval, zero at both ends."""
+
+import equinox as eqx
+import numpy as np
+
+from statphys_flows.spaces.space import Space
+
+
+class Interval(Space):
+    """A field φ(s) on an interval at equally spaced interior sites, with Dirichlet ends φ = 0.
+
+    Site i = 1, …, N lies at s = i·spacing; the ends i = 0 and i = N + 1 are not stored. Z integrates over ∏ᵢ dφᵢ.
+
+    **Arguments:**
+
+    - `sites`: N, at least 1.
+    - `spacing`: the lattice spacing; 1/(N + 1) if not given, which makes the interval [0, 1].
+
+    **Raises:** `ValueError` for fewer than one site or a spacing that is not positive.
+    """
+
+    sites: int = eqx.field(static=True)
+    spacing: float = eqx.field(static=True)
+
+    def __init__(self, sites: int, spacing: float | None = None):
+        if isinstance(sites, bool) or not isinstance(sites, (int, np.integer)) or sites < 1:
+            raise ValueError(
+                f"sites={sites!r}: an interval needs an integer number of interior sites, at least 1; "
+                "write for example sites=100."
+            )
+        self.sites = int(sites)
+        self.spacing = 1.0 / (self.sites + 1) if spacing is None else float(spacing)
+        if not (np.isfinite(self.spacing) and self.spacing > 0):
+            raise ValueError(f"spacing={spacing!r}: the lattice spacing must be a positive number.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.sites,)
+
+    @property
+    def variable(self) -> str:
+        return "phi"
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return ("site",)
+
+    @property
+    def measure(self) -> str:
+        return "product of d(phi_i) over the interior sites"
+
+    def coords(self) -> dict[str, tuple[str, np.ndarray]]:
+        sites = np.arange(1, self.sites + 1)
+        return {"site": ("site", sites), "s": ("site", sites * self.spacing)}

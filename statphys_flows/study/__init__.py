@@ -1,0 +1,5 @@
+"""A study: the whole way from a system to a labelled tree, over a scan, saved as it goes."""
+
+from statphys_flows.study.study import Study, run_study
+
+__all__ = ["Study", "run_study"]

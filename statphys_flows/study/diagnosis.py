@@ -1,0 +1,73 @@
+"""What may be wrong with a point, in sentences."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from statphys_flows.analysis import Estimate
+from statphys_flows.systems import System
+
+
+def warnings(diagnostics: Mapping) -> list[str]:
+    """One sentence for each sign that the numbers of a point may not be right."""
+    checks = [
+        _disagreement(diagnostics),
+        _when(
+            diagnostics["r_hat"] > 1.05 or np.isnan(diagnostics["r_hat"]),
+            f"R-hat is {diagnostics['r_hat']:.3f}: the chains have not mixed; run more draws or rounds",
+        ),
+        _when(
+            diagnostics["ess_forward"] < 0.02,
+            f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
+            "errors of log Z may be too small; train for more rounds",
+        ),
+        _when(
+            diagnostics["global_acceptance_rate"] < 0.05,
+            f"the flow's proposals are accepted at a rate of {diagnostics['global_acceptance_rate']:.2g}: modes are "
+            "exchanged seldom or never",
+        ),
+        _when(
+            diagnostics["local_acceptance_rate"] < 0.2,
+            f"local moves are accepted at a rate of {diagnostics['local_acceptance_rate']:.2g}; warm up for longer",
+        ),
+        _when(
+            diagnostics["log_q_round_trip_error"] > 0.02,
+            f"log q is right only to {diagnostics['log_q_round_trip_error']:.2g} (round trip through the flow)",
+        ),
+        _when(
+            diagnostics["rejected_steps"] > 0,
+            f"{diagnostics['rejected_steps']:.0f} training steps blew up and were rejected; lower "
+            "Optimiser(learning_rate=...)",
+        ),
+    ]
+    return [sentence for sentence in checks if sentence]
+
+
+def assumption(system: System) -> str:
+    """What the result takes for granted, because no sample can show it."""
+    if system.known_states() is None:
+        return (
+            "No known states were given: every mode that matters is taken to lie where walkers were seeded "
+            f"({type(system.space).__name__}'s default spread)."
+        )
+    return "Every mode that matters is taken to be reached from the known states."
+
+
+def _disagreement(diagnostics: Mapping) -> str:
+    bar: Estimate = diagnostics["log_z_bar"]
+    if not np.isfinite(bar.value):
+        return "log Z could not be estimated: flow and chains share nothing, or a log weight is not a number"
+    for name, what in (("log_z_importance", "the flow's proposals"), ("log_z_reverse", "the chains' states")):
+        other: Estimate = diagnostics[name]
+        gap = abs(other.value - bar.value)
+        # Below 1e-3 the solver's own error in log q decides.
+        if not gap <= 4 * np.hypot(other.error, bar.error) + 1e-3:
+            return (
+                f"log Z from {what} ({other.value:.4f}) and from both ({bar.value:.4f}) differ by more than their "
+                "errors: flow and chains do not cover the same states, and a mode may be missing"
+            )
+    return ""
+
+
+def _when(condition, sentence: str) -> str:
+    return sentence if condition else ""

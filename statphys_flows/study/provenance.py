@@ -1,0 +1,97 @@
+"""What a result was made from: the configuration as plain data, versions, device."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import inspect
+import platform
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from statphys_flows.sampling import FlowMCMC
+from statphys_flows.systems import System
+
+_PACKAGES = ("statphys-flows", "jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
+
+
+def configuration(system: System, kT: np.ndarray, seed: int, sampler: FlowMCMC) -> dict[str, Any]:
+    """Everything that decides the numbers, as JSON-able data: two studies with the same one give the same numbers on
+    the same machine."""
+    return {
+        "system": {
+            "class": type(system).__qualname__,
+            "module": type(system).__module__,
+            "parameters": _fields(system),
+            "code": _code(type(system)),
+        },
+        "kT": [float(t) for t in kT],
+        "seed": int(seed),
+        "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
+        "precision": str(jax.numpy.result_type(float)),
+    }
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """The settings in which two configurations differ, as `name: old there, new here`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*old, *(name for name in new if name not in old)]
+        return [d for n in names for d in differences(old.get(n), new.get(n), f"{path}.{n}" if path else n)]
+    if old == new:
+        return []
+    name = path.replace(".parameters", "")
+    if name == "system.code":
+        return ["system.code: the source of the system's class has changed"]
+    return [f"{name}: {old!r} there, {new!r} here"]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package.replace("-", "_")] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package.replace("-", "_")] = "not installed"
+    return found
+
+
+def device() -> str:
+    """Platform, kind and number of JAX's devices."""
+    devices = jax.devices()
+    return f"{devices[0].platform}: {len(devices)} x {devices[0].device_kind}"
+
+
+def _fields(module: Any) -> dict[str, Any]:
+    return {f.name: _plain(getattr(module, f.name)) for f in dataclasses.fields(module)}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        array = np.asarray(value)
+        return array.tolist() if array.size <= 32 else f"array {array.shape} sha256 {_sha(array.tobytes())}"
+    if isinstance(value, frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    if isinstance(value, eqx.Module):
+        return {"class": type(value).__qualname__, **_fields(value)}
+    if callable(value):
+        return f"{getattr(value, '__qualname__', repr(value))} sha256 {_code(value)}"
+    return repr(value)
+
+
+def _code(thing: Any) -> str:
+    try:
+        return _sha(inspect.getsource(thing).encode())
+    except (OSError, TypeError):  # typed at a prompt: there is no source
+        code = getattr(thing, "__code__", None) or getattr(getattr(thing, "energy", None), "__code__", None)
+        return _sha(code.co_code + repr(code.co_consts).encode()) if code is not None else "unknown"
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

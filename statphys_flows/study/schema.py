@@ -1,0 +1,98 @@
+"""Names, units and descriptions of everything in a result."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from statphys_flows.systems import System
+
+_ENERGY, _ORDER = "energy", "order_parameter"
+
+# name: (units, description). Units are "1" or a product of those the system gives to energy and order parameter.
+LONG_NAMES = {
+    "kT": ("energy", "temperature kT"),
+    "log_z": ("1", "log partition function, BAR"),
+    "free_energy": ("energy", "free energy -kT log Z"),
+    "energy": ("energy", "energy U"),
+    "entropy": ("1", "configurational entropy (<U> - F)/kT"),
+    "heat_capacity": ("1", "heat capacity (<U^2> - <U>^2)/kT^2"),
+    "order_parameter": ("order", "order parameter m"),
+    "order_parameter_abs": ("order", "mean absolute order parameter <|m|>"),
+    "order_parameter_bin": ("order", "order parameter m, centre of bin"),
+    "susceptibility": ("susceptibility", "susceptibility (<m^2> - <m>^2)/kT"),
+    "binder_cumulant": ("1", "Binder cumulant 1 - <m^4>/(3 <m^2>^2)"),
+    "lp": ("1", "log density -U/kT"),
+    "acceptance_rate": ("1", "mean acceptance probability of the local moves"),
+    "global_acceptance_rate": ("1", "mean acceptance probability of the flow's proposals"),
+    "local_acceptance_rate": ("1", "mean acceptance probability of the local moves"),
+    "is_global": ("1", "whether a proposal of the flow was accepted"),
+    "log_weight": ("1", "log importance weight -U/kT - log q of the chain's state"),
+    "proposal_log_weight": ("1", "log importance weight -U/kT - log q of every proposal of the flow"),
+    "loss": ("1", "training loss per degree of freedom"),
+    "ess_forward": ("1", "forward effective sample size as a fraction"),
+    "ess_reverse": ("1", "reverse effective sample size as a fraction"),
+    "global_acceptance": ("1", "mean acceptance probability of the flow's proposals"),
+    "local_acceptance": ("1", "mean acceptance probability of the local moves"),
+    "rejected": ("1", "training steps rejected so far"),
+    "step": ("1", "training step"),
+    "r_hat": ("1", "largest R-hat of energy and order parameter"),
+    "ess_bulk": ("1", "smallest effective number of draws of energy and order parameter"),
+    "autocorrelation_time": ("1", "largest integrated autocorrelation time, in draws; 1/2 if independent"),
+    "overlap": ("1", "overlap of flow and chain, 1 if equal"),
+    "log_z_importance": ("1", "log Z from the flow's proposals"),
+    "log_z_reverse": ("1", "log Z from the chain's states"),
+    "log_z_bar": ("1", "log Z by Bennett's acceptance ratio"),
+    "log_q_round_trip_error": ("1", "largest |log q(forward) - log q(reverse)|"),
+    "step_size": ("1", "step size of the local moves in preconditioned coordinates"),
+    "ode_steps": ("1", "solver steps of the flow, 0 if it is no ODE"),
+    "rejected_steps": ("1", "training steps that were rejected"),
+    "candidate": ("1", "which of the candidate flows was kept"),
+    "energy_evaluations": ("1", "evaluations of U"),
+    "gradient_evaluations": ("1", "evaluations of the gradient of U"),
+    "velocity_evaluations": ("1", "evaluations of the flow's velocity, or of its map if it is no ODE"),
+    "seconds_compiling": ("s", "seconds tracing and compiling"),
+    "seconds_training": ("s", "seconds in the adaptive phase"),
+    "seconds_sampling": ("s", "seconds in the frozen phase"),
+    "warning": ("", "why this point may not be right; empty if nothing was found"),
+    "assumption": ("", "what was assumed and cannot be seen from the data"),
+    "phi": ("order", "field"),
+    "x": ("1", "configuration"),
+    "s": ("1", "position along the interval"),
+    "chain": ("1", "chain"),
+    "draw": ("1", "draw"),
+    "proposal": ("1", "proposal"),
+    "site": ("1", "lattice site"),
+    "component": ("1", "component"),
+}
+
+
+def describe(data: xr.Dataset, system: System) -> xr.Dataset:
+    """`data` with `units` and `long_name` on every variable and coordinate."""
+    units = system.units()
+    energy, order = units.get(_ENERGY, "1"), units.get(_ORDER, "1")
+    resolved = {"energy": energy, "order": order, "susceptibility": _susceptibility(energy, order)}
+    for name, variable in data.variables.items():
+        stem = str(name).removesuffix("_err")
+        unit, text = LONG_NAMES.get(stem, (units.get(stem, "1"), stem.replace("_", " ")))
+        if stem != name:
+            text = f"standard error of {text}"
+        variable.attrs.update({"units": resolved.get(unit, unit), "long_name": text})
+    return data
+
+
+def over_kT(kT: float, values: Mapping[str, object]) -> xr.Dataset:
+    """A dataset of scalars at one temperature; an `Estimate` becomes a variable and its `_err`."""
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        if hasattr(value, "error"):
+            flat[name], flat[f"{name}_err"] = value.value, value.error
+        else:
+            flat[name] = value
+    return xr.Dataset({name: ("kT", np.asarray([value])) for name, value in flat.items()}, {"kT": [kT]})
+
+
+def _susceptibility(energy: str, order: str) -> str:
+    if energy == order == "1":
+        return "1"
+    return f"({order})^2/({energy})"

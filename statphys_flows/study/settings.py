@@ -1,0 +1,109 @@
+"""The words after `--kT` and `--set`, turned into numbers."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from statphys_flows.errors import StudyError
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def parse_kT(text: str) -> tuple[float, ...]:
+    """`0.05` -> (0.05,); `0.5,1,2` -> (0.5, 1.0, 2.0); `0.5:2:16` -> 16 evenly spaced from 0.5 to 2, both included."""
+    try:
+        if ":" in text:
+            return _evenly_spaced(text)
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise StudyError(
+            f"--kT {text!r} is not understood: write 0.05, or 0.5,1,2, or 0.5:2:16 for 16 values from 0.5 to 2."
+        ) from None
+
+
+def _evenly_spaced(text: str) -> tuple[float, ...]:
+    first, last, count = text.split(":")
+    a, b, n = float(first), float(last), int(count)
+    if n < 2:
+        raise ValueError
+    inner = (a + (b - a) * i / (n - 1) for i in range(1, n - 1))
+    return (a, *inner, b)  # b itself, which the formula can miss by a rounding error
+
+
+def replace_fields(system: Any, settings: Sequence[str]) -> Any:
+    """Returns the system with the fields of `settings`, each `field=value`, replaced and read as what it replaces."""
+    fields = {f.name: f for f in dataclasses.fields(system) if f.init}
+    values = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise StudyError(
+                f"--set {setting!r} is not understood: write --set field=value, for example --set field=0.02."
+            )
+        if name not in fields:
+            known = ", ".join(fields) or "no fields"
+            raise StudyError(f"{type(system).__name__} has no field {name!r} to set; it has {known}.")
+        values[name] = _read(name, text, getattr(system, name), fields[name].type)
+    try:
+        return dataclasses.replace(system, **values)
+    except StudyError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise StudyError(f"{type(system).__name__} refuses {', '.join(settings)}: {error}") from error
+
+
+def _read(name: str, text: str, current: Any, annotation: Any) -> Any:
+    reader, expected = _reader(current, annotation)
+    if reader is None:
+        raise StudyError(f"The field {name!r} is a {type(current).__name__} and cannot be set from the shell.")
+    try:
+        return reader(text)
+    except (ValueError, TypeError, SyntaxError):
+        raise StudyError(f"--set {name}={text}: {name} is {current!r} now, so {expected} is expected.") from None
+
+
+def _reader(current: Any, annotation: Any) -> tuple[Callable[[str], Any] | None, str]:
+    """How to read a value like `current`, and what to call it when that fails."""
+    if isinstance(current, bool):
+        return _read_bool, "true or false"
+    if isinstance(current, int) and annotation not in (float, "float"):
+        return int, "a whole number"
+    if isinstance(current, (int, float)):
+        return float, "a number"
+    if isinstance(current, str):
+        return str, "a word"
+    if isinstance(current, (tuple, list)):
+        return lambda text: type(current)(_read_numbers(text)), "numbers with commas between"
+    if hasattr(current, "dtype") and hasattr(current, "shape"):
+        return lambda text: _read_array(text, current), f"numbers with commas between, of shape {current.shape},"
+    if current is None:
+        return _read_anything, "a number, a word in quotes or None"
+    return None, ""
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError
+    return text.lower() in _TRUE
+
+
+def _read_numbers(text: str) -> list[Any]:
+    return [_read_anything(word) for word in text.split(",") if word.strip()]
+
+
+def _read_anything(text: str) -> Any:
+    return ast.literal_eval(text.strip())
+
+
+def _read_array(text: str, current: Any) -> Any:
+    import numpy as np
+
+    values = np.array(_read_numbers(text), dtype=current.dtype).reshape(current.shape)
+    if isinstance(current, np.ndarray | np.generic):
+        return values
+    import jax.numpy as jnp
+
+    return jnp.asarray(values)

@@ -1,0 +1,136 @@
+"""Files: written whole or not at all, and read back with a sentence when they cannot be."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import xarray as xr
+
+from statphys_flows.errors import StudyError
+from statphys_flows.study.provenance import differences
+
+_CONFIGURATION = "configuration.json"
+
+
+def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse, before any compute, a path that cannot be written or that holds something not asked to be replaced.
+
+    **Raises:** `StudyError`.
+    """
+    folder = out.resolve().parent
+    if not folder.is_dir():
+        raise StudyError(f"out={str(out)!r}: the folder {folder} does not exist; make it first, or choose another.")
+    if not os.access(folder, os.W_OK):
+        raise StudyError(f"out={str(out)!r}: the folder {folder} cannot be written to; choose another.")
+    if out.is_dir():
+        raise StudyError(f"out={str(out)!r} is a folder; give the name of a file, for example {out / 'result.nc'}.")
+    if resume and overwrite:
+        raise StudyError("resume goes on with an earlier run and overwrite throws it away: give one of them.")
+    if resume or overwrite:
+        return
+    if out.exists():
+        raise StudyError(f"{out} exists already: pass resume=True to go on with it or overwrite=True to replace it.")
+    if parts_folder(out).exists():
+        raise StudyError(
+            f"{parts_folder(out)} holds an unfinished run: pass resume=True to go on with it or overwrite=True to "
+            "throw it away."
+        )
+
+
+def parts_folder(out: Path) -> Path:
+    """Where the finished points of a running study lie."""
+    return out.with_name(out.name + ".parts")
+
+
+def write_tree(tree: xr.DataTree, path: Path) -> None:
+    """Write a NetCDF file under a temporary name and move it into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        tree.to_netcdf(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tree(path: Path) -> xr.DataTree:
+    """Read a file of ours into memory.
+
+    **Raises:** `StudyError` if it is damaged."""
+    try:
+        with xr.open_datatree(path, engine="netcdf4") as tree:
+            return tree.load()
+    except Exception as error:
+        raise StudyError(
+            f"{path} is damaged ({type(error).__name__}): delete it, and resume=True computes what it held again."
+        ) from error
+
+
+class Parts:
+    """The folder of finished points beside a result: one NetCDF file and one flow for each."""
+
+    def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool):
+        self.folder = parts_folder(out)
+        if not resume:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(exist_ok=True)
+        record = self.folder / _CONFIGURATION
+        if record.exists():
+            check_same(_read_json(record), configuration, self.folder)
+        else:
+            _write_text(json.dumps(configuration, indent=1), record)
+
+    def load(self, name: str) -> xr.DataTree | None:
+        """The tree of a finished point; None if it is not there."""
+        path = self.folder / f"{name}.nc"
+        return read_tree(path) if path.exists() else None
+
+    def save(self, name: str, tree: xr.DataTree, flow: eqx.Module) -> None:
+        """Write a point's flow, then its tree: a tree that is there has its flow beside it."""
+        path = self.folder / f"{name}.flow"
+        temporary = path.with_suffix(".tmp")
+        eqx.tree_serialise_leaves(temporary, flow)
+        os.replace(temporary, path)
+        write_tree(tree, self.folder / f"{name}.nc")
+
+    def load_flow(self, name: str, like: eqx.Module) -> Any:
+        """The flow of a finished point, into the structure of `like`."""
+        path = self.folder / f"{name}.flow"
+        try:
+            return eqx.tree_deserialise_leaves(path, like)
+        except Exception as error:
+            raise StudyError(
+                f"{path} is damaged ({type(error).__name__}): delete it and {path.with_suffix('.nc').name}, and "
+                "resume=True computes that point again."
+            ) from error
+
+    def remove(self) -> None:
+        """Delete the folder, once the result is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def check_same(old: dict[str, Any], new: dict[str, Any], where: Path) -> None:
+    """Refuse to go on with a run of another configuration, naming what differs.
+
+    **Raises:** `StudyError`."""
+    found = differences(old, new)
+    if found:
+        raise StudyError(
+            f"{where} belongs to another study, which differs in {'; '.join(found[:4])}"
+            f"{' and more' if len(found) > 4 else ''}. Set it back, choose another out, or pass overwrite=True."
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path} is damaged: delete {path.parent} or pass overwrite=True to start anew.") from error
+
+
+def _write_text(text: str, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

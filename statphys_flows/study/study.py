@@ -1,0 +1,217 @@
+"""`Study` and `run_study`: a scan of points, saved as it goes."""
+
+import dataclasses
+import datetime
+import json
+import zlib
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from statphys_flows.errors import StudyError, StudyInterrupted
+from statphys_flows.flows import flows_for
+from statphys_flows.sampling import FlowMCMC, Trained
+from statphys_flows.study import provenance
+from statphys_flows.study.assemble import assemble
+from statphys_flows.study.point import Point, run_point
+from statphys_flows.study.progress import Bar, Progress
+from statphys_flows.study.store import Parts, check_out, check_same, parts_folder, read_tree, write_tree
+from statphys_flows.systems import System, check_system, with_array_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A system and what to do with it; `run` does it.
+
+    **Arguments:**
+
+    - `system`: the Hamiltonian.
+    - `kT`: one temperature, or a list or array of them; positive, finite, all different.
+    - `seed`: of all random numbers.
+    - `sampler`: options of the sampler.
+
+    **Raises:** `StudyError` for temperatures that cannot be run, or a system or sampler of another type.
+    """
+
+    system: System
+    kT: float | Sequence[float] | ArrayLike
+    seed: int = 0
+    sampler: FlowMCMC = dataclasses.field(default_factory=FlowMCMC)
+
+    def __post_init__(self):
+        object.__setattr__(self, "kT", _temperatures(self.kT))
+        if not isinstance(self.system, System):
+            raise StudyError(
+                f"A study needs a System, but got {_name(self.system)}; subclass statphys_flows.System, or wrap a "
+                "function of x as Hamiltonian(function, space=Euclidean(n))."
+            )
+        if not isinstance(self.sampler, FlowMCMC):
+            raise StudyError(f"sampler is {_name(self.sampler)}; write for example sampler=FlowMCMC(chains=64).")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
+            raise StudyError(f"seed={self.seed!r}: give a non-negative integer, for example seed=0.")
+
+    def run(
+        self,
+        out: str | PathLike | None = None,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool | Progress = True,
+    ) -> xr.DataTree:
+        """Run every point, from the hottest down, each warm-started from the one before.
+
+        **Arguments:**
+
+        - `out`: a NetCDF file to write. Finished points are kept in a folder `out.parts` beside it until the file is
+          whole, so that a run killed at any moment can go on.
+        - `resume`: go on with an interrupted run; the numbers are the same as without the interruption. If the file
+          is whole already it is read.
+        - `overwrite`: replace an earlier result.
+        - `progress`: a bar on standard error; `False` for none, or your own `Progress`.
+
+        **Returns:** the result (groups `thermodynamics`, `profiles`, `posterior`, `sample_stats`, `training`,
+        `diagnostics`; temperatures in the order they were given).
+
+        **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C.
+        """
+        system, kT = with_array_parameters(self.system), np.asarray(self.kT)
+        path = None if out is None else Path(out)
+        if path is None and resume:
+            raise StudyError("resume=True needs out=..., the file of the interrupted run.")
+        key = jax.random.key(self.seed)
+        check_system(system, float(kT.max()), key)
+        configuration = provenance.configuration(self.system, kT, self.seed, self.sampler)
+        if path is not None:
+            check_out(path, resume=resume, overwrite=overwrite)
+            if resume and path.exists():
+                return _finished(path, configuration)
+        parts = None if path is None else Parts(path, configuration, resume=resume)
+        report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
+        points = self._points(system, kT, key, parts, report, path)
+        tree = assemble([points[float(t)] for t in kT], system)
+        tree.attrs = _attributes(self.system, kT, self.seed, configuration)
+        if path is not None and parts is not None:
+            write_tree(tree, path)
+            parts.remove()
+        return tree
+
+    def _points(self, system, kT, key, parts: Parts | None, report: Progress, path) -> dict[float, xr.DataTree]:
+        done: dict[float, xr.DataTree] = {}
+        warm_start: Trained | None = None
+        # The bar is there from the first second; a point is a warm-up, its rounds and eleven pieces of production.
+        report.start(len(kT), 12 + self.sampler.rounds + self.sampler.polish_rounds)
+        try:
+            for t in sorted(map(float, kT), reverse=True):
+                point_key = jax.random.fold_in(key, zlib.crc32(np.float64(t).tobytes()))
+                point = _saved(parts, system, t, point_key)
+                if point is None:
+
+                    def tick(stage: str, t: float = t) -> None:
+                        report.tick(f"kT={t:.4g}, {len(done) + 1} of {len(kT)}: {stage}")
+
+                    tick("compiling, warming up")
+                    point = run_point(system, t, point_key, self.sampler, warm_start=warm_start, tick=tick)
+                    if parts is not None:
+                        parts.save(_part(t), point.tree, point.trained.flow)
+                done[t], warm_start = point.tree, point.trained
+                report.point_done()
+        except KeyboardInterrupt:
+            raise StudyInterrupted(_interrupted(len(done), len(kT), path)) from None
+        finally:
+            report.close()
+        return done
+
+
+def run_study(
+    system: System,
+    kT: float | Sequence[float] | ArrayLike,
+    *,
+    seed: int = 0,
+    out: str | PathLike | None = None,
+    sampler: FlowMCMC | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+) -> xr.DataTree:
+    """Sample `system` at every temperature of `kT` and report its free energy and thermodynamics.
+
+    Short for `Study(system, kT, seed, sampler).run(out, ...)`, where every argument is described.
+    """
+    study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler)
+    return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _temperatures(kT) -> tuple[float, ...]:
+    try:
+        values = np.asarray(kT, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"kT={kT!r} is no list of numbers; write for example kT=[0.5, 1.0, 2.0].") from error
+    if values.ndim > 1:
+        raise StudyError(f"kT has shape {values.shape}; give one temperature or a one-dimensional list of them.")
+    values = np.atleast_1d(values)
+    if values.size == 0:
+        raise StudyError("kT is empty; give at least one temperature.")
+    for i, value in enumerate(values):
+        if not (np.isfinite(value) and value > 0):
+            raise StudyError(f"kT[{i}] is {value}; temperatures must be positive and finite.")
+        if value in values[:i]:
+            first = int(np.flatnonzero(values == value)[0])
+            raise StudyError(f"kT[{i}] and kT[{first}] are both {value}; give every temperature once.")
+    return tuple(float(v) for v in values)
+
+
+def _saved(parts: Parts | None, system: System, kT: float, key) -> Point | None:
+    tree = None if parts is None else parts.load(_part(kT))
+    if parts is None or tree is None:
+        return None
+    candidate = int(tree["diagnostics"]["candidate"].values[0])
+    like = flows_for(system, kT=kT, key=key)[candidate]
+    return Point(tree, Trained(parts.load_flow(_part(kT), like), candidate))
+
+
+def _finished(path: Path, configuration: dict) -> xr.DataTree:
+    tree = read_tree(path)
+    try:
+        old = json.loads(tree.attrs["configuration"])
+    except (KeyError, ValueError) as error:
+        raise StudyError(f"{path} was not written by a study: choose another out.") from error
+    check_same(old, json.loads(json.dumps(configuration)), path)
+    return tree
+
+
+def _attributes(system: System, kT, seed: int, configuration: dict) -> dict:
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    number = f"{len(kT)} temperature{'s' if len(kT) > 1 else ''}"
+    versions = provenance.versions()
+    return {
+        "title": f"{type(system).__name__}: {number}",
+        "Conventions": "CF-1.11",
+        "history": f"{now} written by statphys_flows {versions['statphys_flows']}",
+        "configuration": json.dumps(configuration),
+        "seed": int(seed),
+        "versions": json.dumps(versions),
+        "device": provenance.device(),
+        "measure": system.space.measure,
+    }
+
+
+def _interrupted(done: int, total: int, path: Path | None) -> str:
+    if path is None:
+        return f"Interrupted after {done} of {total} temperatures. Nothing is on disk: give out=... to be able to resume."
+    return (
+        f"Interrupted after {done} of {total} temperatures, which are in {parts_folder(path)}. To go on: the same "
+        "command with --resume, or resume=True."
+    )
+
+
+def _part(kT: float) -> str:
+    return f"kT_{kT!r}"
+
+
+def _name(value) -> str:
+    return value.__name__ if isinstance(value, type) else type(value).__name__

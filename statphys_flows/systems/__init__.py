@@ -1,0 +1,17 @@
+"""Hamiltonians: what is declared, and what the library reads off a declaration."""
+
+from statphys_flows.systems.check import check_system, float_parameters, with_array_parameters
+from statphys_flows.systems.continuum_phi4 import ContinuumPhi4
+from statphys_flows.systems.hamiltonian import Hamiltonian
+from statphys_flows.systems.seeding import seed_states
+from statphys_flows.systems.system import System
+
+__all__ = [
+    "ContinuumPhi4",
+    "Hamiltonian",
+    "System",
+    "check_system",
+    "float_parameters",
+    "seed_states",
+    "with_array_parameters",
+]

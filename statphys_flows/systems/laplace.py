@@ -1,0 +1,137 @@
+"""Base densities read off an energy: the best free field, and the second order about its minima."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix as optx
+from jaxtyping import Array, Float
+
+from statphys_flows.bases import Base, Gaussian, GaussianChain, MassiveBridge, Mixture
+from statphys_flows.bases.factors import SineDiagonal, laplacian_eigenvalues
+from statphys_flows.spaces import Interval
+from statphys_flows.systems.system import System
+
+_MASSES = 48
+_DRAWS = 128
+
+
+@eqx.filter_jit
+def relax(system: System, states: Float[Array, "states ..."]) -> Float[Array, "states ..."]:
+    """The minimum of U that each state runs down to (BFGS); the state itself where the search does not get lower."""
+    solver = optx.BFGS(rtol=1e-5, atol=1e-5)
+
+    def one(state):
+        found = optx.minimise(
+            lambda x, _: system.energy(x), solver, state, max_steps=200 + 4 * state.size, throw=False
+        ).value
+        lower = system.energy(found) < system.energy(state)
+        return jnp.where(lower, found, state)
+
+    return jax.lax.map(one, states)
+
+
+def variational_bridge(system: System, kT: float) -> MassiveBridge:
+    """The massive bridge nearest to a field on an interval in reverse Kullback-Leibler divergence (the
+    Gibbs-Bogoliubov-Feynman bound). It is centred on zero and covers every well and all that lies between them.
+
+    Its stiffness is the coupling of neighbouring sites in U; its mass the best of a grid.
+    """
+    interval: Interval = system.space
+    coupling = _curvature(system, jnp.zeros((1, *interval.shape)))[1]
+    # In a field with gradient energy κ|φ'|²/2 neighbours couple by -κ/ds. One site has no neighbour.
+    bond = -float(np.mean(coupling)) / kT if interval.sites > 1 else 1.0 / (kT * interval.spacing)
+    stiffness = max(bond, 1e-6) * interval.spacing
+    masses = np.geomspace(0.1, 2.0 / interval.spacing, _MASSES) / (interval.spacing * (interval.sites + 1))
+    divergence = np.asarray(_bridge_divergence(system, kT, stiffness, jnp.asarray(masses, jnp.result_type(float))))
+    return MassiveBridge(interval, stiffness, masses[np.nanargmin(divergence)])
+
+
+def laplace_chains(system: System, kT: float) -> Base | None:
+    """A `Mixture` of one `GaussianChain` about each known state of a field on an interval: the Laplace approximation
+    of each well, exact as kT → 0, blind to what lies between the wells. None without known states."""
+    states = system.known_states()
+    if states is None:
+        return None
+    states = relax(system, jnp.asarray(states))
+    diagonal, off_diagonal = (np.asarray(c, float) / kT for c in _curvature(system, states))
+    chains = [
+        GaussianChain(state, _made_positive(d, o), o)
+        for state, d, o in zip(np.asarray(states), diagonal, off_diagonal)
+    ]
+    return chains[0] if len(chains) == 1 else Mixture(chains, orbits=_orbits(np.asarray(states), system.symmetries()))
+
+
+def euclidean_base(system: System, kT: float, samples: Float[Array, "samples n"] | None) -> Base:
+    """A `Gaussian` about each known state, or one as wide as the samples; in one dimension or many."""
+    states = system.known_states()
+    if states is None:
+        if samples is None:
+            return Gaussian(jnp.zeros(system.space.shape), jnp.full(system.space.shape, float(system.space.extent)))
+        return Gaussian(jnp.mean(samples, axis=0), jnp.std(samples, axis=0) + 1e-6)
+    states = relax(system, jnp.asarray(states))
+    hessians = np.asarray(_hessians(system, states), float) / kT
+    components = [Gaussian(state, _covariance_factor(h)) for state, h in zip(np.asarray(states), hessians)]
+    orbits = _orbits(np.asarray(states), system.symmetries())
+    return components[0] if len(components) == 1 else Mixture(components, orbits=orbits)
+
+
+@eqx.filter_jit
+def _hessians(system, states):
+    return jax.vmap(jax.hessian(system.energy))(states)
+
+
+@eqx.filter_jit
+def _curvature(system: System, states) -> tuple[Float[Array, "states n"], Float[Array, "states n-1"]]:
+    """Diagonal and first off-diagonal of U's Hessian in three Hessian-vector products: sites of one colour, i mod 3,
+    do not interact in a nearest-neighbour field. For longer-ranged energies this is an approximation, which the flow
+    has to mend."""
+    n = states.shape[1]
+    colours = jnp.asarray(np.arange(n) % 3 == np.arange(3)[:, None], states.dtype)
+
+    def one(state):
+        columns = jax.vmap(lambda v: jax.jvp(jax.grad(system.energy), (state,), (v,))[1])(colours)
+        site = np.arange(n)
+        return columns[site % 3, site], columns[(site[1:]) % 3, site[:-1]]
+
+    return jax.vmap(one)(states)
+
+
+def _made_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray:
+    """The diagonal, raised evenly until the tridiagonal matrix is safely positive definite (at a saddle it is not)."""
+    lowest = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1))[0]
+    floor = 1e-3 * np.abs(diagonal).mean()
+    return diagonal + max(0.0, floor - lowest)
+
+
+def _covariance_factor(hessian: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(hessian)
+    values = np.maximum(values, 1e-3 * np.abs(values).max() + 1e-12)
+    return np.linalg.cholesky((vectors / values) @ vectors.T)
+
+
+@eqx.filter_jit
+def _bridge_divergence(system, kT, stiffness, masses):
+    interval = system.space
+    laplacian = jnp.asarray(laplacian_eigenvalues(interval.sites), masses.dtype)
+    z = jax.random.normal(jax.random.key(0), (_DRAWS, interval.sites), masses.dtype)
+    z = jnp.concatenate([z, -z])
+
+    def one(mass):
+        factor = SineDiagonal(stiffness / interval.spacing * (laplacian + (mass * interval.spacing) ** 2))
+        energies = jax.vmap(lambda z: system.energy(factor.apply(z)))(z)
+        return jnp.mean(energies) / kT - factor.log_det
+
+    return jax.lax.map(one, masses)
+
+
+def _orbits(states: np.ndarray, symmetries: frozenset[str]) -> list[int]:
+    """The orbit of each state under the declared symmetries, numbered from 0."""
+    actions = {"sign": lambda x: -x, "reflection": lambda x: x[::-1]}
+    orbits: list[int] = []
+    for i, state in enumerate(states):
+        images = [state] + [actions[name](state) for name in sorted(symmetries & set(actions))]
+        tolerance = 0.05 * np.abs(states).max() + 1e-6
+        same = [orbits[j] for j in range(i) if any(np.abs(states[j] - image).max() < tolerance for image in images)]
+        orbits.append(same[0] if same else max(orbits, default=-1) + 1)
+    return orbits

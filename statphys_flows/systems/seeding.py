@@ -1,0 +1,43 @@
+"""Where walkers start."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.spaces import Euclidean, Interval, Space
+from statphys_flows.systems.system import System
+
+
+def seed_states(system: System, kT: float, key: PRNGKeyArray, walkers: int) -> Float[Array, "walkers ..."]:
+    """Starting configurations, shape (walkers, *space.shape).
+
+    The known states in turn, as many walkers in each; where the system names none, draws that cover the space
+    (`spread`). Relative weights of the modes need not be known, but a mode with no walker in it may never be found.
+    """
+    states = system.known_states()
+    if states is not None:
+        return jnp.asarray(states)[jnp.arange(walkers) % len(states)]
+    return spread(system.space, key, walkers)
+
+
+@functools.singledispatch
+def spread(space: Space, key: PRNGKeyArray, walkers: int) -> Float[Array, "walkers ..."]:
+    """Draws that cover the space where nothing is known. A new space registers its own."""
+    raise NotImplementedError(
+        f"{type(space).__name__} does not say where to seed walkers; give the system known_states, or register "
+        "statphys_flows.systems.seeding.spread for it."
+    )
+
+
+@spread.register
+def _(space: Euclidean, key, walkers):
+    return space.extent * jax.random.normal(key, (walkers, *space.shape))
+
+
+@spread.register
+def _(space: Interval, key, walkers):
+    # Half sine waves of either sign: smooth, zero at the ends, and in every region of the amplitude.
+    profile = jnp.sin(jnp.pi * jnp.arange(1, space.sites + 1) / (space.sites + 1))
+    return jax.random.normal(key, (walkers, 1)) * profile

@@ -1,0 +1,61 @@
+"""The contract of a system."""
+
+import abc
+from collections.abc import Mapping
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from statphys_flows.bases import Base
+from statphys_flows.spaces import Space
+
+
+class System(eqx.Module):
+    """A Hamiltonian U(x) on a space, at inverse temperature 1/kT of weight exp(-U(x)/kT).
+
+    To declare one, subclass, write its parameters as annotated fields, and give `space` and `energy`; everything else
+    has a default:
+
+    ```python
+    class DoubleWell(sf.System):
+        barrier: float = 8.0
+        space = sf.Euclidean(2)
+
+        def energy(self, x):
+            return self.barrier * (x[0] ** 2 - 1) ** 2 + 0.5 * x[1] ** 2
+    ```
+
+    Fields that are floats (or float arrays) are parameters of the Hamiltonian: they may be scanned and cost no new
+    compilation. Integers, strings and the like are structure. Write `energy` with `jax.numpy`.
+    """
+
+    space: eqx.AbstractVar[Space]
+
+    @abc.abstractmethod
+    def energy(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
+        """U(x), a scalar, for one configuration of shape `space.shape`, in the units of kT."""
+
+    def order_parameter(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
+        """The scalar m(x) that tells phases apart; the mean over the entries of x if not given."""
+        return jnp.mean(x)
+
+    def observables(self, x: Float[Array, " ..."]) -> Mapping[str, Float[Array, ""]]:
+        """Further scalars to average and report, by name."""
+        return {}
+
+    def known_states(self) -> Float[Array, "states ..."] | None:
+        """Configurations near which walkers start, one for each mode that is known; none if not given."""
+        return None
+
+    def symmetries(self) -> frozenset[str]:
+        """Symmetries of U that the flow shall have: `"sign"` (x → -x), `"reflection"` (site order reversed)."""
+        return frozenset()
+
+    def base(self, kT: float) -> Base | None:
+        """A base density for the flow at kT; chosen from the space and the known states if not given."""
+        return None
+
+    def units(self) -> Mapping[str, str]:
+        """Units of `"energy"` and `"order_parameter"` and of the observables; `"1"` (reduced units) if not given."""
+        return {}

@@ -1,0 +1,136 @@
+"""The training loop: Adam with a guard against steps that blow up."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from statphys_flows.flows import Flow
+from statphys_flows.training.objective import Objective
+
+# A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
+_OUTLIER = 20.0
+_MEMORY = 0.98
+
+
+class Optimiser(eqx.Module):
+    """Options of the training loop.
+
+    **Arguments:**
+
+    - `learning_rate`: Adam's, at the start; it decays over the whole training by a cosine.
+    - `batch`: configurations for each step.
+    - `max_norm`: gradients are clipped to this norm.
+    - `train_base`: also train the base's parameters, under objectives that can (`Objective.trains_base`).
+    """
+
+    learning_rate: float = eqx.field(static=True, default=3e-3)
+    batch: int = eqx.field(static=True, default=256)
+    max_norm: float = eqx.field(static=True, default=1.0)
+    train_base: bool = eqx.field(static=True, default=False)
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Clipping, then Adam's direction; `fit` sets the rate."""
+        return optax.chain(optax.clip_by_global_norm(self.max_norm), optax.scale_by_adam())
+
+
+class FitState(eqx.Module):
+    """What a training loop carries from one call to the next.
+
+    `rate` multiplies the learning rate: halved at each rejected step, and slowly restored. `loss_mean` and
+    `loss_spread` are running moments of accepted losses; `rejected` counts steps that were not taken.
+    """
+
+    moments: optax.OptState
+    step: Int[Array, ""]
+    rate: Float[Array, ""]
+    loss_mean: Float[Array, ""]
+    loss_spread: Float[Array, ""]
+    rejected: Int[Array, ""]
+
+    @staticmethod
+    def create(flow: Flow, optimiser: Optimiser) -> "FitState":
+        """The state before the first step."""
+        zero = jnp.zeros((), jnp.result_type(float))
+        count = jnp.zeros((), jnp.int32)
+        moments = optimiser.transformation().init(eqx.filter(flow, eqx.is_inexact_array))
+        return FitState(moments, count, zero + 1, zero, zero, count)
+
+
+def fit(
+    flow: Flow,
+    state: FitState,
+    objective: Objective,
+    samples: Float[Array, "buffer ..."],
+    reduced_energy,
+    key: PRNGKeyArray,
+    *,
+    steps: int,
+    total_steps: int,
+    optimiser: Optimiser,
+) -> tuple[Flow, FitState, Float[Array, " steps"]]:
+    """Take `steps` optimiser steps on batches drawn from `samples`.
+
+    A step is rejected, leaving flow and moments as they were and halving the rate, if its loss or gradient is not
+    finite or the loss jumps far out of its running spread; so the flow returned is always finite.
+
+    Traceable: call it inside `eqx.filter_jit`.
+
+    **Returns:** the flow, the state, and the loss at every step (NaN where it was not finite).
+    """
+    parameters, structure = eqx.partition(flow, eqx.is_inexact_array)
+    transformation = optimiser.transformation()
+    schedule = optax.cosine_decay_schedule(optimiser.learning_rate, total_steps, alpha=0.02)
+    frozen_base = not (optimiser.train_base and objective.trains_base)
+
+    def loss_of(parameters, batch, key):
+        return objective.loss(eqx.combine(parameters, structure), batch, reduced_energy, key)
+
+    def body(carry, key):
+        parameters, state = carry
+        pick, own = jax.random.split(key)
+        batch = samples[jax.random.randint(pick, (optimiser.batch,), 0, samples.shape[0])]
+        loss, gradient = jax.value_and_grad(loss_of)(parameters, batch, own)
+        if frozen_base:
+            gradient = eqx.tree_at(lambda g: g.base, gradient, replace_fn=_zeros)
+        direction, moments = transformation.update(gradient, state.moments)
+        rate = -state.rate * schedule(state.step)
+        moved = jax.tree.map(lambda p, d: p + (rate * d).astype(p.dtype), parameters, direction)
+        good = _is_good(loss, gradient, state)
+        parameters, moments = _select(good, (moved, moments), (parameters, state.moments))
+        return (parameters, _next_state(state, moments, loss, good)), jnp.where(jnp.isfinite(loss), loss, jnp.nan)
+
+    (parameters, state), losses = jax.lax.scan(body, (parameters, state), jax.random.split(key, steps))
+    return eqx.combine(parameters, structure), state, losses
+
+
+def _zeros(tree):
+    return jax.tree.map(jnp.zeros_like, tree)
+
+
+def _select(good, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
+
+
+def _is_good(loss, gradient, state: FitState):
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(gradient))
+    settled = state.step >= 20
+    jump = loss - state.loss_mean > _OUTLIER * state.loss_spread
+    return finite & ~(settled & jump)
+
+
+def _next_state(state: FitState, moments, loss, good) -> FitState:
+    # The first losses set the moments; from then on they follow slowly. A rejected loss does not enter the mean, but
+    # widens the spread, so that a loss which has really risen is accepted in the end.
+    memory = jnp.minimum(_MEMORY, state.step / (state.step + 1.0)).astype(state.loss_mean.dtype)
+    mean = jnp.where(good, memory * state.loss_mean + (1 - memory) * loss, state.loss_mean)
+    spread = jnp.where(good, memory * state.loss_spread + (1 - memory) * jnp.abs(loss - mean), 1.2 * state.loss_spread)
+    return FitState(
+        moments=moments,
+        step=state.step + 1,
+        rate=jnp.where(good, jnp.minimum(1.0, 1.002 * state.rate), 0.5 * state.rate),
+        loss_mean=mean,
+        loss_spread=spread,
+        rejected=state.rejected + jnp.where(good, 0, 1).astype(state.rejected.dtype),
+    )
