@@ -209,6 +209,12 @@ def adapt_round(
     return state, info
 
 
+@eqx.filter_jit
+def coverage(system: System, kT: Float[Array, ""], flow: Flow, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
+    """Reverse ESS of a flow over given draws of the target: near zero if there are some that it hardly proposes."""
+    return _reverse_ess(jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples))
+
+
 def _advance(density, preconditioner, state: AdaptiveState, flow, key, options: FlowMCMC):
     kernel = assisted.build_kernel(options.local_moves, options.global_moves)
     _, update, _ = dual_averaging_adaptation(MALA_ACCEPTANCE)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import ContinuousFlow, Flow, flows_for
-from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, warm_up
+from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, coverage, warm_up
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System, seed_states
@@ -50,7 +50,8 @@ def adapt(
     tick: Callable[[str], None] = lambda _: None,
 ) -> Adapted:
     """Seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow where the first
-    stays below `options.good_enough`.
+    stays below `options.good_enough`. A later candidate, sharper but blinder, is kept only if it scores higher and
+    also covers what the chains of the first have visited.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. `tick(stage)` is called after each round.
@@ -77,6 +78,9 @@ def adapt(
             index,
             history,
         )
+        if kept is not None:
+            covered = float(coverage(system, kT_array, found.flow, warm.samples))
+            found = found._replace(score=min(found.score, covered))
         kept = _better(kept, found)
         if kept.score >= options.good_enough:
             break

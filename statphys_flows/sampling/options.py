@@ -34,7 +34,7 @@ class FlowMCMC(eqx.Module):
     """
 
     chains: int = eqx.field(static=True, default=128)
-    draws: int = eqx.field(static=True, default=200)
+    draws: int = eqx.field(static=True, default=100)
     local_moves: int = eqx.field(static=True, default=10)
     global_moves: int = eqx.field(static=True, default=4)
     warm_up: int = eqx.field(static=True, default=400)

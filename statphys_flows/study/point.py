@@ -18,7 +18,7 @@ from statphys_flows.study.progress import stopwatch
 from statphys_flows.study.schema import describe, over_kT
 from statphys_flows.systems import System
 
-# Velocity evaluations for each step of Tsit5.
+# Velocity evaluations for each step of Dopri5.
 _STAGES = 6
 
 

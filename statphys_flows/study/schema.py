@@ -9,26 +9,26 @@ from statphys_flows.systems import System
 
 _ENERGY, _ORDER = "energy", "order_parameter"
 
-# name: (units, description). Units are "1" or a product of those the system gives to energy and order parameter.
+# name: (units, "long name: formula"). Units are "1" or a product of those the system gives to energy and order parameter.
 LONG_NAMES = {
     "kT": ("energy", "temperature kT"),
-    "log_z": ("1", "log partition function, BAR"),
-    "free_energy": ("energy", "free energy -kT log Z"),
+    "log_z": ("1", "log partition function: by Bennett's acceptance ratio"),
+    "free_energy": ("energy", "free energy: -kT log Z"),
     "energy": ("energy", "energy U"),
-    "entropy": ("1", "configurational entropy (<U> - F)/kT"),
-    "heat_capacity": ("1", "heat capacity (<U^2> - <U>^2)/kT^2"),
+    "entropy": ("1", "configurational entropy: (<U> - F)/kT"),
+    "heat_capacity": ("1", "heat capacity: (<U^2> - <U>^2)/kT^2"),
     "order_parameter": ("order", "order parameter m"),
-    "order_parameter_abs": ("order", "mean absolute order parameter <|m|>"),
+    "order_parameter_abs": ("order", "mean absolute order parameter: <|m|>"),
     "order_parameter_bin": ("order", "order parameter m, centre of bin"),
-    "susceptibility": ("susceptibility", "susceptibility (<m^2> - <m>^2)/kT"),
-    "binder_cumulant": ("1", "Binder cumulant 1 - <m^4>/(3 <m^2>^2)"),
-    "lp": ("1", "log density -U/kT"),
+    "susceptibility": ("susceptibility", "susceptibility: (<m^2> - <m>^2)/kT"),
+    "binder_cumulant": ("1", "Binder cumulant: 1 - <m^4>/(3 <m^2>^2)"),
+    "lp": ("1", "log density: -U/kT"),
     "acceptance_rate": ("1", "mean acceptance probability of the local moves"),
     "global_acceptance_rate": ("1", "mean acceptance probability of the flow's proposals"),
     "local_acceptance_rate": ("1", "mean acceptance probability of the local moves"),
     "is_global": ("1", "whether a proposal of the flow was accepted"),
-    "log_weight": ("1", "log importance weight -U/kT - log q of the chain's state"),
-    "proposal_log_weight": ("1", "log importance weight -U/kT - log q of every proposal of the flow"),
+    "log_weight": ("1", "log weight of the chain's state: -U/kT - log q"),
+    "proposal_log_weight": ("1", "log weight of every proposal of the flow: -U/kT - log q"),
     "loss": ("1", "training loss per degree of freedom"),
     "ess_forward": ("1", "forward effective sample size as a fraction"),
     "ess_reverse": ("1", "reverse effective sample size as a fraction"),
@@ -38,12 +38,12 @@ LONG_NAMES = {
     "step": ("1", "training step"),
     "r_hat": ("1", "largest R-hat of energy and order parameter"),
     "ess_bulk": ("1", "smallest effective number of draws of energy and order parameter"),
-    "autocorrelation_time": ("1", "largest integrated autocorrelation time, in draws; 1/2 if independent"),
+    "autocorrelation_time": ("1", "largest integrated autocorrelation time: in draws; 1/2 if independent"),
     "overlap": ("1", "overlap of flow and chain, 1 if equal"),
     "log_z_importance": ("1", "log Z from the flow's proposals"),
     "log_z_reverse": ("1", "log Z from the chain's states"),
     "log_z_bar": ("1", "log Z by Bennett's acceptance ratio"),
-    "log_q_round_trip_error": ("1", "largest |log q(forward) - log q(reverse)|"),
+    "log_q_round_trip_error": ("1", "round-trip error of log q: largest |log q(forward) - log q(reverse)|"),
     "step_size": ("1", "step size of the local moves in preconditioned coordinates"),
     "ode_steps": ("1", "solver steps of the flow, 0 if it is no ODE"),
     "rejected_steps": ("1", "training steps that were rejected"),
@@ -68,16 +68,19 @@ LONG_NAMES = {
 
 
 def describe(data: xr.Dataset, system: System) -> xr.Dataset:
-    """`data` with `units` and `long_name` on every variable and coordinate."""
+    """`data` with `units` and `long_name` on every variable and coordinate, and its formula as `comment`."""
     units = system.units()
     energy, order = units.get(_ENERGY, "1"), units.get(_ORDER, "1")
     resolved = {"energy": energy, "order": order, "susceptibility": _susceptibility(energy, order)}
     for name, variable in data.variables.items():
         stem = str(name).removesuffix("_err")
         unit, text = LONG_NAMES.get(stem, (units.get(stem, "1"), stem.replace("_", " ")))
+        text, _, formula = text.partition(": ")
         if stem != name:
             text = f"standard error of {text}"
         variable.attrs.update({"units": resolved.get(unit, unit), "long_name": text})
+        if formula:
+            variable.attrs["comment"] = formula
     return data
 
 

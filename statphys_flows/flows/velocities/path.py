@@ -25,8 +25,10 @@ class PathVelocity(Velocity):
     general N × N kernel per feature has to learn is here from the start, at O(N) parameters. (The kernels' general
     form is that of Gerdes et al., arXiv:2207.00283, eq. 10, for lattices.)
 
-    Features are φ and sin(kωφ), odd; where the system is not even also 1 and cos(kωφ). The divergence is exact:
-    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)).
+    Features are φ and sin(kωφ), odd; and 1 and cos(kωφ), even, times a gate g(φ) = tanh(mean(φ)/w) that makes them odd:
+    in a well of either sign every local function is available (1 - φ², for one, shifts a kink). Where the system is
+    not even, all features appear with the gate and without. The divergence is exact,
+    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)) and, for what the gate multiplies, g'(φ) Σ_s' Σ_mf (G_m 1)(s') c_mf s_f.
 
     **Arguments:**
 
@@ -34,8 +36,8 @@ class PathVelocity(Velocity):
     - `mass`: centre of the M_m (an inverse length), which are trained.
     - `even`: the system is even under φ → -φ, so v is odd.
     - `reflection`: the system is even under s → 1 - s, so v commutes with it.
+    - `reach`: ω = π/reach at the start, so the features have period 2·reach, well beyond the largest |φ|; w is a tenth.
     - `harmonics`, `kernels`, `times`: numbers of sine features, of G_m and of functions of time cos(πnt).
-    - `reach`: ω = π/reach at the start, so the features have period 2·reach: well beyond the largest |φ|.
     """
 
     interval: Interval
@@ -55,9 +57,9 @@ class PathVelocity(Velocity):
         even: bool,
         reflection: bool,
         reach: float = 4.0,
-        harmonics: int = 8,
-        kernels: int = 3,
-        times: int = 6,
+        harmonics: int = 5,
+        kernels: int = 2,
+        times: int = 4,
     ):
         dtype = jnp.result_type(float)
         self.interval = interval
