@@ -22,9 +22,7 @@ class Base(eqx.Module):
         """log ρ(x), normalised."""
 
     @abc.abstractmethod
-    def sample_coupled(
-        self, key: PRNGKeyArray, x: Float[Array, " n"]
-    ) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    def sample_coupled(self, key: PRNGKeyArray, x: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """A draw to pair with `x` in an interpolant, of the base's law once `x` is averaged over the target; and the
         mean that both belong to.
 

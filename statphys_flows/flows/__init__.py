@@ -6,5 +6,13 @@ from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.velocities import PathVelocity, Velocity
 
-__all__ = ["ContinuousFlow", "CouplingFlow", "Flow", "PathVelocity", "Velocity", "flow_for",
-    "flows_for", "spline_coupling"]
+__all__ = [
+    "ContinuousFlow",
+    "CouplingFlow",
+    "Flow",
+    "PathVelocity",
+    "Velocity",
+    "flow_for",
+    "flows_for",
+    "spline_coupling",
+]

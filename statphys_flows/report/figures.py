@@ -311,8 +311,6 @@ def _temperature_axis(ax: Axes, data: xr.Dataset) -> None:
     kT = temperatures(data)
     if len(kT) == 1:
         ax.set_xlim(0.9 * kT[0], 1.1 * kT[0])
-    if len(kT) <= _LEGEND_UP_TO:
-        ax.set_xticks(kT, [f"{t:g}" for t in kT])
 
 
 def _label(variable: xr.DataArray) -> str:

@@ -36,7 +36,7 @@ class FlowMCMC(eqx.Module):
     chains: int = eqx.field(static=True, default=128)
     draws: int = eqx.field(static=True, default=100)
     local_moves: int = eqx.field(static=True, default=10)
-    global_moves: int = eqx.field(static=True, default=4)
+    global_moves: int = eqx.field(static=True, default=2)
     warm_up: int = eqx.field(static=True, default=400)
     rounds: int = eqx.field(static=True, default=8)
     train_steps: int = eqx.field(static=True, default=200)

@@ -46,7 +46,9 @@ def refine(flow: Flow, key: PRNGKeyArray, n: int = 256) -> tuple[Flow, float]:
     """Raise a continuous flow's solver steps by half until its round-trip error is below `ROUND_TRIP_TOLERANCE`, or
     stops falling, or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
     error = float(round_trip_error(flow, key, n))
-    while isinstance(flow, ContinuousFlow) and not error < ROUND_TRIP_TOLERANCE and 3 * int(flow.steps) // 2 <= MAX_STEPS:
+    while (
+        isinstance(flow, ContinuousFlow) and not error < ROUND_TRIP_TOLERANCE and 3 * int(flow.steps) // 2 <= MAX_STEPS
+    ):
         finer = eqx.tree_at(lambda f: f.steps, flow, jnp.maximum(3 * flow.steps // 2, flow.steps + 1))
         new_error = float(round_trip_error(finer, key, n))
         if new_error > 0.7 * error:

@@ -202,7 +202,9 @@ def _attributes(system: System, kT, seed: int, configuration: dict) -> dict:
 
 def _interrupted(done: int, total: int, path: Path | None) -> str:
     if path is None:
-        return f"Interrupted after {done} of {total} temperatures. Nothing is on disk: give out=... to be able to resume."
+        return (
+            f"Interrupted after {done} of {total} temperatures. Nothing is on disk: give out=... to be able to resume."
+        )
     return (
         f"Interrupted after {done} of {total} temperatures, which are in {parts_folder(path)}. To go on: the same "
         "command with --resume, or resume=True."

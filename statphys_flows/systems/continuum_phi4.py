@@ -41,7 +41,7 @@ class ContinuumPhi4(System):
     def __check_init__(self):
         if self.discretisation not in ("interior", "published"):
             raise ValueError(
-                f"discretisation={self.discretisation!r}: write \"interior\" (ds = 1/(N+1)) or \"published\" (ds = 1/N)."
+                f'discretisation={self.discretisation!r}: write "interior" (ds = 1/(N+1)) or "published" (ds = 1/N).'
             )
         if isinstance(self.a, (int, float)) and not (np.isfinite(self.a) and self.a > 0):
             raise ValueError(f"a={self.a!r}: the width of a kink must be a positive number, for example a=0.1.")

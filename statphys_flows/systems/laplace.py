@@ -57,7 +57,7 @@ def laplace_chains(system: System, kT: float) -> Base | None:
     diagonal, off_diagonal = (np.asarray(c, float) / kT for c in _curvature(system, states))
     chains = [
         GaussianChain(state, _made_positive(d, o), o)
-        for state, d, o in zip(np.asarray(states), diagonal, off_diagonal)
+        for state, d, o in zip(np.asarray(states), diagonal, off_diagonal, strict=True)
     ]
     return chains[0] if len(chains) == 1 else Mixture(chains, orbits=_orbits(np.asarray(states), system.symmetries()))
 
@@ -71,7 +71,7 @@ def euclidean_base(system: System, kT: float, samples: Float[Array, "samples n"]
         return Gaussian(jnp.mean(samples, axis=0), jnp.std(samples, axis=0) + 1e-6)
     states = relax(system, jnp.asarray(states))
     hessians = np.asarray(_hessians(system, states), float) / kT
-    components = [Gaussian(state, _covariance_factor(h)) for state, h in zip(np.asarray(states), hessians)]
+    components = [Gaussian(state, _covariance_factor(h)) for state, h in zip(np.asarray(states), hessians, strict=True)]
     orbits = _orbits(np.asarray(states), system.symmetries())
     return components[0] if len(components) == 1 else Mixture(components, orbits=orbits)
 

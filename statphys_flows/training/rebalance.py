@@ -17,9 +17,7 @@ FLOOR = 0.01
 _PRIOR_DRAWS = 20.0
 
 
-def rebalance(
-    flow: Flow, reduced_energy: Callable, key: PRNGKeyArray, n: int
-) -> tuple[Flow, Float[Array, " n"]]:
+def rebalance(flow: Flow, reduced_energy: Callable, key: PRNGKeyArray, n: int) -> tuple[Flow, Float[Array, " n"]]:
     r"""One step of expectation maximisation on the orbit weights of a `Mixture` base,
 
     $$w_k \leftarrow \sum_i W_i\, r_k(z_i) \Big/ \sum_i W_i, \qquad W_i = e^{-u(x_i)}/q(x_i),$$
