@@ -3,6 +3,7 @@
 Both are blind to a mode that no chain has visited: see `log_z` for what can see it.
 """
 
+import jax
 import numpy as np
 from blackjax import diagnostics
 from numpy.typing import ArrayLike
@@ -10,6 +11,9 @@ from numpy.typing import ArrayLike
 from ._samples import as_finite_chains
 
 Array = np.ndarray
+
+_potential_scale_reduction = jax.jit(diagnostics.potential_scale_reduction)
+_effective_sample_size = jax.jit(diagnostics.effective_sample_size)
 
 
 def r_hat(x: ArrayLike) -> float:
@@ -25,7 +29,7 @@ def r_hat(x: ArrayLike) -> float:
     halves = x[:, x.shape[1] % 2 :].reshape(2 * x.shape[0], -1)
     if np.all(np.ptp(halves, axis=1) == 0.0):
         return float("nan") if np.ptp(halves) == 0.0 else float("inf")
-    return float(diagnostics.potential_scale_reduction(halves))
+    return float(_potential_scale_reduction(halves))
 
 
 def effective_sample_size(x: ArrayLike) -> float:
@@ -36,7 +40,7 @@ def effective_sample_size(x: ArrayLike) -> float:
     Bayesian Data Analysis (3rd edition, 2013), §11.5; Vehtari et al., arXiv:1903.08008, §3.
     """
     x = _standardised(x)
-    return float("nan") if np.ptp(x) == 0.0 else float(diagnostics.effective_sample_size(x))
+    return float("nan") if np.ptp(x) == 0.0 else float(_effective_sample_size(x))
 
 
 def _standardised(x: ArrayLike) -> Array:

@@ -93,5 +93,6 @@ class Mixture(Base):
 
     def _draw(self, key, index):
         # Every component draws and one draw is kept: no branch survives vmap, and components are few.
-        draws = jnp.stack([c.sample(k) for c, k in zip(self.components, jax.random.split(key, len(self.components)))])
+        keys = jax.random.split(key, len(self.components))
+        draws = jnp.stack([c.sample(k) for c, k in zip(self.components, keys, strict=True)])
         return draws[index]

@@ -66,5 +66,6 @@ class ContinuousFlow(Flow):
             max_steps=MAX_STEPS,
             throw=False,
         )
+        assert solution.ys is not None
         end_point, log_det = solution.ys
         return end_point[0], log_det[0]

@@ -75,7 +75,7 @@ def build_kernel(local_moves: int = 10, global_moves: int = 4):
         logdensity_fn: Callable,
         flow: Flow,
         preconditioner: Factor,
-        step_size: float,
+        step_size: float | Float[Array, ""],
     ) -> tuple[AssistedState, AssistedInfo]:
         local_key, draw_key, accept_key = jax.random.split(rng_key, 3)
 

@@ -59,7 +59,8 @@ class FlowMCMC(eqx.Module):
             least = 0 if field.name in may_be_zero else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise StudyError(
-                    f"FlowMCMC({field.name}={value!r}): give an integer of at least {least}; the default is {field.default}."
+                    f"FlowMCMC({field.name}={value!r}): give an integer of at least {least}; the default is "
+                    f"{field.default}."
                 )
         if self.chains < 2:
             raise StudyError(f"FlowMCMC(chains={self.chains}): error bars and R-hat need at least 2 chains.")

@@ -26,8 +26,8 @@ _CHUNKS = 10
 class Production(NamedTuple):
     """Draws of the frozen phase as float64 NumPy arrays, (chain, draw, ...).
 
-    `positions` are those of the draws `kept_draws`; `proposal_log_weights` holds every proposal, (chain, draw · global_moves);
-    `log_weights` is log ρ - log q at the chain's own states.
+    `positions` are those of the draws `kept_draws`; `proposal_log_weights` holds every proposal,
+    (chain, draw · global_moves); `log_weights` is log ρ - log q at the chain's own states.
     """
 
     positions: np.ndarray

@@ -17,7 +17,7 @@ def warnings(diagnostics: Mapping) -> list[str]:
             f"R-hat is {diagnostics['r_hat']:.3f}: the chains have not mixed; run more draws or rounds",
         ),
         _when(
-            diagnostics["ess_forward"] < 0.02,
+            not diagnostics["ess_forward"] >= 0.02,
             f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
             "errors of log Z may be too small; train for more rounds",
         ),

@@ -60,11 +60,12 @@ def run_point(
             "seconds_training": training,
             "seconds_sampling": watch.lap(),
         }
-    diagnostics = _diagnostics(production, adapted) | _cost(flow, sampler, adapted)
+    log_z = _estimate(analysis.bar_log_z, production.proposal_log_weights, production.log_weights)
+    diagnostics = _diagnostics(production, adapted) | _cost(flow, sampler, adapted) | {"log_z_bar": log_z}
     diagnostics |= {"log_q_round_trip_error": round_trip, **seconds}
     diagnostics |= {"warning": "; ".join(warnings(diagnostics)), "assumption": assumption(system)}
     groups = {
-        "thermodynamics": over_kT(kT, _thermodynamics(production, kT, diagnostics["log_z_bar"])),
+        "thermodynamics": over_kT(kT, _thermodynamics(production, kT, log_z)),
         "posterior": _posterior(production, system, kT),
         "sample_stats": _sample_stats(production, kT),
         "training": _training(adapted, kT),
@@ -88,12 +89,11 @@ def _diagnostics(production: Production, adapted: Adapted) -> dict[str, object]:
     # Ergodicity is judged on what the result reports; what a system adds may be an indicator that never changes.
     judged = [production.energy, production.order_parameter]
     return {
-        "log_z_importance": _or_nan(analysis.importance_log_z, forward),
-        "log_z_reverse": _or_nan(analysis.reverse_log_z, chain, forward),
-        "log_z_bar": _or_nan(analysis.bar_log_z, forward, chain),
-        "overlap": _or_nan(analysis.overlap, forward, chain),
-        "ess_forward": analysis.importance_ess(forward) if np.isfinite(forward).any() else 0.0,
-        "ess_reverse": _or_nan(analysis.reverse_ess, chain),
+        "log_z_importance": _estimate(analysis.importance_log_z, forward),
+        "log_z_reverse": _estimate(analysis.reverse_log_z, chain, forward),
+        "overlap": _number(analysis.overlap, forward, chain),
+        "ess_forward": _number(analysis.importance_ess, forward),
+        "ess_reverse": _number(analysis.reverse_ess, chain),
         "r_hat": max(analysis.r_hat(x) for x in judged),
         "ess_bulk": min(analysis.effective_sample_size(x) for x in judged),
         "autocorrelation_time": max(analysis.integrated_autocorrelation_time(x).value for x in judged),
@@ -105,13 +105,21 @@ def _diagnostics(production: Production, adapted: Adapted) -> dict[str, object]:
     }
 
 
-def _or_nan(estimator: Callable, *weights: np.ndarray):
+def _estimate(estimator: Callable[..., Estimate], *weights: np.ndarray) -> Estimate:
     """An estimate, or NaN where there is none: one point that failed must not take the scan with it, and says so in
     its warning."""
     try:
         return estimator(*weights)
     except (RuntimeError, ValueError):
-        return float("nan") if estimator in (analysis.overlap, analysis.reverse_ess) else Estimate(np.nan, np.nan)
+        return Estimate(np.nan, np.nan)
+
+
+def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:
+    """The same for estimators without an error."""
+    try:
+        return estimator(*weights)
+    except (RuntimeError, ValueError):
+        return float("nan")
 
 
 def _cost(flow, sampler: FlowMCMC, adapted: Adapted) -> dict[str, float]:

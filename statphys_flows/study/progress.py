@@ -60,9 +60,9 @@ class Stopwatch:
         self._last = time.perf_counter()
         self._compiled_before = 0.0
 
-    def _listen(self, event: str, seconds: float, **_) -> None:
+    def _listen(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event.startswith("/jax/core/compile/"):
-            self.compiling += seconds
+            self.compiling += duration_secs
 
     def lap(self) -> float:
         """Seconds of running since the last lap, compilation taken off."""

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from statphys_flows.analysis import Estimate
 from statphys_flows.systems import System
 
 _ENERGY, _ORDER = "energy", "order_parameter"
 
-# name: (units, "long name: formula"). Units are "1" or a product of those the system gives to energy and order parameter.
+# name: (units, "long name: formula"). Units are "1" or made of those the system gives to energy and order parameter.
 LONG_NAMES = {
     "kT": ("energy", "temperature kT"),
     "log_z": ("1", "log partition function: by Bennett's acceptance ratio"),
@@ -88,7 +89,7 @@ def over_kT(kT: float, values: Mapping[str, object]) -> xr.Dataset:
     """A dataset of scalars at one temperature; an `Estimate` becomes a variable and its `_err`."""
     flat: dict[str, object] = {}
     for name, value in values.items():
-        if hasattr(value, "error"):
+        if isinstance(value, Estimate):
             flat[name], flat[f"{name}_err"] = value.value, value.error
         else:
             flat[name] = value

@@ -169,7 +169,7 @@ def _saved(parts: Parts | None, system: System, kT: float, key) -> Point | None:
     tree = None if parts is None else parts.load(_part(kT))
     if parts is None or tree is None:
         return None
-    candidate = int(tree["diagnostics"]["candidate"].values[0])
+    candidate = int(tree["diagnostics"].to_dataset()["candidate"].item())
     like = flows_for(system, kT=kT, key=key)[candidate]
     return Point(tree, Trained(parts.load_flow(_part(kT), like), candidate))
 

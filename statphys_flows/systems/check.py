@@ -1,6 +1,7 @@
 """Checks of a declared system before any compute, and the split of its fields into parameters and structure."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ def float_parameters(system: System) -> dict[str, float]:
     """The fields of `system` that are single floats, by name: what may be scanned."""
     found = {}
     for field in dataclasses.fields(system):
-        value = getattr(system, field.name, None)
+        value: Any = getattr(system, field.name, None)
         if isinstance(value, float) or (is_float_array(value) and np.ndim(value) == 0):
             found[field.name] = float(value)
     return found

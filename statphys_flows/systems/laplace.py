@@ -43,7 +43,9 @@ def variational_bridge(system: System, kT: float) -> MassiveBridge:
     bond = -float(np.mean(coupling)) / kT if interval.sites > 1 else 1.0 / (kT * interval.spacing)
     stiffness = max(bond, 1e-6) * interval.spacing
     masses = np.geomspace(0.1, 2.0 / interval.spacing, _MASSES) / (interval.spacing * (interval.sites + 1))
-    divergence = np.asarray(_bridge_divergence(system, kT, stiffness, jnp.asarray(masses, jnp.result_type(float))))
+    # As arrays: a Python number would be compiled in, anew for every temperature.
+    arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (kT, stiffness, masses)]
+    divergence = np.asarray(_bridge_divergence(system, *arrays))
     return MassiveBridge(interval, stiffness, masses[np.nanargmin(divergence)])
 
 

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -30,7 +31,10 @@ class System(eqx.Module):
     compilation. Integers, strings and the like are structure. Write `energy` with `jax.numpy`.
     """
 
-    space: eqx.AbstractVar[Space]
+    if TYPE_CHECKING:  # to a type checker an AbstractVar would be one more argument of the constructor
+        space: ClassVar[Any]
+    else:
+        space: eqx.AbstractVar[Space]
 
     @abc.abstractmethod
     def energy(self, x: Float[Array, " ..."]) -> Float[Array, ""]:

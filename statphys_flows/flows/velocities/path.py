@@ -120,7 +120,7 @@ class PathVelocity(Velocity):
             c, c_before = 2 * cosine * c - c_before, c
             odd.append((s, k * omega * c))
             even.append((c, -k * omega * s))
-        for o, e in zip(odd, even):
+        for o, e in zip(odd, even, strict=True):
             yield *o, False
             yield *e, True
             if not self.even:
