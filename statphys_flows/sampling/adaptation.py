@@ -23,7 +23,8 @@ from statphys_flows.training import FitState, Objective, fit, rebalance
 
 # Optimal for MALA in high dimension: Roberts & Rosenthal, J. R. Stat. Soc. B 60 (1998) 255.
 MALA_ACCEPTANCE = 0.574
-_EVALUATION_DRAWS = 2048
+UNCOVERED_LOG_WEIGHT = 5.0
+EVALUATION_DRAWS = 2048
 
 
 class WarmUp(eqx.Module):
@@ -44,7 +45,8 @@ class AdaptiveState(eqx.Module):
 
     `flow` is the one in training; `best` the one with the highest score so far, which the frozen phase uses. The score
     is the smaller of the forward ESS, which sees where q is too wide or misshapen, and the reverse ESS over what the
-    chains have visited, which sees where q does not go though the chains do. `buffer` holds what the chains have
+    chains have visited (less the 0.5% of largest weights, so that one rare state does not decide), which sees where q
+    does not go though the chains do. `buffer` holds what the chains have
     visited lately; `position` is where the next configurations go.
     """
 
@@ -180,7 +182,7 @@ def adapt_round(
         total_steps=total_steps,
         optimiser=options.optimiser,
     )
-    flow, log_w = rebalance(flow, reduced_energy, weigh_key, _EVALUATION_DRAWS)
+    flow, log_w = rebalance(flow, reduced_energy, weigh_key, EVALUATION_DRAWS)
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, options)
     forward, reverse = _ess(log_w), _reverse_ess(history.logdensity - history.log_q)
     score = jnp.minimum(forward, reverse)
@@ -210,9 +212,11 @@ def adapt_round(
 
 
 @eqx.filter_jit
-def coverage(system: System, kT: Float[Array, ""], flow: Flow, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
-    """Reverse ESS of a flow over given draws of the target: near zero if there are some that it hardly proposes."""
-    return _reverse_ess(jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples))
+def uncovered(system: System, kT: Float[Array, ""], flow: Flow, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
+    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never."""
+    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples)
+    # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
+    return jnp.mean(log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT)
 
 
 def _advance(density, preconditioner, state: AdaptiveState, flow, key, options: FlowMCMC):
@@ -247,5 +251,6 @@ def _ess(log_w):
 
 def _reverse_ess(log_w):
     # 1 / (E_p[w] E_p[1/w]), over draws of the target.
+    log_w = jnp.minimum(log_w, jnp.quantile(log_w, 0.995))
     n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
     return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))

@@ -54,13 +54,13 @@ def init(position: Float[Array, " ..."], logdensity_fn: Callable, flow: Flow) ->
     return AssistedState(position, logdensity_fn(position), flow.log_prob(position[None])[0])
 
 
-def build_kernel(local_moves: int = 10, global_moves: int = 4):
+def build_kernel(local_moves: int = 10, global_moves: int = 2):
     r"""A kernel of `local_moves` MALA steps followed by `global_moves` independence moves of the flow.
 
     The independence move proposes x' ~ q and accepts it with probability
-    min{1, ρ(x') q(x) / (ρ(x) q(x'))} (Gabrié, Rotskoff, Vanden-Eijnden, arXiv:2105.12603, eq. 8); both kinds of move
-    leave ρ invariant, so their composition does. log q of the current state is renewed once, after the local moves
-    have changed it.
+    min{1, ρ(x') q(x) / (ρ(x) q(x'))} (Gabrié, Rotskoff, Vanden-Eijnden, arXiv:2105.12603); both kinds of move leave ρ
+    invariant, so their composition does. log q of the current state is renewed once, after the local moves have
+    changed it.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def as_top_level_api(
     step_size: float,
     *,
     local_moves: int = 10,
-    global_moves: int = 4,
+    global_moves: int = 2,
 ) -> SamplingAlgorithm:
     """The kernel with its parameters fixed: an object with blackjax's `init(position)` and `step(key, state)`."""
     kernel = build_kernel(local_moves, global_moves)

@@ -10,11 +10,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import ContinuousFlow, Flow, flows_for
-from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, coverage, warm_up
+from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, uncovered, warm_up
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System, seed_states
 from statphys_flows.training import Interpolant, MaximumLikelihood, Objective, ReverseKL
+
+# What a sharper flow may miss of what a safer one has found: log Z would be off by no more than this.
+MOST_UNCOVERED = 1e-3
 
 
 class Adapted(NamedTuple):
@@ -51,7 +54,7 @@ def adapt(
 ) -> Adapted:
     """Seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow where the first
     stays below `options.good_enough`. A later candidate, sharper but blinder, is kept only if it scores higher and
-    also covers what the chains of the first have visited.
+    also covers what the chains of the first have visited, all but a fraction `MOST_UNCOVERED`.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. `tick(stage)` is called after each round.
@@ -78,9 +81,8 @@ def adapt(
             index,
             history,
         )
-        if kept is not None:
-            covered = float(coverage(system, kT_array, found.flow, warm.samples))
-            found = found._replace(score=min(found.score, covered))
+        if kept is not None and uncovered(system, kT_array, found.flow, warm.samples) > MOST_UNCOVERED:
+            found = found._replace(score=0.0)
         kept = _better(kept, found)
         if kept.score >= options.good_enough:
             break
@@ -101,11 +103,9 @@ def _better(kept: Adapted | None, found: Adapted) -> Adapted:
     if kept is None:
         return found
     best = found if found.score > kept.score else kept
-    step = found.history["step"] + kept.history["step"][-1]
-    history = {
-        name: np.concatenate([kept.history[name], step if name == "step" else found.history[name]])
-        for name in found.history
-    }
+    counts = {name: found.history[name] + kept.history[name][-1] for name in ("step", "rejected")}
+    later = found.history | counts
+    history = {name: np.concatenate([kept.history[name], later[name]]) for name in later}
     return best._replace(history=history)
 
 

@@ -14,7 +14,8 @@ class FlowMCMC(eqx.Module):
     **Arguments:**
 
     - `chains`: chains run side by side.
-    - `draws`: draws of each chain in the frozen phase, from which alone results come.
+    - `draws`: draws of each chain in the frozen phase, from which alone results come; rounded up to a multiple of
+      ten. A tenth more is run first and thrown away.
     - `local_moves`, `global_moves`: MALA steps and flow proposals between two draws.
     - `warm_up`: MALA steps before any flow, in which the step size is tuned.
     - `rounds`: most rounds of adaptation; each trains for `train_steps` steps, then advances the chains by
@@ -25,7 +26,7 @@ class FlowMCMC(eqx.Module):
     - `polish_rounds`: further rounds that train by reverse KL, `polish_steps` steps each.
     - `buffer`: configurations that training draws from, of fixed size.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
-      each temperature. Scalars are kept for every draw.
+      each temperature; at most a tenth of the draws. Scalars are kept for every draw.
     - `optimiser`: learning rate, batch size and the like.
     - `objective`: what the rounds minimise; an `Interpolant` for continuous flows and `MaximumLikelihood` for
       others if not given.

@@ -22,6 +22,11 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "errors of log Z may be too small; train for more rounds",
         ),
         _when(
+            diagnostics["uncovered"] > 0.01,
+            f"a fraction {diagnostics['uncovered']:.2g} of the chains' states lies where the flow hardly goes: their "
+            "weight rests on local moves alone",
+        ),
+        _when(
             diagnostics["global_acceptance_rate"] < 0.05,
             f"the flow's proposals are accepted at a rate of {diagnostics['global_acceptance_rate']:.2g}: modes are "
             "exchanged seldom or never",

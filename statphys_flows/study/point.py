@@ -13,6 +13,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.sampling import Adapted, FlowMCMC, Production, Trained, adapt, produce, refine
+from statphys_flows.sampling.adaptation import EVALUATION_DRAWS, UNCOVERED_LOG_WEIGHT
 from statphys_flows.study.diagnosis import assumption, warnings
 from statphys_flows.study.progress import stopwatch
 from statphys_flows.study.schema import describe, over_kT
@@ -94,6 +95,7 @@ def _diagnostics(production: Production, adapted: Adapted) -> dict[str, object]:
         "overlap": _number(analysis.overlap, forward, chain),
         "ess_forward": _number(analysis.importance_ess, forward),
         "ess_reverse": _number(analysis.reverse_ess, chain),
+        "uncovered": float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT)),
         "r_hat": max(analysis.r_hat(x) for x in judged),
         "ess_bulk": min(analysis.effective_sample_size(x) for x in judged),
         "autocorrelation_time": max(analysis.integrated_autocorrelation_time(x).value for x in judged),
@@ -123,14 +125,15 @@ def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:
 
 
 def _cost(flow, sampler: FlowMCMC, adapted: Adapted) -> dict[str, float]:
-    """Evaluations of the whole point, adaptive phase included."""
-    steps = adapted.history["step"][-1]
-    draws = sampler.chains * (sampler.round_draws * len(adapted.history["step"]) + 1.1 * sampler.draws)
-    passes = draws * (1 + sampler.global_moves)
+    """Evaluations of the whole point, adaptive phase included (not the fits of the bases, nor backward passes)."""
+    rounds, steps = len(adapted.history["step"]), adapted.history["step"][-1]
+    draws = sampler.chains * (sampler.round_draws * rounds + 1.1 * sampler.draws)
+    passes = draws * (1 + sampler.global_moves) + EVALUATION_DRAWS * rounds
     each = _STAGES * int(flow.steps) if isinstance(flow, ContinuousFlow) else 1
+    local = draws * (1 + sampler.local_moves) + sampler.chains * sampler.warm_up
     return {
-        "energy_evaluations": draws * sampler.global_moves,
-        "gradient_evaluations": draws * (1 + sampler.local_moves) + sampler.chains * sampler.warm_up,
+        "energy_evaluations": draws * sampler.global_moves + EVALUATION_DRAWS * rounds + local,
+        "gradient_evaluations": local,
         "velocity_evaluations": passes * each + steps * sampler.optimiser.batch,
         "ode_steps": int(flow.steps) if isinstance(flow, ContinuousFlow) else 0,
     }

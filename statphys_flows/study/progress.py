@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -35,9 +36,16 @@ class Bar(Progress):
             total=points * ticks_per_point, file=sys.stderr, mininterval=0.5, bar_format="{desc:<52}{bar:20} {elapsed}"
         )
         self._bar.set_description_str("starting")
+        # The clock goes on while a compilation keeps everything else waiting.
+        self._stop = threading.Event()
+        threading.Thread(target=self._keep_time, daemon=True).start()
+
+    def _keep_time(self) -> None:
+        while not self._stop.wait(1.0 if sys.stderr.isatty() else 20.0):
+            self._bar.refresh()
 
     def tick(self, message: str) -> None:
-        self._bar.set_description_str(message, refresh=False)
+        self._bar.set_description_str(message, refresh=self._bar.n == self._done * self._per_point)
         # A point may take more pieces than foreseen (a second candidate flow); the bar waits at the point's end.
         if self._bar.n < (self._done + 1) * self._per_point - 1:
             self._bar.update(1)
@@ -49,6 +57,7 @@ class Bar(Progress):
         self._bar.update(self._done * self._per_point - self._bar.n)
 
     def close(self) -> None:
+        self._stop.set()
         self._bar.close()
 
 

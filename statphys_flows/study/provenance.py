@@ -11,10 +11,11 @@ import equinox as eqx
 import jax
 import numpy as np
 
+import statphys_flows
 from statphys_flows.sampling import FlowMCMC
 from statphys_flows.systems import System
 
-_PACKAGES = ("statphys-flows", "jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
 
 
 def configuration(system: System, kT: np.ndarray, seed: int, sampler: FlowMCMC) -> dict[str, Any]:
@@ -49,12 +50,12 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "statphys_flows": statphys_flows.__version__}
     for package in _PACKAGES:
         try:
-            found[package.replace("-", "_")] = importlib.metadata.version(package)
+            found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package.replace("-", "_")] = "not installed"
+            found[package] = "not installed"
     return found
 
 

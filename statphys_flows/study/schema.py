@@ -37,6 +37,7 @@ LONG_NAMES = {
     "local_acceptance": ("1", "mean acceptance probability of the local moves"),
     "rejected": ("1", "training steps rejected so far"),
     "step": ("1", "training step"),
+    "uncovered": ("1", "fraction of the chains' states that the flow proposes e^5 times too seldom"),
     "r_hat": ("1", "largest R-hat of energy and order parameter"),
     "ess_bulk": ("1", "smallest effective number of draws of energy and order parameter"),
     "autocorrelation_time": ("1", "largest integrated autocorrelation time: in draws; 1/2 if independent"),

@@ -28,7 +28,7 @@ class ContinuumPhi4(System):
     - `a`: width of a kink, in units of the interval.
     - `field`: h.
     - `discretisation`: `"interior"`, ds = 1/(N + 1); or `"published"`, ds = 1/N with N + 1 links, the convention of
-      the published runs (Gabrié, Rotskoff, Vanden-Eijnden, arXiv:2105.12603, §IV).
+      the published runs (Gabrié, Rotskoff, Vanden-Eijnden, arXiv:2105.12603).
 
     **Raises:** `ValueError` for fewer than one site, a ≤ 0, or another discretisation.
     """

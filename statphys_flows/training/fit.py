@@ -114,7 +114,7 @@ def _select(good, new, old):
 
 
 def _is_good(loss, gradient, state: FitState):
-    finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(gradient))
+    finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
     settled = state.step >= 20
     jump = loss - state.loss_mean > _OUTLIER * state.loss_spread
     return finite & ~(settled & jump)

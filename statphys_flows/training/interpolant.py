@@ -40,10 +40,11 @@ class Trigonometric(Path):
 
 class Interpolant(Objective):
     r"""$$\mathcal L = \mathbb E\, \big|A^{-1} (v_t(x_t) - \partial_t I_t)\big|^2 / N, \qquad
-    x_t = I_t(x_b, x_*),\ t \sim U(0, 1),$$
+    x_t = \mu + I_t(x_b - \mu, x_* - \mu),\ t \sim U(0, 1),$$
 
-    with x_b from the base, coupled to x_* by `Base.sample_coupled`, and A the base's preconditioner. Up to a constant
-    this is the loss of Albergo & Vanden-Eijnden (arXiv:2209.15571, eq. 9) in the metric of the base's precision
+    with x_b from the base, coupled to x_* by `Base.sample_coupled`, μ the mean of the component that both belong to,
+    and A the base's preconditioner (of a mixture, its first component's). Up to a constant this is the loss of
+    Albergo & Vanden-Eijnden (arXiv:2209.15571, Proposition 1) in the metric of the base's precision
     instead of the identity. The minimiser over all v is the same, E[∂_t I | x_t]; within a family, without the metric
     the stiff modes of a field would be learnt last.
 

@@ -136,7 +136,7 @@ def continuum_phi4(
         E = Σ_{links} a/(2 ds) (φ_{i+1} - φ_i)² + ds Σ_{i=1..N} [ (1 - φ_i²)²/(4a) - field φ_i ].
 
     "interior" has ds = 1/(N+1); "published" has ds = 1/N, still with N+1 links (Gabrié, Rotskoff & Vanden-Eijnden,
-    arXiv:2107.08001). The potential of the two fixed ends, a constant, is left out in both.
+    arXiv:2105.12603). The potential of the two fixed ends, a constant, is left out in both.
     """
     ds = _link_length(sites, discretisation)
     grid = phi4_grid(sites, a, beta) if grid is None else np.asarray(grid, float)

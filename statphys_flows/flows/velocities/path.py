@@ -22,13 +22,14 @@ class PathVelocity(Velocity):
     Why this form: let the target differ from a Gaussian base of covariance C by a local potential, Σ_s V(s, φ(s)). To
     first order in V, the gradient flow in the metric of C that carries one to the other is C acting on a site-local
     function, in which each Hermite component of V' is divided by its degree; and C is close to a G_m. So what a
-    general N × N kernel per feature has to learn is here from the start, at O(N) parameters. (The kernels' general
-    form is that of Gerdes et al., arXiv:2207.00283, eq. 10, for lattices.)
+    general N × N kernel per feature has to learn is here from the start, at O(N) parameters. (The general
+    form, for lattices, is that of Gerdes et al., arXiv:2207.00283, §3.)
 
     Features are φ and sin(kωφ), odd; and 1 and cos(kωφ), even, times a gate g(φ) = tanh(mean(φ)/w) that makes them odd:
     in a well of either sign every local function is available (1 - φ², for one, shifts a kink). Where the system is
     not even, all features appear with the gate and without. The divergence is exact,
-    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)) and, for what the gate multiplies, g'(φ) Σ_s' Σ_mf (G_m 1)(s') c_mf s_f.
+    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)), times g for what the gate multiplies, plus for that
+    (∂g/∂φ) Σ_s Σ_mf (G_m 1)(s) c_mf(s, t) s_f(φ(s)).
 
     **Arguments:**
 

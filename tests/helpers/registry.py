@@ -1,0 +1,127 @@
+"""Every base and every flow by name, each with parameters that are not trivial. A new one is tested by adding a line.
+
+A constructor takes a key and builds in the precision that is on when it is called.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from statphys_flows import BrownianBridge, ContinuousFlow, Gaussian, GaussianChain, Interval, MassiveBridge, Mixture
+from statphys_flows.bases import Bidiagonal, Dense, Diagonal, SineDiagonal
+from statphys_flows.flows import PathVelocity, spline_coupling
+
+SITES = 7
+ROUGHNESS = 0.05
+
+
+def _lower(key, n):
+    return jnp.tril(0.3 * jax.random.normal(key, (n, n)), -1) + jnp.diag(jnp.linspace(0.7, 1.4, n))
+
+
+def _chain(key, n=5, shift=0.0):
+    a, b = jax.random.split(key)
+    state = shift + 0.3 * jax.random.normal(a, (n,))
+    return GaussianChain(state, 3 + jax.random.uniform(b, (n,)), jnp.linspace(-1.2, -0.8, n - 1))
+
+
+def _two_wells(key, n=SITES):
+    """Chains that are images of each other under x → -x and lie symmetrically in s, and a free field between them."""
+    del key
+    state = jnp.sin(jnp.pi * jnp.arange(1, n + 1) / (n + 1))
+    diagonal, off_diagonal = jnp.full(n, 3.0), jnp.full(n - 1, -1.2)
+    wells = [GaussianChain(sign * state, diagonal, off_diagonal) for sign in (1, -1)]
+    return Mixture([*wells, MassiveBridge(Interval(n), 0.4, 5.0)], orbits=[0, 0, 1], weights=[0.7, 0.3])
+
+
+GAUSSIANS = {
+    "standard": lambda key: Gaussian(jnp.zeros(4)),
+    "diagonal": lambda key: Gaussian(jax.random.normal(key, (4,)), jnp.linspace(0.3, 2.0, 4)),
+    "dense": lambda key: Gaussian(jnp.arange(4.0), _lower(key, 4)),
+    "one": lambda key: Gaussian(jnp.ones(1), jnp.full(1, 0.5)),
+    "brownian": lambda key: BrownianBridge(Interval(SITES), 0.4),
+    "brownian_spacing": lambda key: BrownianBridge(Interval(4, 0.25), 2.0),
+    "brownian_one_site": lambda key: BrownianBridge(Interval(1), 0.4),
+    "massive": lambda key: MassiveBridge(Interval(SITES), 0.4, 3.0),
+    "massive_negative": lambda key: MassiveBridge(Interval(SITES), 0.4, -3.0),
+    "chain": _chain,
+    "chain_one_site": lambda key: GaussianChain(jnp.ones(1), jnp.full(1, 2.0), jnp.zeros(0)),
+}
+
+MIXTURES = {
+    "mixture_dense": lambda key: Mixture([Gaussian(jnp.zeros(2), _lower(key, 2)), Gaussian(jnp.ones(2))]),
+    "mixture_weights": lambda key: Mixture([_chain(key, 3, 1.0), _chain(key, 3, -1.0)], weights=[3.0, 1.0]),
+    "mixture_orbits": _two_wells,
+}
+
+BASES = GAUSSIANS | MIXTURES
+
+FACTORS = {
+    "diagonal": lambda key: Diagonal(jnp.asarray([0.5, -2.0, 1.5])),
+    "dense": lambda key: Dense(_lower(key, 4)),
+    "sine": lambda key: SineDiagonal(jnp.linspace(0.5, 4.0, SITES)),
+    "bidiagonal": lambda key: Bidiagonal(0.3 * jax.random.normal(key, (SITES,)), jnp.linspace(-0.8, 0.6, SITES - 1)),
+    "bidiagonal_one": lambda key: Bidiagonal(jnp.asarray([0.4]), jnp.zeros(0)),
+}
+
+
+def _roughened(key, tree, size=ROUGHNESS):
+    """Noise on every number of a tree but its integers."""
+    arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
+    leaves, structure = jax.tree.flatten(arrays)
+    keys = jax.random.split(key, len(leaves))
+    noisy = [a + size * jax.random.normal(k, a.shape, a.dtype) for a, k in zip(leaves, keys, strict=True)]
+    return eqx.combine(jax.tree.unflatten(structure, noisy), rest)
+
+
+def path_velocity(key, interval=None, *, even, reflection, **options):
+    """A velocity with every parameter moved off its start."""
+    interval = Interval(SITES) if interval is None else interval
+    return _roughened(key, PathVelocity(interval, 5.0, even=even, reflection=reflection, **options))
+
+
+VELOCITIES = {
+    "path_even_reflection": lambda key: path_velocity(key, even=True, reflection=True),
+    "path_even": lambda key: path_velocity(key, even=True, reflection=False),
+    "path_reflection": lambda key: path_velocity(key, even=False, reflection=True),
+    "path_plain": lambda key: path_velocity(key, even=False, reflection=False),
+    "path_small": lambda key: path_velocity(key, even=True, reflection=True, harmonics=2, kernels=2, times=2),
+    "path_one_harmonic": lambda key: path_velocity(key, even=True, reflection=True, harmonics=1, kernels=1, times=1),
+    "path_published": lambda key: path_velocity(key, Interval(6, 1 / 6), even=False, reflection=False, reach=2.0),
+    "path_one_site": lambda key: path_velocity(key, Interval(1), even=True, reflection=True),
+}
+
+# name: symmetries that the velocity (and on a symmetric base the flow) has by construction.
+SYMMETRIES = {
+    "path_even_reflection": {"sign", "reflection"},
+    "path_even": {"sign"},
+    "path_reflection": {"reflection"},
+    "path_small": {"sign", "reflection"},
+}
+
+
+def _on(base, velocity):
+    return lambda key: ContinuousFlow(base(key), VELOCITIES[velocity](key), steps=32)
+
+
+def _coupling(n):
+    def build(key):
+        a, b, c = jax.random.split(key, 3)
+        base = Gaussian(jnp.zeros(n), _lower(a, n)) if n != 2 else MIXTURES["mixture_dense"](a)
+        flow = spline_coupling(
+            b, base, location=jnp.linspace(-0.5, 0.5, n), scale=jnp.linspace(1.0, 1.5, n), layers=2, knots=4, width=8
+        )
+        return eqx.tree_at(lambda f: f.bijection, flow, _roughened(c, flow.bijection, 0.3))
+
+    return build
+
+
+# The compile time of a solve grows with the features: the velocity here has few.
+CONTINUOUS = {
+    "continuous_bridge": _on(GAUSSIANS["massive"], "path_small"),
+    "continuous_mixture": _on(MIXTURES["mixture_orbits"], "path_small"),
+}
+
+COUPLINGS = {f"coupling_{n}d": _coupling(n) for n in (1, 2, 3)}
+
+FLOWS = CONTINUOUS | COUPLINGS
