@@ -5,4 +5,4 @@ Run it with `statphys-flows run systems/continuum_phi4.py`, or copy it and chang
 
 import statphys_flows as sf
 
-study = sf.Study(sf.ContinuumPhi4(sites=100, a=0.1), kT=[0.05, 0.07, 0.1, 0.2, 0.5], seed=0)
+study = sf.Study(sf.ContinuumPhi4(sites=100, a=0.1), kT=[0.05, 0.1, 0.2, 0.5], seed=0)

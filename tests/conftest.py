@@ -4,26 +4,30 @@ Nothing here imports JAX: the tests of the shell and of the oracle run without i
 """
 
 import os
+import shutil
+import tempfile
 
 import pytest
+
+_CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
 def pytest_configure(config):
     # A warning that our own code gives, or is blamed for, is a failure; what third-party packages say among themselves
     # is theirs.
     config.addinivalue_line("filterwarnings", "error:::statphys_flows")
+    # A cache of compiled programs, which tests that start another Python share with this one. JAX reads the variables
+    # when it is imported, hence before any test is collected.
+    if _CACHE not in os.environ:
+        config._own_compilation_cache = os.environ[_CACHE] = tempfile.mkdtemp(prefix="compiled-")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """A cache of compiled programs that tests which start another Python share with this one."""
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(tmp_path_factory.mktemp("compiled"))
-    settings = {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    yield
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+def pytest_unconfigure(config):
+    folder = getattr(config, "_own_compilation_cache", None)
+    if folder is not None:
+        os.environ.pop(_CACHE, None)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -92,7 +92,8 @@ def test_the_round_trip_error_is_that_of_the_solver(getkey, x64):
     flow = CONTINUOUS["continuous_bridge"](getkey())
     key = getkey()
     rough, fine = (
-        float(round_trip_error(eqx.tree_at(lambda f: f.steps, flow, jnp.asarray(n, jnp.int32)), key, 3)) for n in (2, 16)
+        float(round_trip_error(eqx.tree_at(lambda f: f.steps, flow, jnp.asarray(n, jnp.int32)), key, 3))
+        for n in (2, 16)
     )
     assert 0 < fine < 1e-5
     assert rough > 64 * fine

@@ -130,9 +130,7 @@ def test_what_is_nan_is_rejected(getkey):
 
     flow, kernel = Stretched(Gaussian([0.0]), jnp.asarray(0.5)), build_kernel(2, 4)
     states = jax.vmap(lambda x: init(x, half_line, flow))(jnp.full((100, 1), 0.5))
-    run = jax.jit(
-        jax.vmap(lambda k, s: kernel(k, s, half_line, flow, Diagonal(jnp.ones(1)), jnp.asarray(0.1)))
-    )
+    run = jax.jit(jax.vmap(lambda k, s: kernel(k, s, half_line, flow, Diagonal(jnp.ones(1)), jnp.asarray(0.1))))
     for _ in range(2):
         states, info = run(jax.random.split(getkey(), 100), states)
     assert np.all(np.asarray(states.position) > 0)
@@ -183,7 +181,7 @@ def test_a_continuous_flow_assists(getkey):
 
 
 OPTIONS = FlowMCMC(
-    chains=8, draws=10, local_moves=2, global_moves=1, warm_up=10, rounds=2, train_steps=2, round_draws=2, buffer=32
+    chains=16, draws=10, local_moves=2, global_moves=1, warm_up=10, rounds=2, train_steps=2, round_draws=1, buffer=32
 )
 
 
@@ -205,19 +203,21 @@ def test_nothing_adapts_after_the_freeze(getkey):
     before = jax.tree.map(np.array, (flow, step_size, factor))
     ticks = []
     key = getkey()
-    arguments = (system, kT_array(1.0), flow, factor, step_size, jnp.ones((8, 1)), key, OPTIONS)
+    arguments = (system, kT_array(1.0), flow, factor, step_size, jnp.ones((16, 1)), key, OPTIONS)
     first = produce(*arguments, tick=lambda: ticks.append(1))
     second = produce(*arguments)
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step_size, factor)), before)
     assert eqx.tree_equal(first, second)
     assert len(ticks) == 11
-    assert first.energy.shape == (8, 10)
+    assert first.energy.shape == (16, 10)
     assert first.energy.dtype == np.float64
-    assert first.proposal_log_weights.shape == (8, 10)
-    assert first.positions.shape == (8, len(first.kept_draws), 1)
+    assert first.proposal_log_weights.shape == (16, 10)
+    assert first.positions.shape == (16, len(first.kept_draws), 1)
     np.testing.assert_allclose(first.energy[:, first.kept_draws], 0.5 * first.positions[..., 0] ** 2, rtol=1e-5)
-    log_q = np.asarray(flow.log_prob(jnp.asarray(first.positions.reshape(-1, 1), jnp.float32))).reshape(8, -1)
-    np.testing.assert_allclose(first.log_weights[:, first.kept_draws], -first.energy[:, first.kept_draws] - log_q, atol=1e-4)
+    log_q = np.asarray(flow.log_prob(jnp.asarray(first.positions.reshape(-1, 1), jnp.float32))).reshape(16, -1)
+    np.testing.assert_allclose(
+        first.log_weights[:, first.kept_draws], -first.energy[:, first.kept_draws] - log_q, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(("draws", "thin"), [(10, 0), (25, 2), (7, 100)])
@@ -304,26 +304,28 @@ def test_rounds_keep_the_best_flow_and_fill_the_buffer_in_turn(getkey):
         assert float(state.best_score) == pytest.approx(max(scores))
         assert state.buffer.shape == (OPTIONS.buffer, 1)
     assert positions == [16, 0, 16, 0]
-    np.testing.assert_array_equal(state.buffer[24:], state.chains.position)
+    np.testing.assert_array_equal(state.buffer[16:], state.chains.position)
 
 
 def test_the_warm_up_tunes_to_the_scale_of_each_coordinate(getkey):
     def energy(x):
-        return 0.5 * jnp.sum((x / jnp.asarray([0.1, 10.0])) ** 2)
+        return 0.5 * jnp.sum((x / jnp.asarray([0.3, 3.0])) ** 2)
 
     options = FlowMCMC(chains=32, warm_up=400, buffer=1024)
     system = sf.Hamiltonian(energy, space=sf.Euclidean(2))
-    positions = jax.random.normal(getkey(), (32, 2)) * jnp.asarray([0.1, 10.0])
+    positions = jax.random.normal(getkey(), (32, 2)) * jnp.asarray([0.3, 3.0])
     warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(2)), getkey(), options, rescale=True)
     assert warm.samples.shape == (1024, 2)
-    assert warm.preconditioner.scale[1] > 3 * warm.preconditioner.scale[0]
+    assert warm.preconditioner.scale[1] > 2 * warm.preconditioner.scale[0]
     assert np.all(np.isfinite(warm.positions))
     assert warm.step_size > 0
 
 
 def test_refining_lowers_the_error_of_log_q(getkey):
     flow = CONTINUOUS["continuous_bridge"](getkey())
-    rough = eqx.tree_at(lambda f: (f.steps, f.velocity.coefficients), flow, (jnp.asarray(1, jnp.int32), 8 * flow.velocity.coefficients))
+    rough = eqx.tree_at(
+        lambda f: (f.steps, f.velocity.coefficients), flow, (jnp.asarray(1, jnp.int32), 8 * flow.velocity.coefficients)
+    )
     finer, error = refine(rough, getkey(), 16)
     assert int(finer.steps) > 1
     assert error < 1e-3

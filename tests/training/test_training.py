@@ -172,7 +172,7 @@ class Treacherous(Objective):
         value = jnp.sum((flow.base.location - 1.0) ** 2) + 0.01 * jax.random.normal(key)
         struck = jax.random.uniform(jax.random.fold_in(key, 1)) < self.often
         # Multiplied, so that the gradient is struck as well.
-        return jnp.where(struck, self.fault * (1 + value), value)
+        return (1 + value) * jnp.where(struck, self.fault, 1.0)
 
 
 @pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf, 1e6], ids=str)
@@ -187,7 +187,6 @@ def test_a_step_that_blows_up_is_rejected(fault, getkey):
     )
     struck = ~(np.asarray(losses) < 1e5)
     assert 2 < struck.sum() < 30
-    assert int(state.rejected) >= struck.sum() - int(state.rejected < struck.sum())
     assert int(state.rejected) == struck.sum()
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(eqx.filter(found, eqx.is_inexact_array)))
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(eqx.filter(state, eqx.is_inexact_array)))
@@ -238,7 +237,9 @@ def test_the_base_stands_still_unless_asked_to_move(objective, getkey):
 def test_the_interpolant_never_trains_the_base(getkey):
     flow = ContinuousFlow(Gaussian(jnp.zeros(2)), LinearVelocity(jnp.asarray(0.5)))
     samples = SCALE * jax.random.normal(getkey(), (256, 2))
-    found, _, losses = take_steps(flow, Interpolant(), steps=60, key=getkey(), samples=samples, train_base=True, batch=64)
+    found, _, losses = take_steps(
+        flow, Interpolant(), steps=60, key=getkey(), samples=samples, train_base=True, batch=64
+    )
     assert eqx.tree_equal(found.base, flow.base)
     assert abs(float(found.velocity.offset)) < 0.5
     assert losses.shape == (60,)
@@ -274,8 +275,10 @@ def test_rebalancing_finds_weights_that_nobody_knew(getkey):
 
 def test_no_component_is_given_up(getkey):
     flow = Identity(two_wells([0.5, 0.5]))
+    first = flow.base.components[0]
+    step = eqx.filter_jit(lambda flow, key: rebalance(flow, lambda x: -first.log_prob(x), key, 512))
     for _ in range(6):
-        flow, _ = rebalance(flow, lambda x: -flow.base.components[0].log_prob(x), getkey(), 512)
+        flow, _ = step(flow, getkey())
     assert 0.005 < float(jnp.exp(flow.base.log_weights)[1]) < 0.05
 
 
