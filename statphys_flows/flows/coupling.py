@@ -10,7 +10,7 @@ import paramax
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.flow import Flow, strongly_typed
 
 
 class CouplingFlow(Flow):
@@ -67,4 +67,4 @@ def spline_coupling(
         )
         bijection = flow.bijection
     frame = paramax.non_trainable(fb.Affine(location, scale))
-    return CouplingFlow(base, fb.Chain([fb.Invert(frame), bijection, frame]))
+    return strongly_typed(CouplingFlow(base, fb.Chain([fb.Invert(frame), bijection, frame])))

@@ -52,6 +52,12 @@ class Flow(eqx.Module):
         return jax.vmap(self.base.log_prob)(z) + log_det
 
 
+def strongly_typed(tree):
+    """`tree` with weakly typed arrays made strong: what leaves a compiled function is strong, and a loop whose first
+    input is weak would compile twice."""
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype) if eqx.is_array(a) else a, tree)
+
+
 @eqx.filter_jit
 def round_trip_error(flow: Flow, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
     """Largest |log q(forward) - log q(reverse)| over n draws: the error of the map's own numerics.

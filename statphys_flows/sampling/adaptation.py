@@ -19,6 +19,7 @@ from statphys_flows.flows import Flow
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.systems import System
+from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.training import FitState, Objective, fit, rebalance
 
 # Optimal for MALA in high dimension: Roberts & Rosenthal, J. R. Stat. Soc. B 60 (1998) 255.
@@ -100,7 +101,7 @@ def warm_up(
     half = max(options.warm_up // 2, 1)
     keep = max(options.buffer // options.chains, 1)
 
-    def phase(positions, factor, step_size, key):
+    def phase(positions, factor, step_size, key, recorded):
         def whitened(z):
             return density(factor.apply(z))
 
@@ -113,17 +114,17 @@ def warm_up(
 
         states = jax.vmap(lambda x: blackjax.mala.init(factor.solve(x), whitened))(positions)
         (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, half))
-        history = jax.vmap(jax.vmap(factor.apply))(history[-min(keep, half) :])
+        history = jax.vmap(jax.vmap(factor.apply))(history[-min(recorded, half) :])
         return jax.vmap(factor.apply)(states.position), final(tuning), history
 
     first, second = jax.random.split(key)
     initial = jnp.asarray(0.05, positions.dtype)
-    positions, step_size, history = phase(positions, preconditioner, initial, first)
+    positions, step_size, history = phase(positions, preconditioner, initial, first, half if rescale else keep)
     if rescale:
         within = jnp.sqrt(jnp.mean(jnp.var(history, axis=0), axis=0))
         preconditioner = Diagonal(jnp.maximum(within, 1e-6 * jnp.max(within) + 1e-30))
         step_size = jnp.asarray(0.2, positions.dtype)
-    positions, step_size, history = phase(positions, preconditioner, step_size, second)
+    positions, step_size, history = phase(positions, preconditioner, step_size, second, keep)
     samples = history.reshape(-1, *positions.shape[1:])
     fill = jnp.arange(options.buffer) % samples.shape[0]
     return WarmUp(positions, samples[fill], step_size, preconditioner)
@@ -139,7 +140,8 @@ def begin(
     start, _, _ = dual_averaging_adaptation(MALA_ACCEPTANCE)
     state = AdaptiveState(
         chains=chains,
-        step_size=_tuned(start, warm.step_size),
+        # Dual averaging's state holds Python numbers, which would be compiled in.
+        step_size=jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a)), _tuned(start, warm.step_size)),
         buffer=warm.samples,
         position=jnp.zeros((), jnp.int32),
         flow=flow,
@@ -148,8 +150,7 @@ def begin(
         best_score=jnp.asarray(-1.0, warm.positions.dtype),
         key=key,
     )
-    # Weakly typed leaves would make the first round compile twice.
-    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype) if eqx.is_array(a) else a, state)
+    return strongly_typed(state)
 
 
 @eqx.filter_jit

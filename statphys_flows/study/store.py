@@ -76,6 +76,8 @@ class Parts:
         if not resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
+        for stale in out.parent.glob(f".{out.name}.*.tmp"):  # of a run that was killed while it wrote
+            stale.unlink(missing_ok=True)
         record = self.folder / _CONFIGURATION
         if record.exists():
             check_same(_read_json(record), configuration, self.folder)

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.flows import flows_for
 from statphys_flows.sampling import FlowMCMC, Trained
@@ -45,6 +46,8 @@ class Study:
 
     def __post_init__(self):
         object.__setattr__(self, "kT", _temperatures(self.kT))
+        if isinstance(self.system, type) and issubclass(self.system, System):
+            raise StudyError(f"system is the class {self.system.__name__}; write {self.system.__name__}() to make one.")
         if not isinstance(self.system, System):
             raise StudyError(
                 f"A study needs a System, but got {_name(self.system)}; subclass statphys_flows.System, or wrap a "
@@ -52,8 +55,9 @@ class Study:
             )
         if not isinstance(self.sampler, FlowMCMC):
             raise StudyError(f"sampler is {_name(self.sampler)}; write for example sampler=FlowMCMC(chains=64).")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise StudyError(f"seed={self.seed!r}: give a non-negative integer, for example seed=0.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
+            raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
+        _check_length(self.sampler)
 
     def run(
         self,
@@ -88,43 +92,45 @@ class Study:
         configuration = provenance.configuration(self.system, kT, self.seed, self.sampler)
         if path is not None:
             check_out(path, resume=resume, overwrite=overwrite)
-            if resume and path.exists():
+            # A run that was replacing an earlier result goes on from its parts, not from what it was to replace.
+            if resume and path.exists() and not parts_folder(path).exists():
                 return _finished(path, configuration)
         parts = None if path is None else Parts(path, configuration, resume=resume)
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
-        points = self._points(system, kT, key, parts, report, path)
-        tree = assemble([points[float(t)] for t in kT], system)
-        tree.attrs = _attributes(self.system, kT, self.seed, configuration)
-        if path is not None and parts is not None:
-            write_tree(tree, path)
-            parts.remove()
-        return tree
-
-    def _points(self, system, kT, key, parts: Parts | None, report: Progress, path) -> dict[float, xr.DataTree]:
         done: dict[float, xr.DataTree] = {}
-        warm_start: Trained | None = None
-        # The bar is there from the first second; a point is a warm-up, its rounds and eleven pieces of production.
-        report.start(len(kT), 12 + self.sampler.rounds + self.sampler.polish_rounds)
         try:
-            for t in sorted(map(float, kT), reverse=True):
-                point_key = jax.random.fold_in(key, zlib.crc32(np.float64(t).tobytes()))
-                point = _saved(parts, system, t, point_key)
-                if point is None:
-
-                    def tick(stage: str, t: float = t) -> None:
-                        report.tick(f"kT={t:.4g}, {len(done) + 1} of {len(kT)}: {stage}")
-
-                    tick("compiling, warming up")
-                    point = run_point(system, t, point_key, self.sampler, warm_start=warm_start, tick=tick)
-                    if parts is not None:
-                        parts.save(_part(t), point.tree, point.trained.flow)
-                done[t], warm_start = point.tree, point.trained
-                report.point_done()
+            self._run_points(system, key, parts, report, done)
+            tree = assemble([done[float(t)] for t in kT], system)
+            tree.attrs = _attributes(self.system, kT, self.seed, configuration)
+            if path is not None and parts is not None:
+                write_tree(tree, path)
+                parts.remove()
         except KeyboardInterrupt:
             raise StudyInterrupted(_interrupted(len(done), len(kT), path)) from None
         finally:
             report.close()
-        return done
+        return tree
+
+    def _run_points(self, system, key, parts: Parts | None, report: Progress, done: dict[float, xr.DataTree]) -> None:
+        """Fill `done`, temperature by temperature, from disk where a point is there."""
+        warm_start: Trained | None = None
+        kT = sorted(map(float, np.asarray(self.kT)), reverse=True)
+        # A point reports its start, its warm-up, its rounds and eleven pieces of production.
+        report.start(len(kT), 13 + self.sampler.rounds + self.sampler.polish_rounds)
+        for t in kT:
+            point_key = jax.random.fold_in(key, zlib.crc32(np.float64(t).tobytes()))
+            point = _saved(parts, system, t, point_key)
+            if point is None:
+
+                def tick(stage: str, t: float = t) -> None:
+                    report.tick(f"kT={t:.4g}, {len(done) + 1} of {len(kT)}: {stage}")
+
+                tick("compiling, warming up")
+                point = run_point(system, t, point_key, self.sampler, warm_start=warm_start, tick=tick)
+                if parts is not None:
+                    parts.save(_part(t), point.tree, point.trained.flow)
+            done[t], warm_start = point.tree, point.trained
+            report.point_done()
 
 
 def run_study(
@@ -144,6 +150,16 @@ def run_study(
     """
     study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler)
     return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _check_length(sampler: FlowMCMC) -> None:
+    try:
+        draws = -(-sampler.draws // 10) * 10
+        blocks_per_chain(np.empty((sampler.chains, draws)))
+    except ValueError as error:
+        raise StudyError(
+            f"FlowMCMC(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: {error}"
+        ) from error
 
 
 def _temperatures(kT) -> tuple[float, ...]:

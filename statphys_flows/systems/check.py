@@ -53,6 +53,9 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
         )
     if not isinstance(system.space, Space):
         raise StudyError(f"{name}.space is {system.space!r}; write for example `space = sf.Euclidean(2)`.")
+    for parameter, value in float_parameters(system).items():
+        if not np.isfinite(value):
+            raise StudyError(f"{name}.{parameter} is {value}; a parameter must be a finite number.")
     x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
     _check_scalar(f"{name}.energy", system.energy, x)
     _check_scalar(f"{name}.order_parameter", system.order_parameter, x)
@@ -63,7 +66,8 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     except Exception as error:
         raise StudyError(f"{name}.energy cannot be differentiated: {_first_line(error)}") from error
     del gradient
-    _check_values(name, system, seed_states(system, kT, key, 8))
+    states = system.known_states()
+    _check_values(name, system, seed_states(system, kT, key, 8 if states is None else max(8, len(states))))
 
 
 def _check_scalar(what: str, function, x) -> None:

@@ -49,7 +49,8 @@ class ContinuumPhi4(System):
 
     @property
     def space(self) -> Interval:
-        return Interval(self.sites, None if self.discretisation == "interior" else 1.0 / max(self.sites, 1))
+        interval = Interval(self.sites)  # refuses what is no number of sites
+        return interval if self.discretisation == "interior" else Interval(self.sites, 1.0 / self.sites)
 
     def energy(self, phi):
         ds = self.space.spacing
