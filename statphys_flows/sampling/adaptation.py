@@ -16,10 +16,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import Flow
+from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.systems import System
-from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.training import FitState, Objective, fit, rebalance
 
 # Optimal for MALA in high dimension: Roberts & Rosenthal, J. R. Stat. Soc. B 60 (1998) 255.
