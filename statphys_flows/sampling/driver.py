@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, flows_for
 from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, uncovered, warm_up
 from statphys_flows.sampling.options import FlowMCMC
@@ -93,7 +94,14 @@ def adapt(
 
 
 def objective_for(flow: Flow, options: FlowMCMC) -> Objective:
-    """What the rounds minimise."""
+    """What the rounds minimise.
+
+    **Raises:** `StudyError` for an objective that cannot train `flow`."""
+    if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
+        raise StudyError(
+            f"FlowMCMC(objective=Interpolant()) trains continuous flows, but this system has a {type(flow).__name__}; "
+            "leave objective out, or write MaximumLikelihood() or ReverseKL()."
+        )
     if options.objective is not None:
         return options.objective
     return Interpolant() if isinstance(flow, ContinuousFlow) else MaximumLikelihood()
