@@ -29,6 +29,7 @@ app = typer.Typer(
 
 
 def main() -> None:
+    """The entry point of `statphys-flows`."""
     app(prog_name="statphys-flows")
 
 

@@ -14,6 +14,7 @@ def group(tree: xr.DataTree | None, name: str) -> xr.Dataset:
 
 
 def temperatures(data: xr.Dataset | xr.DataArray) -> np.ndarray:
+    """The temperatures of `data`, (kT,); none if it has no such coordinate."""
     return np.atleast_1d(np.asarray(data["kT"].values, dtype=float)) if "kT" in data.coords else np.zeros(0)
 
 

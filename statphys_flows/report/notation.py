@@ -31,10 +31,12 @@ def _fixed(value: float, error: float) -> str:
 
 
 def plain(value: float, decimals: int) -> str:
+    """`value` with so many decimals; "-" if it is not finite."""
     return f"{value:.{decimals}f}" if math.isfinite(value) else "-"
 
 
 def duration(seconds: float) -> str:
+    """Seconds in words, in minutes or hours where that reads better; "-" if not finite."""
     if not math.isfinite(seconds):
         return "-"
     if seconds < 100:

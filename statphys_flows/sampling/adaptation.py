@@ -46,9 +46,9 @@ class AdaptiveState(eqx.Module):
 
     `flow` is the one in training; `best` the one with the highest score so far, which the frozen phase uses. The score
     is the smaller of the forward ESS, which sees where q is too wide or misshapen, and the reverse ESS over what the
-    chains have visited (less the 0.5% of largest weights, so that one rare state does not decide), which sees where q
-    does not go though the chains do. `buffer` holds what the chains have
-    visited lately; `position` is where the next configurations go.
+    chains have visited (the 0.5% of largest weights capped, so that one rare state does not decide), which sees where
+    q does not go though the chains do. `buffer` holds what the chains have visited lately; `position` is where the
+    next configurations go.
     """
 
     chains: assisted.AssistedState

@@ -17,7 +17,8 @@ from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System, seed_states
 from statphys_flows.training import Interpolant, MaximumLikelihood, Objective, ReverseKL
 
-# What a sharper flow may miss of what a safer one has found: log Z would be off by no more than this.
+# What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
+# would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
 
 

@@ -27,6 +27,8 @@ def assemble(points: list[xr.DataTree], system: System) -> xr.DataTree:
         if name != "profiles"
     }
     groups["profiles"] = describe(_profiles(groups["sample_stats"]), system)
+    for name in ("free_energy", "free_energy_err"):  # the schema's entry of this name is -kT log Z
+        groups["profiles"][name].attrs["comment"] = "-kT log p(m), p(m) the density of the order parameter"
     return xr.DataTree.from_dict({name: groups[name] for name in _GROUPS})
 
 
