@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from statphys_flows.flows import ContinuousFlow, CouplingFlow, Flow, flow_for
     from statphys_flows.report import load, summary, write_figures
     from statphys_flows.sampling import FlowMCMC
-    from statphys_flows.spaces import Euclidean, Interval
+    from statphys_flows.spaces import Euclidean, Interval, Lattice
     from statphys_flows.study import Study, run_study
     from statphys_flows.systems import ContinuumPhi4, Hamiltonian, System
     from statphys_flows.training import Interpolant, MaximumLikelihood, Optimiser, ReverseKL
@@ -26,7 +26,7 @@ _HOME = {
     "flows": ("ContinuousFlow", "CouplingFlow", "Flow", "flow_for"),
     "report": ("load", "summary", "write_figures"),
     "sampling": ("FlowMCMC",),
-    "spaces": ("Euclidean", "Interval"),
+    "spaces": ("Euclidean", "Interval", "Lattice"),
     "study": ("Study", "run_study"),
     "systems": ("ContinuumPhi4", "Hamiltonian", "System"),
     "training": ("Interpolant", "MaximumLikelihood", "Optimiser", "ReverseKL"),
@@ -46,6 +46,7 @@ __all__ = [
     "Hamiltonian",
     "Interpolant",
     "Interval",
+    "Lattice",
     "MassiveBridge",
     "MaximumLikelihood",
     "Mixture",

@@ -1,0 +1,73 @@
+"""Fields on a hypercubic lattice."""
+
+import equinox as eqx
+import numpy as np
+
+from statphys_flows.spaces.space import Space
+
+_BOUNDARIES = ("periodic", "dirichlet")
+_AXES = ("x", "y", "z")
+
+
+class Lattice(Space):
+    """A real field φ_x, one number on each site of a lattice in one to three dimensions, in units of the spacing.
+
+    Along a periodic axis of L sites, site L is site 0. Along a Dirichlet axis the L stored sites are the interior ones
+    and φ = 0 at the sites before the first and after the last. Z integrates over ∏ₓ dφₓ.
+
+    **Arguments:**
+
+    - `shape`: sites along each axis, for example `(8, 8)`.
+    - `boundary`: `"periodic"` or `"dirichlet"`, for all axes or one for each.
+
+    **Raises:** `ValueError` for a shape that is not one to three positive integers, or another boundary.
+    """
+
+    lengths: tuple[int, ...] = eqx.field(static=True)
+    boundary: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(self, shape, boundary="periodic"):
+        sites = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+        whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in sites)
+        if not (whole and 1 <= len(sites) <= 3):
+            raise ValueError(
+                f"Lattice(shape={shape!r}): give the number of sites along each of one to three axes, for example "
+                "Lattice((8, 8))."
+            )
+        each = (boundary,) * len(sites) if isinstance(boundary, str) else tuple(boundary)
+        if len(each) != len(sites) or not set(each) <= set(_BOUNDARIES):
+            raise ValueError(
+                f'Lattice(boundary={boundary!r}): write "periodic" or "dirichlet", or one of them for each of the '
+                f"{len(sites)} axes."
+            )
+        self.lengths = tuple(int(n) for n in sites)
+        self.boundary = each
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.lengths
+
+    @property
+    def sites(self) -> int:
+        """V, the number of sites."""
+        return int(np.prod(self.shape))
+
+    @property
+    def periodic(self) -> tuple[bool, ...]:
+        """For each axis, whether it is periodic."""
+        return tuple(b == "periodic" for b in self.boundary)
+
+    @property
+    def variable(self) -> str:
+        return "phi"
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return _AXES[: len(self.shape)]
+
+    @property
+    def measure(self) -> str:
+        return "product of d(phi_x) over the sites"
+
+    def coords(self) -> dict[str, tuple[str, np.ndarray]]:
+        return {name: (name, np.arange(n)) for name, n in zip(self.dims, self.shape, strict=True)}
