@@ -8,27 +8,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from statphys_flows.bases import BrownianBridge, Gaussian, GaussianChain, MassiveBridge, Mixture
+    from statphys_flows.bases import BrownianBridge, FreeField, Gaussian, GaussianChain, MassiveBridge, Mixture
     from statphys_flows.errors import StudyError, StudyInterrupted
     from statphys_flows.flows import ContinuousFlow, CouplingFlow, Flow, flow_for
     from statphys_flows.report import load, summary, write_figures
     from statphys_flows.sampling import FlowMCMC
     from statphys_flows.spaces import Euclidean, Interval, Lattice
     from statphys_flows.study import Study, run_study
-    from statphys_flows.systems import ContinuumPhi4, Hamiltonian, System
+    from statphys_flows.systems import ContinuumPhi4, Hamiltonian, LatticePhi4, System
     from statphys_flows.training import Interpolant, MaximumLikelihood, Optimiser, ReverseKL
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "bases": ("BrownianBridge", "Gaussian", "GaussianChain", "MassiveBridge", "Mixture"),
+    "bases": ("BrownianBridge", "FreeField", "Gaussian", "GaussianChain", "MassiveBridge", "Mixture"),
     "errors": ("StudyError", "StudyInterrupted"),
     "flows": ("ContinuousFlow", "CouplingFlow", "Flow", "flow_for"),
     "report": ("load", "summary", "write_figures"),
     "sampling": ("FlowMCMC",),
     "spaces": ("Euclidean", "Interval", "Lattice"),
     "study": ("Study", "run_study"),
-    "systems": ("ContinuumPhi4", "Hamiltonian", "System"),
+    "systems": ("ContinuumPhi4", "Hamiltonian", "LatticePhi4", "System"),
     "training": ("Interpolant", "MaximumLikelihood", "Optimiser", "ReverseKL"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -41,12 +41,14 @@ __all__ = [
     "Euclidean",
     "Flow",
     "FlowMCMC",
+    "FreeField",
     "Gaussian",
     "GaussianChain",
     "Hamiltonian",
     "Interpolant",
     "Interval",
     "Lattice",
+    "LatticePhi4",
     "MassiveBridge",
     "MaximumLikelihood",
     "Mixture",

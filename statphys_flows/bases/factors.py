@@ -22,7 +22,8 @@ def sine_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
     """
     n = x.shape[-1]
     if n <= _MATRIX_UP_TO:
-        return x @ jnp.asarray(_sine_matrix(n), x.dtype)
+        # At the highest precision: accelerators would round to ten bits.
+        return jnp.matmul(x, jnp.asarray(_sine_matrix(n), x.dtype), precision=jax.lax.Precision.HIGHEST)
     zero = jnp.zeros_like(x[..., :1])
     odd = jnp.concatenate([zero, x, zero, -x[..., ::-1]], axis=-1)
     return -np.sqrt(0.5 / (n + 1)).astype(x.dtype) * jnp.fft.rfft(odd).imag[..., 1:-1]

@@ -1,18 +1,48 @@
 """Maps that carry a base density to a system, with their exact density."""
 
+from statphys_flows.flows.conditional import ConditionalFlow, conditional
 from statphys_flows.flows.continuous import ContinuousFlow
-from statphys_flows.flows.coupling import CouplingFlow, spline_coupling
+from statphys_flows.flows.coupling import (
+    CouplingFlow,
+    checkerboard_coupling,
+    circular_spline_coupling,
+    nice,
+    real_nvp,
+    spline_coupling,
+)
 from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
-from statphys_flows.flows.velocities import PathVelocity, Velocity
+from statphys_flows.flows.sde import sample_sde, score
+from statphys_flows.flows.velocities import (
+    BoundedLatticeVelocity,
+    LatticeVelocity,
+    NetworkVelocity,
+    PathVelocity,
+    PotentialVelocity,
+    ScoreVelocity,
+    Velocity,
+)
 
 __all__ = [
+    "BoundedLatticeVelocity",
+    "ConditionalFlow",
     "ContinuousFlow",
     "CouplingFlow",
     "Flow",
+    "LatticeVelocity",
+    "NetworkVelocity",
     "PathVelocity",
+    "PotentialVelocity",
+    "ScoreVelocity",
     "Velocity",
+    "checkerboard_coupling",
+    "circular_spline_coupling",
+    "conditional",
     "flow_for",
     "flows_for",
+    "nice",
+    "real_nvp",
+    "sample_sde",
+    "score",
     "spline_coupling",
 ]

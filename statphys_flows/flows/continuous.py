@@ -46,7 +46,19 @@ class ContinuousFlow(Flow):
         return self._solve(x, backwards=True)
 
     def adopt(self, trained: "ContinuousFlow") -> "ContinuousFlow":
-        return eqx.tree_at(lambda f: (f.velocity, f.steps), self, (trained.velocity, trained.steps))
+        velocity = self.velocity.adopt(trained.velocity)
+        return eqx.tree_at(lambda f: (f.velocity, f.steps), self, (velocity, trained.steps))
+
+    def with_more_steps(self) -> "ContinuousFlow":
+        """Half as many solver steps again, up to the bound. Costs no compilation."""
+        return self._with_steps(jnp.minimum(jnp.maximum(3 * self.steps // 2, self.steps + 1), MAX_STEPS))
+
+    def with_fewer_steps(self) -> "ContinuousFlow":
+        """Two thirds of the solver steps, at least 2. Costs no compilation."""
+        return self._with_steps(jnp.maximum(2 * self.steps // 3, 2))
+
+    def _with_steps(self, steps) -> "ContinuousFlow":
+        return eqx.tree_at(lambda f: f.steps, self, steps.astype(self.steps.dtype))
 
     def _solve(self, x, *, backwards: bool):
         step = 1 / self.steps.astype(x.dtype)

@@ -2,15 +2,18 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.bases import Base, FreeField, Mixture
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import spline_coupling
 from statphys_flows.flows.flow import Flow
-from statphys_flows.flows.velocities import PathVelocity
-from statphys_flows.spaces import Euclidean, Interval, Space
+from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity, PathVelocity, Velocity
+from statphys_flows.spaces import Euclidean, Interval, Lattice, Space
 from statphys_flows.systems import System
+from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import euclidean_base, laplace_chains, variational_bridge
 
 
@@ -69,6 +72,26 @@ def _(space: Interval, system, kT, key, samples):
         reach=reach,
     )
     return tuple(ContinuousFlow(base, velocity) for base in bases if base is not None)
+
+
+@flows_for_space.register
+def _(space: Lattice, system, kT, key, samples):
+    own = system.base(kT)
+    bases = free_fields(system, kT) if own is None else (own,)
+    return tuple(ContinuousFlow(base, _lattice_velocity(space, system, base, samples)) for base in bases)
+
+
+def _lattice_velocity(lattice: Lattice, system: System, base: Base, samples) -> Velocity:
+    fluctuations = base.components[0] if isinstance(base, Mixture) else base
+    mass = 1.0
+    if isinstance(fluctuations, FreeField):
+        mass = float(jnp.exp(0.5 * fluctuations.log_mass_squared))
+    draws = jax.vmap(base.sample)(jax.random.split(jax.random.key(0), 64)) if samples is None else jnp.asarray(samples)
+    reach = 4.0 * float(jnp.sqrt(jnp.mean(draws**2)))
+    even = "sign" in system.symmetries()
+    if not all(lattice.periodic):
+        return BoundedLatticeVelocity(lattice, mass, even=even, reach=reach)
+    return LatticeVelocity(lattice, mass, even=even, gated=isinstance(base, Mixture), reach=reach)
 
 
 @flows_for_space.register

@@ -2,7 +2,7 @@
 
 from statphys_flows.sampling.adaptation import AdaptiveState, adapt_round, begin, warm_up
 from statphys_flows.sampling.assisted import AssistedInfo, AssistedState, as_top_level_api, build_kernel, init
-from statphys_flows.sampling.driver import Adapted, Trained, adapt
+from statphys_flows.sampling.driver import Adapted, Trained, adapt, polish_rounds
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.production import Production, produce, refine
 
@@ -20,6 +20,7 @@ __all__ = [
     "begin",
     "build_kernel",
     "init",
+    "polish_rounds",
     "produce",
     "refine",
     "warm_up",

@@ -1,5 +1,6 @@
 """The adaptive phase from seeds to a frozen flow."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,15 +12,28 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, flows_for
-from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, adapt_round, begin, uncovered, warm_up
+from statphys_flows.sampling.adaptation import (
+    AdaptiveState,
+    WarmUp,
+    adapt_round,
+    begin,
+    begin_stage,
+    uncovered,
+    warm_up,
+    with_score,
+)
 from statphys_flows.sampling.options import FlowMCMC
-from statphys_flows.spaces import Euclidean
+from statphys_flows.spaces import Euclidean, Lattice
 from statphys_flows.systems import System, seed_states
 from statphys_flows.training import Interpolant, MaximumLikelihood, Objective, ReverseKL
 
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
+# Near a critical point the interpolant's flow is a start, and reverse KL doubles or triples its ESS.
+_POLISH_ON_A_LATTICE = 16
+# The score from which on an adopted flow is polished as it is.
+_POLISHED = 0.02
 
 
 class Adapted(NamedTuple):
@@ -70,9 +84,12 @@ def adapt(
     kept: Adapted | None = None
     for index in range(first, len(candidates)):
         flow = candidates[index]
-        if warm_start is not None and index == first:
-            flow = flow.adopt(warm_start.flow)
+        neighbour = warm_start if index == first else None
+        if neighbour is not None:
+            flow = flow.adopt(neighbour.flow)
         state = begin(system, kT_array, warm, flow, jax.random.fold_in(rounds_key, index), options)
+        if neighbour is not None:
+            state = with_score(system, kT_array, state)
         state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick)
         found = Adapted(
             state.best,
@@ -129,22 +146,51 @@ def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC) -> WarmUp:
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick):
-    stages = [(objective_for(state.flow, options), options.rounds, options.train_steps, "training")]
-    stages.append((ReverseKL(), options.polish_rounds, options.polish_steps, "polishing"))
-    total = sum(rounds * steps for _, rounds, steps, _ in stages)
+    polish = polish_rounds(system, options)
+    stages = [
+        (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
+        (ReverseKL(), polish, options.polish_steps, "polishing"),
+    ]
+    if polish and state.best_score > _POLISHED:
+        # An interpolant would undo what reverse KL has taught a neighbour.
+        del stages[0]
     infos, steps_taken = [], []
     for objective, rounds, steps, name in stages:
+        if name == "polishing" and rounds:
+            # Reverse KL differentiates the solver, at many times the cost of an interpolant's step.
+            half = dataclasses.replace(options.optimiser, batch=max(1, options.optimiser.batch // 2))
+            options = dataclasses.replace(options, optimiser=half)
+            state = begin_stage(state, options)
+        scores = []
         for _ in range(rounds):
             state, info = adapt_round(
-                system, kT, preconditioner, state, objective, options, steps=steps, total_steps=total
+                system, kT, preconditioner, state, objective, options, steps=steps, total_steps=rounds * steps
             )
             infos.append(jax.tree.map(float, vars(info)))
             steps_taken.append((steps_taken[-1] if steps_taken else 0) + steps)
+            scores.append(_score(infos[-1]))
             tick(name)
-            if len(infos) > 1 and all(_score(i) > options.target_ess for i in infos[-2:]):
+            if len(scores) > 1 and min(scores[-2:]) > options.target_ess:
+                polish = 0
                 break
+            if name == "training" and polish and _has_levelled_off(scores):
+                break
+        if not polish:
+            break
     history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]} if infos else {}
     return state, {**history, "step": np.asarray(steps_taken)}
+
+
+def polish_rounds(system: System, options: FlowMCMC) -> int:
+    """Most rounds of reverse KL."""
+    if options.polish_rounds is None:
+        return _POLISH_ON_A_LATTICE if isinstance(system.space, Lattice) else 0
+    return options.polish_rounds
+
+
+def _has_levelled_off(scores: list[float]) -> bool:
+    """Whether the last two rounds brought no more than a fiftieth."""
+    return len(scores) > 2 and max(scores[-2:]) < 1.02 * max(scores[:-2])
 
 
 def _score(info: dict) -> float:

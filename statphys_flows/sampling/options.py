@@ -23,7 +23,9 @@ class FlowMCMC(eqx.Module):
     - `target_ess`: adaptation ends early once forward and reverse ESS have been above this fraction in two rounds
       running.
     - `good_enough`: the ESS below which the next candidate flow is tried, where the space has several.
-    - `polish_rounds`: further rounds that train by reverse KL, `polish_steps` steps each.
+    - `polish_rounds`: most further rounds, which train by reverse KL, `polish_steps` steps each; where they follow,
+      the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice` and none
+      elsewhere.
     - `buffer`: configurations that training draws from, of fixed size.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.
@@ -44,7 +46,7 @@ class FlowMCMC(eqx.Module):
     round_draws: int = eqx.field(static=True, default=10)
     target_ess: float = eqx.field(static=True, default=0.95)
     good_enough: float = eqx.field(static=True, default=0.8)
-    polish_rounds: int = eqx.field(static=True, default=0)
+    polish_rounds: int | None = eqx.field(static=True, default=None)
     polish_steps: int = eqx.field(static=True, default=25)
     buffer: int = eqx.field(static=True, default=8192)
     thin: int = eqx.field(static=True, default=0)
@@ -55,7 +57,7 @@ class FlowMCMC(eqx.Module):
         may_be_zero = ("polish_rounds", "thin")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is not int:
+            if field.type is not int and not (field.name == "polish_rounds" and value is not None):
                 continue
             least = 0 if field.name in may_be_zero else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

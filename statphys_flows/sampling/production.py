@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -49,7 +48,7 @@ def refine(flow: Flow, key: PRNGKeyArray, n: int = 256) -> tuple[Flow, float]:
     while (
         isinstance(flow, ContinuousFlow) and not error < ROUND_TRIP_TOLERANCE and 3 * int(flow.steps) // 2 <= MAX_STEPS
     ):
-        finer = eqx.tree_at(lambda f: f.steps, flow, jnp.maximum(3 * flow.steps // 2, flow.steps + 1))
+        finer = flow.with_more_steps()
         new_error = float(round_trip_error(finer, key, n))
         if new_error > 0.7 * error:
             break

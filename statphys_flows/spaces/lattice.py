@@ -1,5 +1,7 @@
 """Fields on a hypercubic lattice."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import numpy as np
 
@@ -26,8 +28,8 @@ class Lattice(Space):
     lengths: tuple[int, ...] = eqx.field(static=True)
     boundary: tuple[str, ...] = eqx.field(static=True)
 
-    def __init__(self, shape, boundary="periodic"):
-        sites = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    def __init__(self, shape: int | Sequence[int], boundary: str | Sequence[str] = "periodic"):
+        sites = tuple(shape) if isinstance(shape, Sequence) else (shape,)
         whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in sites)
         if not (whole and 1 <= len(sites) <= 3):
             raise ValueError(

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.flows import flows_for
-from statphys_flows.sampling import FlowMCMC, Trained
+from statphys_flows.sampling import FlowMCMC, Trained, polish_rounds
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble
 from statphys_flows.study.point import Point, run_point
@@ -116,7 +116,7 @@ class Study:
         warm_start: Trained | None = None
         kT = sorted(map(float, np.asarray(self.kT)), reverse=True)
         # A point reports its start, its warm-up, its rounds and eleven pieces of production.
-        report.start(len(kT), 13 + self.sampler.rounds + self.sampler.polish_rounds)
+        report.start(len(kT), 13 + self.sampler.rounds + polish_rounds(system, self.sampler))
         for t in kT:
             point_key = jax.random.fold_in(key, zlib.crc32(np.float64(t).tobytes()))
             point = _saved(parts, system, t, point_key)

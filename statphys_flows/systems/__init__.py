@@ -3,12 +3,14 @@
 from statphys_flows.systems.check import check_system, float_parameters, with_array_parameters
 from statphys_flows.systems.continuum_phi4 import ContinuumPhi4
 from statphys_flows.systems.hamiltonian import Hamiltonian
+from statphys_flows.systems.lattice_phi4 import LatticePhi4
 from statphys_flows.systems.seeding import seed_states
 from statphys_flows.systems.system import System
 
 __all__ = [
     "ContinuumPhi4",
     "Hamiltonian",
+    "LatticePhi4",
     "System",
     "check_system",
     "float_parameters",

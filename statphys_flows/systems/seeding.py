@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.spaces import Euclidean, Interval, Space
+from statphys_flows.spaces import Euclidean, Interval, Lattice, Space
 from statphys_flows.systems.system import System
 
 
@@ -41,3 +41,14 @@ def _(space: Interval, key, walkers):
     # Half sine waves of either sign: smooth, zero at the ends, and in every region of the amplitude.
     profile = jnp.sin(jnp.pi * jnp.arange(1, space.sites + 1) / (space.sites + 1))
     return jax.random.normal(key, (walkers, 1)) * profile
+
+
+@spread.register
+def _(space: Lattice, key, walkers):
+    # Uniform fields of either sign, bent to zero at Dirichlet ends.
+    profile = jnp.ones(space.shape)
+    for axis, (n, periodic) in enumerate(zip(space.shape, space.periodic, strict=True)):
+        if not periodic:
+            bend = jnp.sin(jnp.pi * jnp.arange(1, n + 1) / (n + 1))
+            profile = profile * jnp.expand_dims(bend, [a for a in range(len(space.shape)) if a != axis])
+    return jax.random.normal(key, (walkers, *[1] * len(space.shape))) * profile

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.flows import Flow
 from statphys_flows.training.objective import Objective
@@ -39,11 +39,13 @@ class FitState(eqx.Module):
     """What a training loop carries from one call to the next.
 
     `rate` multiplies the learning rate: halved at each rejected step, and slowly restored. `loss_mean` and
-    `loss_spread` are running moments of accepted losses; `rejected` counts steps that were not taken.
+    `loss_spread` are running moments of accepted losses over the last `comparable` steps, since which the objective has
+    been one and the same; `rejected` counts steps that were not taken.
     """
 
     moments: optax.OptState
     step: Int[Array, ""]
+    comparable: Int[Array, ""]
     rate: Float[Array, ""]
     loss_mean: Float[Array, ""]
     loss_spread: Float[Array, ""]
@@ -55,7 +57,7 @@ class FitState(eqx.Module):
         zero = jnp.zeros((), jnp.result_type(float))
         count = jnp.zeros((), jnp.int32)
         moments = optimiser.transformation().init(eqx.filter(flow, eqx.is_inexact_array))
-        return FitState(moments, count, zero + 1, zero, zero, count)
+        return FitState(moments, count, count, zero + 1, zero, zero, count)
 
 
 def fit(
@@ -79,19 +81,40 @@ def fit(
 
     **Returns:** the flow, the state, and the loss at every step (NaN where it was not finite).
     """
+    flow, state, losses, _ = fit_steps(
+        flow, state, objective, samples, reduced_energy, key, steps=steps, total_steps=total_steps, optimiser=optimiser
+    )
+    return flow, state, losses
+
+
+def fit_steps(
+    flow: Flow,
+    state: FitState,
+    objective: Objective,
+    samples: Float[Array, "buffer ..."],
+    reduced_energy,
+    key: PRNGKeyArray,
+    *,
+    steps: int,
+    total_steps: int,
+    optimiser: Optimiser,
+) -> tuple[Flow, FitState, Float[Array, " steps"], Bool[Array, " steps"]]:
+    """`fit`, which also returns which of the steps were rejected."""
     parameters, structure = eqx.partition(flow, eqx.is_inexact_array)
     transformation = optimiser.transformation()
     schedule = optax.cosine_decay_schedule(optimiser.learning_rate, total_steps, alpha=0.02)
     frozen_base = not (optimiser.train_base and objective.trains_base)
 
-    def loss_of(parameters, batch, key):
+    def loss_of(parameters, objective, batch, key):
         return objective.loss(eqx.combine(parameters, structure), batch, reduced_energy, key)
 
     def body(carry, key):
         parameters, state = carry
+        progress = state.step / jnp.asarray(total_steps, state.rate.dtype)
+        state = _afresh_where_the_stage_changes(state, objective, progress, total_steps)
         pick, own = jax.random.split(key)
         batch = samples[jax.random.randint(pick, (optimiser.batch,), 0, samples.shape[0])]
-        loss, gradient = jax.value_and_grad(loss_of)(parameters, batch, own)
+        loss, gradient = jax.value_and_grad(loss_of)(parameters, objective.at(progress), batch, own)
         if frozen_base:
             gradient = eqx.tree_at(lambda g: g.base, gradient, replace_fn=_zeros)
         direction, moments = transformation.update(gradient, state.moments)
@@ -99,10 +122,17 @@ def fit(
         moved = jax.tree.map(lambda p, d: p + (rate * d).astype(p.dtype), parameters, direction)
         good = _is_good(loss, gradient, state)
         parameters, moments = _select(good, (moved, moments), (parameters, state.moments))
-        return (parameters, _next_state(state, moments, loss, good)), jnp.where(jnp.isfinite(loss), loss, jnp.nan)
+        finite_loss = jnp.where(jnp.isfinite(loss), loss, jnp.nan)
+        return (parameters, _next_state(state, moments, loss, good)), (finite_loss, ~good)
 
-    (parameters, state), losses = jax.lax.scan(body, (parameters, state), jax.random.split(key, steps))
-    return eqx.combine(parameters, structure), state, losses
+    (parameters, state), (losses, rejected) = jax.lax.scan(body, (parameters, state), jax.random.split(key, steps))
+    return eqx.combine(parameters, structure), state, losses, rejected
+
+
+def _afresh_where_the_stage_changes(state: FitState, objective: Objective, progress, total_steps: int) -> FitState:
+    before = jnp.maximum(state.step - 1, 0) / jnp.asarray(total_steps, progress.dtype)
+    same = objective.stage(progress) == objective.stage(before)
+    return eqx.tree_at(lambda s: s.comparable, state, jnp.where(same, state.comparable, 0))
 
 
 def _zeros(tree):
@@ -115,7 +145,7 @@ def _select(good, new, old):
 
 def _is_good(loss, gradient, state: FitState):
     finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
-    settled = state.step >= 20
+    settled = state.comparable >= 20
     jump = loss - state.loss_mean > _OUTLIER * state.loss_spread
     return finite & ~(settled & jump)
 
@@ -123,12 +153,13 @@ def _is_good(loss, gradient, state: FitState):
 def _next_state(state: FitState, moments, loss, good) -> FitState:
     # The first losses set the moments; from then on they follow slowly. A rejected loss does not enter the mean, but
     # widens the spread, so that a loss which has really risen is accepted in the end.
-    memory = jnp.minimum(_MEMORY, state.step / (state.step + 1.0)).astype(state.loss_mean.dtype)
+    memory = jnp.minimum(_MEMORY, state.comparable / (state.comparable + 1.0)).astype(state.loss_mean.dtype)
     mean = jnp.where(good, memory * state.loss_mean + (1 - memory) * loss, state.loss_mean)
     spread = jnp.where(good, memory * state.loss_spread + (1 - memory) * jnp.abs(loss - mean), 1.2 * state.loss_spread)
     return FitState(
         moments=moments,
         step=state.step + 1,
+        comparable=state.comparable + 1,
         rate=jnp.where(good, jnp.minimum(1.0, 1.002 * state.rate), 0.5 * state.rate),
         loss_mean=mean,
         loss_spread=spread,

@@ -2,9 +2,11 @@
 
 import abc
 from collections.abc import Callable
+from typing import Self
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.flows import Flow
 
@@ -35,3 +37,22 @@ class Objective(eqx.Module):
         - `reduced_energy`: u(x) = U(x)/kT of one configuration. An objective that needs no energy ignores it.
         - `key`: for its own randomness.
         """
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether the loss looks at its samples; true if not said otherwise."""
+        return True
+
+    @property
+    def needs_energy(self) -> bool:
+        """Whether the loss evaluates the energy; false if not said otherwise."""
+        return False
+
+    def at(self, progress: Float[Array, ""]) -> Self:
+        """What to minimise when a fraction `progress` in [0, 1) of the steps is done: itself, if not said otherwise."""
+        return self
+
+    def stage(self, progress: Float[Array, ""]) -> Int[Array, ""]:
+        """A number that changes where losses before and after are not comparable, so that the guard against blow-ups
+        and the best so far start afresh; 0 throughout if not said otherwise."""
+        return jnp.zeros((), jnp.int32)

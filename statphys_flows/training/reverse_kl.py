@@ -17,6 +17,14 @@ class ReverseKL(Objective):
     def trains_base(self):
         return True
 
+    @property
+    def needs_samples(self):
+        return False
+
+    @property
+    def needs_energy(self):
+        return True
+
     def loss(self, flow, samples, reduced_energy, key):
         x, log_q = flow.sample_and_log_prob(key, samples.shape[0])
         return jnp.mean(jax.vmap(reduced_energy)(x) + log_q) / samples[0].size

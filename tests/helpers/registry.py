@@ -5,11 +5,22 @@ A constructor takes a key and builds in the precision that is on when it is call
 
 import equinox as eqx
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 
 from statphys_flows import BrownianBridge, ContinuousFlow, Gaussian, GaussianChain, Interval, MassiveBridge, Mixture
 from statphys_flows.bases import Bidiagonal, Dense, Diagonal, SineDiagonal
-from statphys_flows.flows import PathVelocity, spline_coupling
+from statphys_flows.flows import (
+    NetworkVelocity,
+    PathVelocity,
+    PotentialVelocity,
+    checkerboard_coupling,
+    circular_spline_coupling,
+    nice,
+    real_nvp,
+    spline_coupling,
+)
+from statphys_flows.spaces import Lattice
 
 SITES = 7
 ROUGHNESS = 0.05
@@ -68,16 +79,30 @@ FACTORS = {
 def _roughened(key, tree, size=ROUGHNESS):
     """Noise on every number of a tree but its integers."""
     arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
-    leaves, structure = jax.tree.flatten(arrays)
-    keys = jax.random.split(key, len(leaves))
-    noisy = [a + size * jax.random.normal(k, a.shape, a.dtype) for a, k in zip(leaves, keys, strict=True)]
-    return eqx.combine(jax.tree.unflatten(structure, noisy), rest)
+    return eqx.combine(_noisy(key, arrays, size), rest)
+
+
+@jax.jit
+def _noisy(key, tree, size):
+    # One draw for all: compiling one for each leaf takes seconds.
+    numbers, restore = jax.flatten_util.ravel_pytree(tree)
+    return restore(numbers + size * jax.random.normal(key, numbers.shape, numbers.dtype))
 
 
 def path_velocity(key, interval=None, *, even, reflection, **options):
     """A velocity with every parameter moved off its start."""
     interval = Interval(SITES) if interval is None else interval
     return _roughened(key, PathVelocity(interval, 5.0, even=even, reflection=reflection, **options))
+
+
+def _network(kind):
+    def build(key):
+        a, b = jax.random.split(key)
+        return _roughened(
+            b, kind(a, 2, width=5, depth=1, times=2, location=jnp.ones(2), scale=jnp.asarray([1, 1.5])), 0.4
+        )
+
+    return build
 
 
 VELOCITIES = {
@@ -89,7 +114,19 @@ VELOCITIES = {
     "path_one_harmonic": lambda key: path_velocity(key, even=True, reflection=True, harmonics=1, kernels=1, times=1),
     "path_published": lambda key: path_velocity(key, Interval(6, 1 / 6), even=False, reflection=False, reach=2.0),
     "path_one_site": lambda key: path_velocity(key, Interval(1), even=True, reflection=True),
+    "network": _network(NetworkVelocity),
+    "potential": _network(PotentialVelocity),
 }
+
+
+def shape_of(velocity):
+    """Shape of the configurations that a velocity acts on."""
+    match velocity:
+        case PathVelocity():
+            return velocity.interval.shape
+        case _:
+            return velocity.network.spread.shape
+
 
 # name: symmetries that the velocity (and on a symmetric base the flow) has by construction.
 SYMMETRIES = {
@@ -104,24 +141,58 @@ def _on(base, velocity):
     return lambda key: ContinuousFlow(base(key), VELOCITIES[velocity](key), steps=32)
 
 
-def _coupling(n):
+def _coupling(constructor, n, **options):
     def build(key):
         a, b, c = jax.random.split(key, 3)
         base = Gaussian(jnp.zeros(n), _lower(a, n)) if n != 2 else MIXTURES["mixture_dense"](a)
-        flow = spline_coupling(
-            b, base, location=jnp.linspace(-0.5, 0.5, n), scale=jnp.linspace(1.0, 1.5, n), layers=2, knots=4, width=8
-        )
-        return eqx.tree_at(lambda f: f.bijection, flow, _roughened(c, flow.bijection, 0.3))
+        location, scale = jnp.linspace(-0.5, 0.5, n), jnp.linspace(1.0, 1.5, n)
+        flow = constructor(b, base, location=location, scale=scale, layers=2, width=8, **options)
+        return _off_the_start(c, flow)
 
     return build
+
+
+def _off_the_start(key, flow):
+    """Noise on the layers of a coupling flow, not on its frame."""
+    return eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda inner: _roughened(key, inner, 0.3))
+
+
+def _checkerboard(shape, boundary, *, even):
+    def build(key):
+        lattice = Lattice(shape, boundary)
+        a, b = jax.random.split(key)
+        base = Gaussian(jnp.zeros(shape), Diagonal(jnp.full(shape, 0.8)))
+        flow = checkerboard_coupling(a, base, lattice=lattice, even=even, layers=3, width=3)
+        return eqx.tree_at(lambda f: f.bijection, flow, _roughened(b, flow.bijection, 0.2))
+
+    return build
+
+
+def circular(key, n=2):
+    """A flow on a torus with every parameter but the periods moved off its start."""
+    a, b = jax.random.split(key)
+    flow = circular_spline_coupling(a, dimension=n, lengths=jnp.linspace(1.0, 2.0, n), layers=3, knots=4, width=8)
+    return _off_the_start(b, flow)
 
 
 # The compile time of a solve grows with the features: the velocity here has few.
 CONTINUOUS = {
     "continuous_bridge": _on(GAUSSIANS["massive"], "path_small"),
     "continuous_mixture": _on(MIXTURES["mixture_orbits"], "path_small"),
+    "continuous_network": _on(MIXTURES["mixture_dense"], "network"),
+    "continuous_potential": _on(MIXTURES["mixture_dense"], "potential"),
 }
 
-COUPLINGS = {f"coupling_{n}d": _coupling(n) for n in (1, 2, 3)}
+COUPLINGS = {f"coupling_{n}d": _coupling(spline_coupling, n, knots=4) for n in (1, 2, 3)}
+COUPLINGS["real_nvp_2d"] = _coupling(real_nvp, 2)
 
-FLOWS = CONTINUOUS | COUPLINGS
+VOLUME_PRESERVING = {"nice_3d": _coupling(nice, 3)}
+
+CHECKERBOARDS = {
+    "checkerboard_2d": _checkerboard((4, 2), "periodic", even=True),
+    "checkerboard_mixed": _checkerboard((2, 3), ("periodic", "dirichlet"), even=False),
+}
+
+CIRCULAR = {"circular_3d": lambda key: circular(key, 3)}
+
+FLOWS = CONTINUOUS | COUPLINGS | VOLUME_PRESERVING | CHECKERBOARDS | CIRCULAR

@@ -1,6 +1,22 @@
 """Velocities of continuous flows, one to a file, each with its exact divergence."""
 
+from statphys_flows.flows.velocities.bounded_lattice import BoundedLatticeVelocity
+from statphys_flows.flows.velocities.divergence import with_exact_divergence, with_hutchinson_divergence
+from statphys_flows.flows.velocities.free import NetworkVelocity
+from statphys_flows.flows.velocities.lattice import LatticeVelocity
 from statphys_flows.flows.velocities.path import PathVelocity
+from statphys_flows.flows.velocities.potential import PotentialVelocity
+from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.flows.velocities.velocity import Velocity
 
-__all__ = ["PathVelocity", "Velocity"]
+__all__ = [
+    "BoundedLatticeVelocity",
+    "LatticeVelocity",
+    "NetworkVelocity",
+    "PathVelocity",
+    "PotentialVelocity",
+    "ScoreVelocity",
+    "Velocity",
+    "with_exact_divergence",
+    "with_hutchinson_divergence",
+]

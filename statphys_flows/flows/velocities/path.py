@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.bases.factors import laplacian_eigenvalues, sine_squared, sine_transform
+from statphys_flows.flows.velocities.features import Feature, mean_gate, odd_and_even
 from statphys_flows.flows.velocities.velocity import Velocity
 from statphys_flows.spaces import Interval
 
@@ -79,16 +80,16 @@ class PathVelocity(Velocity):
             coefficients = 0.5 * (coefficients + coefficients[..., ::-1])
         smoothing = self._smoothing(x.dtype)
         on_site = smoothing @ jnp.asarray(sine_squared(self.interval.sites).T, x.dtype)
-        gate, gate_slope = self._gate(x)
+        gate, gate_slope = mean_gate(x, self.log_gate_width)
         plain, gated, weights, divergence = 0.0, 0.0, jnp.sum(on_site[:, None] * coefficients, axis=0), 0.0
         # Features are made and spent one at a time: stacking them first is several times slower on a CPU.
-        for f, (feature, slope, is_gated) in enumerate(self._features(x)):
+        for f, (feature, is_gated) in enumerate(self._features(x)):
             if is_gated:
-                gated = gated + coefficients[:, f] * feature
-                divergence = divergence + gate * weights[f] * slope
+                gated = gated + coefficients[:, f] * feature.value
+                divergence = divergence + gate * weights[f] * feature.slope
             else:
-                plain = plain + coefficients[:, f] * feature
-                divergence = divergence + weights[f] * slope
+                plain = plain + coefficients[:, f] * feature.value
+                divergence = divergence + weights[f] * feature.slope
         velocity = sine_transform(jnp.sum(smoothing * sine_transform(plain + gate * gated), axis=0))
         # The gate depends on every site alike, and G is symmetric: its part of the trace is gate' <G 1, gated>.
         spread = sine_transform(smoothing * sine_transform(jnp.ones_like(x)))
@@ -102,28 +103,11 @@ class PathVelocity(Velocity):
         laplacian = jnp.asarray(laplacian_eigenvalues(self.interval.sites), dtype) / self.interval.spacing**2
         return square / (laplacian + square)
 
-    def _gate(self, x):
-        """tanh(m / width) and its derivative by any one site, with m the mean of the field."""
-        rate = jnp.exp(-self.log_gate_width)
-        gate = jnp.tanh(rate * jnp.mean(x))
-        return gate, (1 - gate**2) * rate / x.size
-
-    def _features(self, x) -> Iterator[tuple[Float[Array, " sites"], Float[Array, " sites"], bool]]:
-        """Every feature, its derivative, and whether the gate multiplies it, in the order of the coefficients."""
-        omega = jnp.exp(self.log_frequency)
-        sine, cosine = jnp.sin(omega * x), jnp.cos(omega * x)
-        one, zero = jnp.ones_like(x), jnp.zeros_like(x)
-        # Multiples of the angle by recurrence: two transcendental functions in all.
-        odd, even = [(x, one), (sine, omega * cosine)], [(one, zero), (cosine, -omega * sine)]
-        s, c, s_before, c_before = sine, cosine, zero, one
-        for k in range(2, self.harmonics + 1):
-            s, s_before = 2 * cosine * s - s_before, s
-            c, c_before = 2 * cosine * c - c_before, c
-            odd.append((s, k * omega * c))
-            even.append((c, -k * omega * s))
-        for o, e in zip(odd, even, strict=True):
-            yield *o, False
-            yield *e, True
+    def _features(self, x) -> Iterator[tuple[Feature, bool]]:
+        """Every feature and whether the gate multiplies it, in the order of the coefficients."""
+        for odd, even in odd_and_even(x, jnp.exp(self.log_frequency), self.harmonics):
+            yield odd, False
+            yield even, True
             if not self.even:
-                yield *o, True
-                yield *e, False
+                yield odd, True
+                yield even, False

@@ -1,6 +1,7 @@
 """The contract of a velocity."""
 
 import abc
+from typing import Self
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -12,3 +13,12 @@ class Velocity(eqx.Module):
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
         """v_t(x), of the shape of x, and ∇·v_t(x), exact."""
+
+    def field(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """v_t(x) alone: for losses that need no divergence or estimate it. Under jit an unused one costs nothing."""
+        return self(t, x)[0]
+
+    def adopt(self, trained: Self) -> Self:
+        """What training has taught `trained`, a velocity of the same structure, for use in this one's place. A velocity
+        that can be carried to another size of the system says how."""
+        return trained

@@ -1,39 +1,16 @@
-"""Coupling flows, with flowjax's layers behind one adapter."""
+"""Spline coupling flows on ℝⁿ."""
 
 import equinox as eqx
 import flowjax.bijections as fb
 import flowjax.distributions as fd
 import flowjax.flows as ff
-import jax
 import jax.numpy as jnp
-import paramax
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.flow import Flow, strongly_typed
-
-
-class CouplingFlow(Flow):
-    """A flowjax bijection on top of one of our bases.
-
-    **Arguments:**
-
-    - `base`: ρ_b.
-    - `bijection`: T, from base to target, unconditional, on arrays (n,). Its log-determinant is exact.
-    """
-
-    base: Base
-    bijection: fb.AbstractBijection
-
-    def forward(self, z):
-        return jax.vmap(paramax.unwrap(self.bijection).transform_and_log_det)(z)
-
-    def inverse(self, x):
-        return jax.vmap(paramax.unwrap(self.bijection).inverse_and_log_det)(x)
-
-    def adopt(self, trained: "CouplingFlow") -> "CouplingFlow":
-        # The map was trained on top of its own base: one without the other is neither.
-        return trained
+from statphys_flows.flows.coupling.adapter import CouplingFlow
+from statphys_flows.flows.coupling.layers import framed
+from statphys_flows.flows.flow import strongly_typed
 
 
 def spline_coupling(
@@ -66,5 +43,4 @@ def spline_coupling(
             key, base_dist=reference, transformer=spline, flow_layers=layers, nn_width=width, invert=False
         )
         bijection = flow.bijection
-    frame = paramax.non_trainable(fb.Affine(location, scale))
-    return strongly_typed(CouplingFlow(base, fb.Chain([fb.Invert(frame), bijection, frame])))
+    return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))

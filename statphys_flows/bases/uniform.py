@@ -1,0 +1,59 @@
+"""The uniform density on a torus."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import paramax
+from jaxtyping import Array, Float
+
+from statphys_flows.bases.base import Base
+from statphys_flows.bases.factors import Diagonal, Factor
+
+
+class UniformTorus(Base):
+    """ρ(x) = 1/∏ᵢ Lᵢ on the torus ∏ᵢ [0, Lᵢ). A configuration may be given in any image: x and x + L are one point.
+
+    **Arguments:**
+
+    - `lengths`: positive array (n,) of periods, which are not trained.
+
+    **Raises:** `ValueError` for lengths that are not an array (n,) of positive numbers.
+    """
+
+    periods: paramax.NonTrainable[Float[Array, " n"]]
+
+    def __init__(self, lengths):
+        periods = jnp.asarray(lengths, dtype=jnp.result_type(float))
+        if periods.ndim != 1 or not np.all(np.asarray(periods) > 0):
+            raise ValueError(
+                f"UniformTorus(lengths={lengths!r}): give one positive period for each coordinate, for example "
+                "UniformTorus([1.0, 1.0])."
+            )
+        self.periods = paramax.NonTrainable(periods)
+
+    @property
+    def lengths(self) -> Float[Array, " n"]:
+        """The periods Lᵢ."""
+        return self.periods.unwrap()
+
+    @property
+    def mean(self):
+        """The centre of the fundamental domain."""
+        return 0.5 * self.lengths
+
+    @property
+    def preconditioner(self) -> Factor:
+        """The standard deviations L/√12."""
+        return Diagonal(self.lengths / jnp.sqrt(jnp.asarray(12, self.lengths.dtype)))
+
+    def sample(self, key):
+        return self.lengths * jax.random.uniform(key, self.lengths.shape, self.lengths.dtype)
+
+    def sample_coupled(self, key, x):
+        """Of the images of an independent draw the one nearest to `x`, so that the straight line between them is the
+        shortest geodesic."""
+        step = (self.sample(key) - x) / self.lengths
+        return x + self.lengths * (step - jnp.round(step)), self.mean
+
+    def log_prob(self, x):
+        return -jnp.sum(jnp.log(self.lengths))

@@ -1,0 +1,18 @@
+"""Discrete flows made of coupling layers, one kind to a file, with flowjax behind one adapter."""
+
+from statphys_flows.flows.coupling.adapter import CouplingFlow
+from statphys_flows.flows.coupling.affine import nice, real_nvp
+from statphys_flows.flows.coupling.checkerboard import CheckerboardCoupling, checkerboard_coupling
+from statphys_flows.flows.coupling.circular import CircularSpline, circular_spline_coupling
+from statphys_flows.flows.coupling.spline import spline_coupling
+
+__all__ = [
+    "CheckerboardCoupling",
+    "CircularSpline",
+    "CouplingFlow",
+    "checkerboard_coupling",
+    "circular_spline_coupling",
+    "nice",
+    "real_nvp",
+    "spline_coupling",
+]

@@ -1,0 +1,71 @@
+"""Affine coupling flows on ℝⁿ: RealNVP, and NICE, which preserves volume."""
+
+import equinox as eqx
+import flowjax.bijections as fb
+import jax.numpy as jnp
+import paramax
+from jaxtyping import PRNGKeyArray
+
+from statphys_flows.bases import Base
+from statphys_flows.flows.coupling.adapter import CouplingFlow
+from statphys_flows.flows.coupling.layers import coupling_layers, framed
+from statphys_flows.flows.flow import strongly_typed
+
+# One layer changes a scale by at most exp(±1). With exp(±2), six layers blew up on a ring of data at the default rate.
+_MAX_LOG_SCALE = 1.0
+
+
+def real_nvp(
+    key: PRNGKeyArray, base: Base, *, location, scale, layers: int = 6, width: int = 64, depth: int = 2
+) -> CouplingFlow:
+    r"""Affine couplings (RealNVP; Dinh, Sohl-Dickstein & Bengio, arXiv:1605.08803), each
+
+    $$y_a = x_a,\quad y_b = x_b\, e^{s(x_a)} + m(x_a), \qquad \log|\det| = \textstyle\sum s(x_a).$$
+
+    Identity at the start. |s| is at most 1 in each layer; in one dimension the map is affine, without that bound.
+
+    **Arguments:**
+
+    - `base`: a base on ℝⁿ.
+    - `location`, `scale`: arrays (n,), the centre and spread of the target, for example of samples of it. The layers
+      act on (x - location)/scale.
+    - `layers`, `width`, `depth`: coupling layers; width and number of hidden layers of their networks.
+    """
+    transformer = fb.Affine()
+    if base.mean.size > 1:
+        bounded = paramax.Parameterize(_bounded_exponential, jnp.zeros(()))
+        transformer = eqx.tree_at(lambda a: a.scale, transformer, bounded)
+    return _coupled(key, base, transformer, location, scale, layers, width, depth)
+
+
+def nice(
+    key: PRNGKeyArray, base: Base, *, location, scale, layers: int = 6, width: int = 64, depth: int = 2
+) -> CouplingFlow:
+    r"""Additive couplings (NICE; Dinh, Krueger & Bengio, arXiv:1410.8516), each
+
+    $$y_a = x_a,\quad y_b = x_b + m(x_a), \qquad \log|\det| = 0.$$
+
+    The volume-preserving case of `real_nvp`, without the trained rescaling at the top that the paper adds: the target
+    must fill as much volume as the base. In one dimension a shift. Arguments as `real_nvp`.
+
+    Near the identity at the start, not at it: for a target as symmetric as the base that is a saddle of every loss,
+    since E[x_b | x_a] = 0, and a shift has nothing else to follow.
+    """
+    return _coupled(key, base, fb.Loc(jnp.zeros(())), location, scale, layers, width, depth, start_at_zero=False)
+
+
+def _coupled(key, base, transformer, location, scale, layers, width, depth, start_at_zero=True) -> CouplingFlow:
+    location, scale = (jnp.asarray(a, jnp.result_type(float)) for a in (location, scale))
+    if location.shape != base.mean.shape or scale.shape != base.mean.shape:
+        raise ValueError(
+            f"location has shape {location.shape} and scale {scale.shape}, but the base lives in {base.mean.shape}: "
+            "give one number of each for every component."
+        )
+    bijection = coupling_layers(
+        key, location.size, transformer, layers=layers, width=width, depth=depth, start_at_zero=start_at_zero
+    )
+    return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))
+
+
+def _bounded_exponential(raw):
+    return jnp.exp(_MAX_LOG_SCALE * jnp.tanh(raw / _MAX_LOG_SCALE))

@@ -1,0 +1,85 @@
+"""What coupling flows on ℝⁿ and on the torus have in common: stacks of layers, and the frame around them."""
+
+import functools
+
+import equinox as eqx
+import flowjax.bijections as fb
+import jax
+import jax.numpy as jnp
+import paramax
+from jaxtyping import Array, Int, PRNGKeyArray
+
+
+def coupling_layers(
+    key: PRNGKeyArray,
+    dimension: int,
+    transformer: fb.AbstractBijection,
+    *,
+    layers: int,
+    width: int,
+    depth: int,
+    periodic: bool = False,
+    start_at_zero: bool = True,
+) -> fb.AbstractBijection:
+    """`layers` couplings in each of which half of the coordinates, picked at random and then complemented, set the
+    parameters by which `transformer` (a scalar bijection) acts on the other half. In one dimension: `transformer`.
+
+    Every permutation is undone and the networks' last layers start at zero, so each layer starts as `transformer` with
+    the parameters it came with, coordinate by coordinate.
+
+    **Arguments:**
+
+    - `width`, `depth`: width and number of hidden layers of the networks.
+    - `periodic`: coordinates have period 1, and networks see cos 2πx and sin 2πx.
+    - `start_at_zero`: if not, only the last layers' biases do, and the start is near what it would be.
+    """
+    if dimension == 1:
+        return fb.Vmap(eqx.filter_vmap(lambda: transformer, axis_size=1)(), in_axes=eqx.if_array(0))
+    frozen = dimension // 2
+    network_key, order_key = jax.random.split(key)
+    # Its network holds a place: all the layers' networks are made at once, in one compilation.
+    coupling = fb.Coupling(
+        key, transformer=transformer, untransformed_dim=frozen, dim=dimension, nn_width=1, nn_depth=0
+    )
+    outputs = int(coupling.conditioner.out_size)
+    networks = _networks(jax.random.split(network_key, layers), frozen, outputs, width, depth, periodic, start_at_zero)
+    coupling = eqx.tree_at(lambda c: c.conditioner, coupling, networks)
+    order = _permutations(_orders(order_key, dimension, layers))
+    return fb.Scan(fb.Chain([order, coupling, fb.Invert(order)]))
+
+
+class _Periodic(eqx.Module):
+    network: eqx.nn.MLP
+
+    def __call__(self, x):
+        angle = 2 * jnp.pi * x
+        return self.network(jnp.concatenate([jnp.cos(angle), jnp.sin(angle)]))
+
+
+@eqx.filter_jit
+def _networks(keys, inputs: int, outputs: int, width: int, depth: int, periodic: bool, start_at_zero: bool):
+    def network(key):
+        made = eqx.nn.MLP(2 * inputs if periodic else inputs, outputs, width, depth, jax.nn.silu, key=key)
+        made = eqx.tree_at(lambda m: m.layers[-1].bias, made, replace_fn=jnp.zeros_like)
+        if start_at_zero:
+            made = eqx.tree_at(lambda m: m.layers[-1].weight, made, replace_fn=jnp.zeros_like)
+        return _Periodic(made) if periodic else made
+
+    return eqx.filter_vmap(network)(keys)
+
+
+_permutations = eqx.filter_jit(eqx.filter_vmap(fb.Permute))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _orders(key: PRNGKeyArray, dimension: int, layers: int) -> Int[Array, "layers dimension"]:
+    """Random permutations, each followed by its reverse, which exchanges the halves: two layers move everything."""
+    keys = jax.random.split(key, (layers + 1) // 2)
+    orders = jax.vmap(lambda k: jax.random.permutation(k, dimension))(keys)
+    return jnp.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, dimension)[:layers]
+
+
+def framed(bijection: fb.AbstractBijection, location, scale) -> fb.AbstractBijection:
+    """`bijection` in the coordinates (x - location)/scale, which are fixed."""
+    frame = paramax.non_trainable(fb.Affine(location, scale))
+    return fb.Chain([fb.Invert(frame), bijection, frame])

@@ -1,0 +1,46 @@
+"""Divergences of vector fields that have none in closed form."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+# Tangents pushed through at once, for each configuration: memory grows with this and no further with the dimension.
+_CHUNK = 32
+
+
+def with_exact_divergence(
+    function: Callable[[Float[Array, ""], Float[Array, " ..."]], Float[Array, " ..."]],
+    t: Float[Array, ""],
+    x: Float[Array, " ..."],
+) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
+    r"""$v_t(x)$ and $\nabla\cdot v_t(x) = \sum_i e_i \cdot (\partial v/\partial x)\, e_i$, by d Jacobian-vector
+    products: exact, at the cost of d evaluations."""
+    value, push = jax.linearize(lambda x: function(t, x), x)
+    n = x.size
+
+    def diagonal(i):
+        unit = jnp.zeros(n, x.dtype).at[i].set(1).reshape(x.shape)
+        return push(unit).reshape(-1)[i]
+
+    index = jnp.arange(n)
+    entries = jax.vmap(diagonal)(index) if n <= _CHUNK else jax.lax.map(diagonal, index, batch_size=_CHUNK)
+    return value, jnp.sum(entries)
+
+
+def with_hutchinson_divergence(
+    function: Callable[[Float[Array, ""], Float[Array, " ..."]], Float[Array, " ..."]],
+    t: Float[Array, ""],
+    x: Float[Array, " ..."],
+    key: PRNGKeyArray,
+    probes: int = 1,
+) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
+    r"""$v_t(x)$ and an unbiased estimate $\epsilon \cdot (\partial v/\partial x)\, \epsilon$ of its divergence, with
+    independent signs ε (Hutchinson; FFJORD, arXiv:1810.01367), averaged over `probes`.
+
+    For training losses only: an estimated log q must decide nothing. Along a trajectory keep the key, as FFJORD does,
+    or the solver is given a rough right-hand side."""
+    value, push = jax.linearize(lambda x: function(t, x), x)
+    signs = jax.random.rademacher(key, (probes, *x.shape), x.dtype)
+    return value, jnp.mean(jax.vmap(lambda e: jnp.sum(e * push(e)))(signs))

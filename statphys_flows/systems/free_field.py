@@ -1,0 +1,86 @@
+"""Free fields fitted to the energy of a field on a lattice."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from statphys_flows.bases import FreeField, HarmonicDiagonal, Mixture, lattice_laplacian
+from statphys_flows.spaces import Lattice
+from statphys_flows.systems.system import System
+
+_DRAWS = 64
+_MASSES = np.geomspace(1e-3, 1e2, 40)
+_CENTRES = 12
+
+
+def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
+    r"""The free fields nearest to a field on a lattice in reverse Kullback-Leibler divergence (the
+    Gibbs-Bogoliubov-Feynman bound): first the best one about zero, which covers all phases; then, where one about
+    some c ≠ 0 comes nearer, that one (for a system even under φ → -φ the mixture of it and its mirror image).
+
+    The stiffness is the coupling of neighbouring sites in U; m² and c are the best of a grid.
+    """
+    lattice: Lattice = system.space
+    dtype = jnp.result_type(float)
+    stiffness = jnp.asarray(_stiffness(system) / kT, dtype)
+    kT_array, masses = jnp.asarray(kT, dtype), jnp.asarray(_MASSES, dtype)
+
+    def best(centres) -> tuple[float, FreeField]:
+        # As arrays: a Python number would be compiled in, anew for every temperature.
+        bound = np.asarray(_divergence(system, kT_array, stiffness, masses, jnp.asarray(centres, dtype)))
+        c, m = np.unravel_index(np.nanargmin(bound), bound.shape)
+        return float(bound[c, m]), FreeField(lattice, stiffness, masses[m], float(centres[c]))
+
+    covering, about_zero = best(np.zeros(1))
+    if not all(lattice.periodic):
+        return (about_zero,)
+    # Amplitudes of the covering field set the scale on which a shifted one is looked for.
+    spread = float(jnp.sqrt(jnp.mean(jax.vmap(about_zero.sample)(jax.random.split(jax.random.key(0), 8)) ** 2)))
+    amplitudes = 3 * spread * np.arange(1, _CENTRES + 1) / _CENTRES
+    if "sign" in system.symmetries():
+        shifted, field = best(amplitudes)
+        mirrored = FreeField(lattice, stiffness, jnp.exp(field.log_mass_squared), -float(field.centre))
+        return (about_zero, Mixture([field, mirrored], orbits=[0, 0])) if shifted < covering else (about_zero,)
+    shifted, field = best(np.concatenate([-amplitudes, amplitudes]))
+    return (about_zero, field) if shifted < covering else (about_zero,)
+
+
+def _stiffness(system: System) -> float:
+    """κ of U = κ/2 Σ(∂φ)² + …: minus the mean coupling of neighbours at zero field."""
+    lattice: Lattice = system.space
+    # On two periodic sites both neighbours of one site are the other; on one there is none.
+    axes = [a for a, (n, p) in enumerate(zip(lattice.shape, lattice.periodic, strict=True)) if n > (2 if p else 1)]
+    response = np.asarray(_response(system), float)
+    middle = tuple(n // 2 for n in lattice.shape)
+    neighbours = [tuple(m - (b == a) for b, m in enumerate(middle)) for a in axes]
+    bond = -float(np.mean([response[n] for n in neighbours])) if axes else 0.0
+    return max(bond, 1e-3 * abs(float(response[middle])), 1e-6)
+
+
+@eqx.filter_jit
+def _response(system: System):
+    """The Hessian of U at zero field, applied to a unit field on the middle site."""
+    zero = jnp.zeros(system.space.shape)
+    one = zero.at[tuple(n // 2 for n in system.space.shape)].set(1.0)
+    return jax.jvp(jax.grad(system.energy), (zero,), (one,))[1]
+
+
+@eqx.filter_jit
+def _divergence(system: System, kT, stiffness, masses, centres):
+    """E[U]/kT minus the entropy up to a constant, (centres, masses), over the same noise for all."""
+    lattice = system.space
+    laplacian = jnp.asarray(lattice_laplacian(lattice), masses.dtype)
+    noise = jax.random.normal(jax.random.key(0), (_DRAWS, *lattice.shape), masses.dtype)
+    noise = jnp.concatenate([noise, -noise])
+
+    def of_mass(mass):
+        factor = HarmonicDiagonal(lattice, jnp.log(stiffness) + jnp.log(laplacian + mass))
+        fluctuations = jax.vmap(factor.apply)(noise)
+
+        def of_centre(centre):
+            return jnp.mean(jax.vmap(system.energy)(centre + fluctuations)) / kT - factor.log_det
+
+        return jax.lax.map(of_centre, centres)
+
+    return jax.lax.map(of_mass, masses).T

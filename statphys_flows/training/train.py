@@ -1,0 +1,285 @@
+"""Training from start to end, for users who have a flow and either samples or a system."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.flows import ContinuousFlow, Flow
+from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.systems import System
+from statphys_flows.systems.check import with_array_parameters
+from statphys_flows.training.fit import FitState, Optimiser, fit_steps
+from statphys_flows.training.interpolant import Interpolant
+from statphys_flows.training.likelihood import MaximumLikelihood
+from statphys_flows.training.objective import Objective
+from statphys_flows.training.reverse_kl import ReverseKL
+from statphys_flows.training.samples import checked_samples
+from statphys_flows.training.score import DenoisingScore
+
+_HELD_OUT = 0.1
+# Configurations that a score is taken on, and independent values of the objective's own randomness.
+_SCORED = 1024
+_SCORE_KEYS = 4
+
+
+class Trained(NamedTuple):
+    """What `train` returns.
+
+    `flow` is the best so far at any check, hence always finite, and `best_step` the steps it had then. `losses`,
+    (steps,), has NaN where a loss was not finite; `checks`, (checks, 2), holds step and score, `rejected` the
+    steps that were not taken and `undone` those that were taken back because the flow had become far worse
+    than at the start. `compile_seconds` is by how much the first chunk took longer than the others, and `seconds` the
+    rest. `message` says all this in words.
+    """
+
+    flow: Flow
+    losses: np.ndarray
+    checks: np.ndarray
+    best_step: int
+    rejected: np.ndarray
+    undone: np.ndarray
+    seconds: float
+    compile_seconds: float
+    message: str
+
+
+def train(
+    flow: Flow,
+    *,
+    samples: Float[Array, "n ..."] | None = None,
+    system: System | None = None,
+    kT: float | None = None,
+    objective: Objective | None = None,
+    steps: int = 2000,
+    optimiser: Optimiser | None = None,
+    key: PRNGKeyArray,
+    held_out: Float[Array, "m ..."] | None = None,
+    score: Callable[[Flow, Float[Array, "m ..."]], Float[Array, ""]] | None = None,
+    checks: int = 20,
+    patience: int | None = None,
+    stacklevel: int = 2,
+) -> Trained:
+    """Train `flow`, and return the best it has been.
+
+    Between equal chunks of compiled steps the flow is scored on held-out samples, with the same random numbers every
+    time. A flow whose score is not finite, or far worse than before training (by the larger of 1 and the score itself),
+    is put back to the best so far and goes on at a quarter of the rate. (Single steps are rejected as in `fit`.) So too
+    high a learning rate gives a finite flow and a warning.
+
+    **Arguments:**
+
+    - `flow`: the flow to start from.
+    - `samples`: of the target, (n, ...).
+    - `system`, `kT`: the target's Hamiltonian and temperature, for objectives that evaluate the energy.
+    - `objective`: what to minimise, for instance `Stages((Interpolant(), 0.8), (ReverseKL(), 0.2))`. If not given, with
+      samples a continuous flow takes an `Interpolant` (or `DenoisingScore`, if it is one of a score) and others
+      `MaximumLikelihood`; without, `ReverseKL`.
+    - `steps`, `optimiser`: steps to take, and how.
+    - `key`: a random key, `jax.random.key(0)`.
+    - `held_out`: samples to score on; a tenth of `samples`, at random, if not given.
+    - `score`: (flow, held-out samples) → number, lower is better; the objective itself if not given.
+    - `checks`: number of scores. With `patience`, stop after so many of them without a new best.
+    - `stacklevel`: whose line a warning names, as in `warnings.warn`.
+
+    **Raises:** `ValueError` if the objective needs samples or an energy that are not given, for samples of another
+    shape than the flow's or not finite, and for a temperature or number of steps that is not positive.
+
+    **Warns:** if steps were rejected or taken back: how many, which, and what to lower.
+    """
+    chosen = _objective_for(flow, samples) if objective is None else objective
+    optimiser = Optimiser() if optimiser is None else optimiser
+    _check_arguments(chosen, samples, system, kT, steps, checks)
+    split_key, score_key, key = jax.random.split(key, 3)
+    samples, held_out = _split(flow, samples, held_out, optimiser.batch, split_key)
+    temperature = jnp.asarray(1.0 if kT is None else kT, jnp.result_type(float))
+    target = _Target(None if system is None else with_array_parameters(system), temperature)
+    flow, goal, target = strongly_typed((flow, chosen, target))
+    state = strongly_typed(FitState.create(flow, optimiser))
+    dtype = state.rate.dtype
+
+    def scored(flow, done: int) -> float:
+        if score is not None:
+            return float(_own_score(flow, held_out, score))
+        progress = jnp.asarray(max(done - 1, 0) / steps, dtype)
+        return float(_score(flow, goal, progress, held_out, target, score_key))
+
+    chunk = _chunk_size(steps, checks)
+    losses, rejected, undone, history, times = [], [], [], [], []
+    best, best_step, stage, waited = flow, 0, None, 0
+    best_score = first_score = np.inf
+    for done in range(0, steps, chunk):
+        began = time.perf_counter()
+        length = min(chunk, steps - done)
+        now = int(goal.stage(jnp.asarray((done + length - 1) / steps, dtype)))
+        if now != stage:
+            # Scores under two objectives do not compare: the flow that begins a stage is the one to be bettered.
+            stage, waited, flow, best_step = now, 0, best, done
+            first_score = scored(flow, done + length)
+            first_score = best_score = first_score if np.isfinite(first_score) else np.inf
+            history.append((done, best_score))
+        flow, state, part, struck = _chunk(
+            flow, state, goal, samples, target, jax.random.fold_in(key, done), length, steps, optimiser
+        )
+        losses.append(np.asarray(part))
+        rejected.append(done + np.flatnonzero(struck))
+        found = scored(flow, done + length)
+        history.append((done + length, found))
+        if np.isfinite(found) and found < best_score:
+            best, best_step, best_score, waited = flow, done + length, found, 0
+        else:
+            waited += 1
+            if not found <= first_score + max(1.0, abs(first_score)):
+                undone.append(np.arange(done, done + length))
+                flow, state = best, _restarted(best, state, optimiser)
+        times.append(time.perf_counter() - began)
+        if patience is not None and waited >= patience and _is_last_stage(goal, done + length, steps, dtype):
+            break
+    # The first chunk compiles, or finds in the cache, what the others run.
+    typical = float(np.median(times[1:])) if times[1:] else times[0]
+    trained = Trained(
+        flow=best,
+        losses=np.concatenate(losses),
+        checks=np.asarray(history),
+        best_step=best_step,
+        rejected=np.concatenate(rejected),
+        undone=np.concatenate(undone) if undone else np.zeros(0, int),
+        seconds=typical + sum(times[1:]),
+        compile_seconds=max(0.0, times[0] - typical),
+        message="",
+    )
+    trained = trained._replace(message=_in_words(trained, optimiser))
+    if trained.rejected.size or trained.undone.size:
+        warnings.warn(trained.message, stacklevel=stacklevel)
+    return trained
+
+
+def _chunk_size(steps: int, checks: int) -> int:
+    """About steps/checks; one that divides the steps, if near, for a last chunk of another length compiles anew."""
+    near = [n for n in range(checks, checks // 2, -1) if steps % n == 0]
+    return steps // near[0] if near else max(1, steps // checks)
+
+
+class _Target(eqx.Module):
+    system: System | None
+    kT: Float[Array, ""]
+
+    def reduced_energy(self, x):
+        assert self.system is not None
+        return self.system.energy(x) / self.kT
+
+
+@eqx.filter_jit
+def _chunk(flow, state, objective, samples, target: _Target, key, steps: int, total_steps: int, optimiser: Optimiser):
+    return fit_steps(
+        flow,
+        state,
+        objective,
+        samples,
+        target.reduced_energy,
+        key,
+        steps=steps,
+        total_steps=total_steps,
+        optimiser=optimiser,
+    )
+
+
+@eqx.filter_jit
+def _score(flow, objective: Objective, progress, held_out, target: _Target, key):
+    keys = jax.random.split(key, _SCORE_KEYS)
+    active = objective.at(progress)
+    return jnp.mean(jax.lax.map(lambda key: active.loss(flow, held_out, target.reduced_energy, key), keys))
+
+
+@eqx.filter_jit
+def _own_score(flow, held_out, score):
+    return score(flow, held_out)
+
+
+def _restarted(flow, state: FitState, optimiser: Optimiser) -> FitState:
+    fresh = FitState.create(flow, optimiser)
+    return strongly_typed(
+        eqx.tree_at(
+            lambda s: (s.step, s.rate, s.rejected),
+            fresh,
+            (state.step, jnp.maximum(state.rate / 4, 1e-6), state.rejected),
+        )
+    )
+
+
+def _is_last_stage(objective: Objective, done: int, steps: int, dtype) -> bool:
+    last = objective.stage(jnp.asarray((steps - 1) / steps, dtype))
+    return int(objective.stage(jnp.asarray((done - 1) / steps, dtype))) == int(last)
+
+
+def _objective_for(flow: Flow, samples) -> Objective:
+    if samples is None:
+        return ReverseKL()
+    if not isinstance(flow, ContinuousFlow):
+        return MaximumLikelihood()
+    return DenoisingScore() if isinstance(flow.velocity, ScoreVelocity) else Interpolant()
+
+
+def _check_arguments(objective: Objective, samples, system, kT, steps, checks) -> None:
+    name = type(objective).__name__
+    if not isinstance(objective, Objective):
+        raise TypeError(f"train(objective={objective!r}): give an objective, for example Interpolant().")
+    if objective.needs_samples and samples is None:
+        raise ValueError(f"{name} learns from samples, and there are none; give samples=, or objective=ReverseKL().")
+    if objective.needs_energy and (system is None or kT is None):
+        raise ValueError(f"{name} evaluates U(x)/kT; give both system= and kT=.")
+    if kT is not None and not (np.ndim(kT) == 0 and np.isfinite(kT) and kT > 0):
+        raise ValueError(f"train(kT={kT!r}): a temperature is a positive number.")
+    if not (steps >= 1 and checks >= 1):
+        raise ValueError(f"train(steps={steps!r}, checks={checks!r}): give integers of at least 1.")
+
+
+def _split(flow: Flow, samples, held_out, batch: int, key):
+    """What to train on and what to score on; of the flow's shape and without data if the objective needs none."""
+    shape = flow.base.mean.shape
+    if held_out is not None:
+        held_out = checked_samples(held_out, shape=shape, name="held_out")[:_SCORED]
+    if samples is None:
+        samples = jnp.zeros((batch, *shape), flow.base.mean.dtype)
+        return samples, jnp.zeros((_SCORED, *shape), samples.dtype) if held_out is None else held_out
+    samples = checked_samples(samples, shape=shape)
+    if held_out is not None:
+        return samples, held_out
+    order = jax.random.permutation(key, samples.shape[0])
+    n = max(1, min(_SCORED, round(_HELD_OUT * samples.shape[0])))
+    return samples[order[n:]], samples[order[:n]]
+
+
+def _in_words(trained: Trained, optimiser: Optimiser) -> str:
+    taken = trained.losses.size
+    text = [
+        f"Trained for {taken} steps in {trained.seconds:.1f} s and {trained.compile_seconds:.1f} s of compiling; the "
+        f"best flow is that after {trained.best_step} steps."
+    ]
+    if trained.rejected.size:
+        text.append(
+            f"{trained.rejected.size} steps were rejected, {_where(trained.rejected)}: their loss or gradient was not "
+            "finite, or the loss jumped far out of its range."
+        )
+    if trained.undone.size:
+        text.append(
+            f"{trained.undone.size} steps were taken back, {_where(trained.undone)}: the flow had become far "
+            "worse than before training."
+        )
+    if trained.rejected.size or trained.undone.size:
+        rate = optimiser.learning_rate
+        text.append(f"Lower the learning rate: Optimiser(learning_rate={rate / 5:.2g}) instead of {rate:.2g}.")
+    return " ".join(text)
+
+
+def _where(steps: np.ndarray) -> str:
+    if steps.size <= 5:
+        return "at step " + ", ".join(map(str, steps))
+    return f"between step {steps.min()} and step {steps.max()}"
