@@ -10,58 +10,147 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from statphys_flows.bases import BrownianBridge, FreeField, Gaussian, GaussianChain, MassiveBridge, Mixture
     from statphys_flows.errors import StudyError, StudyInterrupted
-    from statphys_flows.flows import ContinuousFlow, CouplingFlow, Flow, flow_for
+    from statphys_flows.flows import (
+        ConditionalFlow,
+        ContinuousFlow,
+        CouplingFlow,
+        Flow,
+        LatentField,
+        conditional,
+        flow_for,
+    )
     from statphys_flows.report import load, summary, write_figures
     from statphys_flows.sampling import FlowMCMC
-    from statphys_flows.spaces import Euclidean, Interval, Lattice
+    from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox
     from statphys_flows.study import Study, run_study
-    from statphys_flows.systems import ContinuumPhi4, Hamiltonian, LatticePhi4, System
-    from statphys_flows.training import Interpolant, MaximumLikelihood, Optimiser, ReverseKL
+    from statphys_flows.systems import (
+        ContinuumPhi4,
+        CosinePotential,
+        GeneralisedCosinePotential,
+        Hamiltonian,
+        LatticePhi4,
+        PairParticles,
+        PeriodicWell,
+        System,
+    )
+    from statphys_flows.systems.mean_field import mean_field
+    from statphys_flows.training import (
+        DenoisingScore,
+        Interpolant,
+        MaximumLikelihood,
+        Optimiser,
+        ReverseKL,
+        Stages,
+        fit_density,
+        train,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "bases": ("BrownianBridge", "FreeField", "Gaussian", "GaussianChain", "MassiveBridge", "Mixture"),
-    "errors": ("StudyError", "StudyInterrupted"),
-    "flows": ("ContinuousFlow", "CouplingFlow", "Flow", "flow_for"),
-    "report": ("load", "summary", "write_figures"),
+    "bases": (
+        "BrownianBridge",
+        "FreeField",
+        "Gaussian",
+        "GaussianChain",
+        "MassiveBridge",
+        "Mixture",
+    ),
+    "errors": (
+        "StudyError",
+        "StudyInterrupted",
+    ),
+    "flows": (
+        "ConditionalFlow",
+        "ContinuousFlow",
+        "CouplingFlow",
+        "Flow",
+        "LatentField",
+        "conditional",
+        "flow_for",
+    ),
+    "report": (
+        "load",
+        "summary",
+        "write_figures",
+    ),
     "sampling": ("FlowMCMC",),
-    "spaces": ("Euclidean", "Interval", "Lattice"),
-    "study": ("Study", "run_study"),
-    "systems": ("ContinuumPhi4", "Hamiltonian", "LatticePhi4", "System"),
-    "training": ("Interpolant", "MaximumLikelihood", "Optimiser", "ReverseKL"),
+    "spaces": (
+        "Euclidean",
+        "Interval",
+        "Lattice",
+        "ParticleBox",
+    ),
+    "study": (
+        "Study",
+        "run_study",
+    ),
+    "systems": (
+        "ContinuumPhi4",
+        "CosinePotential",
+        "GeneralisedCosinePotential",
+        "Hamiltonian",
+        "LatticePhi4",
+        "PairParticles",
+        "PeriodicWell",
+        "System",
+    ),
+    "systems.mean_field": ("mean_field",),
+    "training": (
+        "DenoisingScore",
+        "Interpolant",
+        "MaximumLikelihood",
+        "Optimiser",
+        "ReverseKL",
+        "Stages",
+        "fit_density",
+        "train",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BrownianBridge",
+    "ConditionalFlow",
     "ContinuousFlow",
     "ContinuumPhi4",
+    "CosinePotential",
     "CouplingFlow",
+    "DenoisingScore",
     "Euclidean",
     "Flow",
     "FlowMCMC",
     "FreeField",
     "Gaussian",
     "GaussianChain",
+    "GeneralisedCosinePotential",
     "Hamiltonian",
     "Interpolant",
     "Interval",
+    "LatentField",
     "Lattice",
     "LatticePhi4",
     "MassiveBridge",
     "MaximumLikelihood",
     "Mixture",
     "Optimiser",
+    "PairParticles",
+    "ParticleBox",
+    "PeriodicWell",
     "ReverseKL",
+    "Stages",
     "Study",
     "StudyError",
     "StudyInterrupted",
     "System",
+    "conditional",
+    "fit_density",
     "flow_for",
     "load",
+    "mean_field",
     "run_study",
     "summary",
+    "train",
     "write_figures",
 ]
 

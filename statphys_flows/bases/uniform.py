@@ -1,5 +1,6 @@
 """The uniform density on a torus."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,31 +9,41 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases.base import Base
 from statphys_flows.bases.factors import Diagonal, Factor
+from statphys_flows.spaces import ParticleBox
 
 
 class UniformTorus(Base):
-    """ρ(x) = 1/∏ᵢ Lᵢ on the torus ∏ᵢ [0, Lᵢ). A configuration may be given in any image: x and x + L are one point.
+    """ρ(x) = 1/∏ᵢ Lᵢ on the torus ∏ᵢ [0, Lᵢ), or 1 for the measure ∏ᵢ dxᵢ/Lᵢ. A configuration may be given in any
+    image: x and x + L are one point.
 
     **Arguments:**
 
-    - `lengths`: positive array (n,) of periods, which are not trained.
+    - `lengths`: positive array of periods, which are not trained; of the shape of a configuration.
+    - `normalised`: whether densities are meant for the measure ∏ dxᵢ/Lᵢ instead of ∏ dxᵢ.
 
-    **Raises:** `ValueError` for lengths that are not an array (n,) of positive numbers.
+    **Raises:** `ValueError` for lengths that are not an array of positive numbers.
     """
 
-    periods: paramax.NonTrainable[Float[Array, " n"]]
+    periods: paramax.NonTrainable[Float[Array, " ..."]]
+    normalised: bool = eqx.field(static=True)
 
-    def __init__(self, lengths):
+    def __init__(self, lengths, normalised: bool = False):
         periods = jnp.asarray(lengths, dtype=jnp.result_type(float))
-        if periods.ndim != 1 or not np.all(np.asarray(periods) > 0):
+        if periods.ndim == 0 or not np.all(np.asarray(periods) > 0):
             raise ValueError(
                 f"UniformTorus(lengths={lengths!r}): give one positive period for each coordinate, for example "
                 "UniformTorus([1.0, 1.0])."
             )
         self.periods = paramax.NonTrainable(periods)
+        self.normalised = normalised
+
+    @classmethod
+    def in_box(cls, box: ParticleBox) -> "UniformTorus":
+        """The ideal gas in `box`, under the measure of the box."""
+        return cls(np.broadcast_to(np.asarray(box.lengths), box.shape), normalised=box.normalised)
 
     @property
-    def lengths(self) -> Float[Array, " n"]:
+    def lengths(self) -> Float[Array, " ..."]:
         """The periods Lᵢ."""
         return self.periods.unwrap()
 
@@ -56,4 +67,4 @@ class UniformTorus(Base):
         return x + self.lengths * (step - jnp.round(step)), self.mean
 
     def log_prob(self, x):
-        return -jnp.sum(jnp.log(self.lengths))
+        return jnp.zeros((), self.lengths.dtype) if self.normalised else -jnp.sum(jnp.log(self.lengths))

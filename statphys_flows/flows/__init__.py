@@ -12,6 +12,8 @@ from statphys_flows.flows.coupling import (
 )
 from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.latent import LatentField, latent_field
+from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.velocities import (
     BoundedLatticeVelocity,
@@ -29,10 +31,12 @@ __all__ = [
     "ContinuousFlow",
     "CouplingFlow",
     "Flow",
+    "LatentField",
     "LatticeVelocity",
     "NetworkVelocity",
     "PathVelocity",
     "PotentialVelocity",
+    "Proposal",
     "ScoreVelocity",
     "Velocity",
     "checkerboard_coupling",
@@ -40,6 +44,7 @@ __all__ = [
     "conditional",
     "flow_for",
     "flows_for",
+    "latent_field",
     "nice",
     "real_nvp",
     "sample_sde",

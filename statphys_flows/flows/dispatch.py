@@ -9,17 +9,18 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Base, FreeField, Mixture
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import spline_coupling
-from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.latent import latent_field
+from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity, PathVelocity, Velocity
-from statphys_flows.spaces import Euclidean, Interval, Lattice, Space
-from statphys_flows.systems import System
+from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
+from statphys_flows.systems import PairParticles, System
 from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import euclidean_base, laplace_chains, variational_bridge
 
 
 def flow_for(
     system: System, *, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None = None
-) -> Flow:
+) -> Proposal:
     """An untrained flow with the structure of `system`: the first of `flows_for`.
 
     - `Interval`: a `ContinuousFlow` with a `PathVelocity`, odd and reflection symmetric where the system is.
@@ -36,20 +37,20 @@ def flow_for(
 
 def flows_for(
     system: System, *, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None = None
-) -> tuple[Flow, ...]:
+) -> tuple[Proposal, ...]:
     """Candidates to try in turn, safest first; arguments as `flow_for`.
 
     On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
     states, sharper where the wells are well apart. Elsewhere there is one.
 
     A new space brings its own flows: `@flows_for_space.register` a function
-    `(space, system, kT, key, samples) -> tuple[Flow, ...]`.
+    `(space, system, kT, key, samples) -> tuple[Proposal, ...]`.
     """
     return flows_for_space(system.space, system, kT, key, samples)
 
 
 @functools.singledispatch
-def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, samples) -> tuple[Flow, ...]:
+def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, samples) -> tuple[Proposal, ...]:
     """`flows_for`, dispatched on the type of the space."""
     raise NotImplementedError(
         f"No flow is known for {type(space).__name__}; register one with statphys_flows.flows.dispatch.flows_for_space."
@@ -92,6 +93,17 @@ def _lattice_velocity(lattice: Lattice, system: System, base: Base, samples) -> 
     if not all(lattice.periodic):
         return BoundedLatticeVelocity(lattice, mass, even=even, reach=reach)
     return LatticeVelocity(lattice, mass, even=even, gated=isinstance(base, Mixture), reach=reach)
+
+
+@flows_for_space.register
+def _(space: ParticleBox, system, kT, key, samples):
+    field = latent_field(system, kT) if isinstance(system, PairParticles) else None
+    if field is None:
+        raise NotImplementedError(
+            f"{type(system).__name__}: particles are sampled through the attractive Fourier modes of a PairParticles "
+            "potential, and this system has none; there is no flow yet for cores and repulsions."
+        )
+    return (field,)
 
 
 @flows_for_space.register

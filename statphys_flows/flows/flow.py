@@ -1,25 +1,21 @@
 """The contract of a flow."""
 
 import abc
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Base
+from statphys_flows.flows.proposal import Proposal
 
 
-class Flow(eqx.Module):
+class Flow(Proposal):
     r"""An invertible map T that pushes a base density ρ_b to
     $q(x) = \rho_b(T^{-1}(x))\, |\det \partial T^{-1}/\partial x|$.
 
     Batches are arrays (n, *space.shape). The log density is that of the map as it is computed: nothing in it is
     estimated.
     """
-
-    base: eqx.AbstractVar[Base]
 
     @abc.abstractmethod
     def forward(self, z: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
@@ -28,13 +24,6 @@ class Flow(eqx.Module):
     @abc.abstractmethod
     def inverse(self, x: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
         """z = T⁻¹(x) and log |det ∂T⁻¹/∂x|."""
-
-    @abc.abstractmethod
-    def adopt(self, trained: Self) -> Self:
-        """This flow with what training has taught `trained`, a flow of the same structure at other parameters.
-
-        The base stays this flow's own where it was built from the system; that is how a scan starts each point from
-        its neighbour."""
 
     def sample_base(self, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
         """n draws of the base."""

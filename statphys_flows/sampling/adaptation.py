@@ -15,7 +15,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
-from statphys_flows.flows import ContinuousFlow, Flow
+from statphys_flows.flows import ContinuousFlow, Flow, Proposal
 from statphys_flows.flows.flow import round_trip_error, strongly_typed
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.options import FlowMCMC
@@ -59,9 +59,9 @@ class AdaptiveState(eqx.Module):
     step_size: DualAveragingAdaptationState
     buffer: Float[Array, "buffer ..."]
     position: Int[Array, ""]
-    flow: Flow
+    flow: Proposal
     fit: FitState
-    best: Flow
+    best: Proposal
     best_score: Float[Array, ""]
     key: PRNGKeyArray
 
@@ -137,7 +137,7 @@ def warm_up(
 
 @eqx.filter_jit
 def begin(
-    system: System, kT: Float[Array, ""], warm: WarmUp, flow: Flow, key: PRNGKeyArray, options: FlowMCMC
+    system: System, kT: Float[Array, ""], warm: WarmUp, flow: Proposal, key: PRNGKeyArray, options: FlowMCMC
 ) -> AdaptiveState:
     """The state before the first round."""
     density = log_density(system, kT)
@@ -164,39 +164,47 @@ def adapt_round(
     kT: Float[Array, ""],
     preconditioner: Factor,
     state: AdaptiveState,
-    objective: Objective,
+    objective: Objective | None,
     options: FlowMCMC,
     *,
     steps: int,
     total_steps: int,
 ) -> tuple[AdaptiveState, RoundInfo]:
-    """One round: train on the buffer, rebalance the base, score the flow, advance the chains, refill the buffer."""
+    """One round: train on the buffer (not without an objective), rebalance the base, score the flow, advance the
+    chains, refill the buffer."""
     density = log_density(system, kT)
     key, fit_key, weigh_key, chain_key, solver_key = jax.random.split(state.key, 5)
 
     def reduced_energy(x):
         return -density(x)
 
-    flow, fit_state, losses = fit(
-        state.flow,
-        state.fit,
-        objective,
-        state.buffer,
-        reduced_energy,
-        fit_key,
-        steps=steps,
-        total_steps=total_steps,
-        optimiser=options.optimiser,
-    )
+    flow, fit_state, loss = state.flow, state.fit, jnp.asarray(jnp.nan, state.best_score.dtype)
+    if objective is not None:
+        flow, fit_state, losses = fit(
+            state.flow,
+            state.fit,
+            objective,
+            state.buffer,
+            reduced_energy,
+            fit_key,
+            steps=steps,
+            total_steps=total_steps,
+            optimiser=options.optimiser,
+        )
+        loss = jnp.nanmean(losses)
     flow, log_w = rebalance(flow, reduced_energy, weigh_key, EVALUATION_DRAWS)
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, options)
     forward, reverse = _ess(log_w), _reverse_ess(history.logdensity - history.log_q)
-    solver_error = round_trip_error(flow, solver_key, _SOLVER_DRAWS)
-    score = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), 0.0)
+    solver_error = jnp.zeros_like(forward)
+    if isinstance(flow, Flow):
+        solver_error = round_trip_error(flow, solver_key, _SOLVER_DRAWS)
+    # Below what any flow scores, the untrained one included.
+    score = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
     best = _select(score > state.best_score, flow, state.best)
     if isinstance(flow, ContinuousFlow):
         # Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on, finer.
-        flow = _select(solver_error < 20 * SOLVER_TOLERANCE, flow, best)
+        kept = solver_error < 20 * SOLVER_TOLERANCE
+        flow, fit_state = _select(kept, (flow, fit_state), (best, _given_up(fit_state, state.fit.rejected + steps)))
         rough, fine = solver_error > SOLVER_TOLERANCE, solver_error < SOLVER_TOLERANCE / 30
         flow = _select(rough, flow.with_more_steps(), _select(fine, flow.with_fewer_steps(), flow))
     visited = history.position.reshape(-1, *state.buffer.shape[1:])[-options.buffer :]
@@ -213,7 +221,7 @@ def adapt_round(
         key=key,
     )
     info = RoundInfo(
-        loss=jnp.nanmean(losses),
+        loss=loss,
         ess_forward=forward,
         ess_reverse=reverse,
         global_acceptance=jnp.mean(infos.global_acceptance_rate),
@@ -244,7 +252,7 @@ def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> Ad
 
 
 @eqx.filter_jit
-def uncovered(system: System, kT: Float[Array, ""], flow: Flow, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
+def uncovered(system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
     """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never."""
     log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples)
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
@@ -265,6 +273,11 @@ def _advance(density, preconditioner, state: AdaptiveState, flow, key, options: 
     keys = jax.random.split(key, options.round_draws)
     (chains, tuning), (infos, history) = jax.lax.scan(draw, (state.chains, state.step_size), keys)
     return chains, tuning, infos, history
+
+
+def _given_up(state: FitState, rejected) -> FitState:
+    """What a loop carries whose last steps were all in vain: they count as rejected, and the rate is halved."""
+    return eqx.tree_at(lambda s: (s.rate, s.rejected), state, (0.5 * state.rate, rejected))
 
 
 def _tuned(start, step_size) -> DualAveragingAdaptationState:

@@ -10,7 +10,7 @@ from blackjax.base import SamplingAlgorithm, build_sampling_algorithm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import Flow
+from statphys_flows.flows import Proposal
 
 
 class AssistedState(NamedTuple):
@@ -49,7 +49,7 @@ class AssistedInfo(NamedTuple):
     proposal_log_weights: Float[Array, " global_moves"]
 
 
-def init(position: Float[Array, " ..."], logdensity_fn: Callable, flow: Flow) -> AssistedState:
+def init(position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal) -> AssistedState:
     """The state of a chain that starts at `position`."""
     return AssistedState(position, logdensity_fn(position), flow.log_prob(position[None])[0])
 
@@ -73,7 +73,7 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2):
         rng_key: PRNGKeyArray,
         state: AssistedState,
         logdensity_fn: Callable,
-        flow: Flow,
+        flow: Proposal,
         preconditioner: Factor,
         step_size: float | Float[Array, ""],
     ) -> tuple[AssistedState, AssistedInfo]:
@@ -113,7 +113,7 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2):
 
 def as_top_level_api(
     logdensity_fn: Callable,
-    flow: Flow,
+    flow: Proposal,
     preconditioner: Factor,
     step_size: float,
     *,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +12,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ContinuousFlow, Flow, flows_for
+from statphys_flows.flows import ContinuousFlow, Flow, LatentField, Proposal, flows_for
 from statphys_flows.sampling.adaptation import (
+    SOLVER_TOLERANCE,
     AdaptiveState,
     WarmUp,
     adapt_round,
@@ -43,7 +45,7 @@ class Adapted(NamedTuple):
     end of the round; `candidate` is the index of the flow that was kept among those of `flows_for`.
     """
 
-    flow: Flow
+    flow: Proposal
     positions: Float[Array, "chains ..."]
     preconditioner: Factor
     step_size: Float[Array, ""]
@@ -55,7 +57,7 @@ class Adapted(NamedTuple):
 class Trained(NamedTuple):
     """A flow that a neighbouring point was left with: `flow`, and its index among the candidates."""
 
-    flow: Flow
+    flow: Proposal
     candidate: int
 
 
@@ -80,6 +82,9 @@ def adapt(
     tick("warming up")
     warm = _warm(system, kT_array, seed_key, warm_key, options)
     candidates = flows_for(system, kT=kT, key=flow_key, samples=warm.samples)
+    # Where the neighbour kept a candidate that there is none of here, as of two wells that have become one, all anew.
+    if warm_start is not None and warm_start.candidate >= len(candidates):
+        warm_start = None
     first = 0 if warm_start is None else warm_start.candidate
     kept: Adapted | None = None
     for index in range(first, len(candidates)):
@@ -111,10 +116,12 @@ def adapt(
     return kept
 
 
-def objective_for(flow: Flow, options: FlowMCMC) -> Objective:
-    """What the rounds minimise.
+def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
+    """What the rounds minimise; None for a proposal that is no flow and has but its weights to learn.
 
     **Raises:** `StudyError` for an objective that cannot train `flow`."""
+    if not isinstance(flow, Flow):
+        return None
     if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
         raise StudyError(
             f"FlowMCMC(objective=Interpolant()) trains continuous flows, but this system has a {type(flow).__name__}; "
@@ -140,9 +147,26 @@ def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC) -> WarmUp:
     if isinstance(system.space, Euclidean):
         unit = Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
         return warm_up(system, kT, positions, unit, warm_key, options, rescale=True)
+    candidates = flows_for(system, kT=kT, key=seed_key)
+    bases = [flow.base for flow in candidates]
+    if isinstance(candidates[0], LatentField) and system.known_states() is None:
+        positions = _drawn(candidates[0], seed_key, options.chains)
+    if isinstance(system.space, Lattice) and system.known_states() is None:
+        # From draws of every candidate's base: they have the right amplitude on every scale, and cover all phases.
+        keys = jax.random.split(seed_key, options.chains)
+        drawn = jnp.stack([jax.vmap(base.sample)(keys) for base in bases])
+        positions = drawn[jnp.arange(options.chains) % len(bases), jnp.arange(options.chains)]
     # The last candidate's base is the sharpest: its covariance is that of a well.
-    factor = flows_for(system, kT=kT, key=seed_key)[-1].base.preconditioner
+    factor = bases[-1].preconditioner
     return warm_up(system, kT, positions, factor, warm_key, options, rescale=False)
+
+
+@eqx.filter_jit
+def _drawn(proposal: Proposal, key: PRNGKeyArray, n: int):
+    """n draws, those that came to nothing replaced by others."""
+    x, log_q = proposal.sample_and_log_prob(key, n)
+    good = jnp.isfinite(log_q)
+    return x[jnp.argsort(~good)[jnp.arange(n) % jnp.maximum(jnp.sum(good), 1)]]
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick):
@@ -194,4 +218,5 @@ def _has_levelled_off(scores: list[float]) -> bool:
 
 
 def _score(info: dict) -> float:
-    return min(info["ess_forward"], info["ess_reverse"])
+    # The figures of a flow whose log q is wrong are worth nothing, however good.
+    return min(info["ess_forward"], info["ess_reverse"]) if info["solver_error"] < SOLVER_TOLERANCE else 0.0

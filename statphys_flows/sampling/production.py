@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import ContinuousFlow, Flow
+from statphys_flows.flows import ContinuousFlow, Flow, Proposal
 from statphys_flows.flows.continuous import MAX_STEPS
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import assisted
@@ -41,9 +41,11 @@ class Production(NamedTuple):
     kept_draws: np.ndarray
 
 
-def refine(flow: Flow, key: PRNGKeyArray, n: int = 256) -> tuple[Flow, float]:
+def refine(flow: Proposal, key: PRNGKeyArray, n: int = 256) -> tuple[Proposal, float]:
     """Raise a continuous flow's solver steps by half until its round-trip error is below `ROUND_TRIP_TOLERANCE`, or
     stops falling, or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
+    if not isinstance(flow, Flow):
+        return flow, 0.0  # no map, and nothing to solve
     error = float(round_trip_error(flow, key, n))
     while (
         isinstance(flow, ContinuousFlow) and not error < ROUND_TRIP_TOLERANCE and 3 * int(flow.steps) // 2 <= MAX_STEPS
@@ -66,7 +68,7 @@ def thinning(options: FlowMCMC) -> int:
 def produce(
     system: System,
     kT: Float[Array, ""],
-    flow: Flow,
+    flow: Proposal,
     preconditioner: Factor,
     step_size: Float[Array, ""],
     positions: Float[Array, "chains ..."],

@@ -3,6 +3,7 @@
 from statphys_flows.spaces.euclidean import Euclidean
 from statphys_flows.spaces.interval import Interval
 from statphys_flows.spaces.lattice import Lattice
+from statphys_flows.spaces.particle_box import ParticleBox
 from statphys_flows.spaces.space import Space
 
-__all__ = ["Euclidean", "Interval", "Lattice", "Space"]
+__all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space"]

@@ -36,6 +36,7 @@ LONG_NAMES = {
     "global_acceptance": ("1", "global acceptance: mean acceptance probability of the flow's proposals"),
     "local_acceptance": ("1", "local acceptance: mean acceptance probability of the local moves"),
     "rejected": ("1", "training steps rejected so far"),
+    "solver_error": ("1", "largest error of log q: |log q(forward) - log q(reverse)| over a few draws"),
     "step": ("1", "training step"),
     "uncovered": ("1", "fraction of the chains' states that the flow proposes e^5 times too seldom"),
     "r_hat": ("1", "largest R-hat of energy and order parameter"),

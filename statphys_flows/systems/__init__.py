@@ -4,14 +4,34 @@ from statphys_flows.systems.check import check_system, float_parameters, with_ar
 from statphys_flows.systems.continuum_phi4 import ContinuumPhi4
 from statphys_flows.systems.hamiltonian import Hamiltonian
 from statphys_flows.systems.lattice_phi4 import LatticePhi4
+from statphys_flows.systems.pair_particles import PairParticles
+from statphys_flows.systems.potentials import (
+    CosinePotential,
+    GaussianWell,
+    GeneralisedCosinePotential,
+    LennardJones,
+    PeriodicWell,
+    Potential,
+    SoftRepulsion,
+    UserPotential,
+)
 from statphys_flows.systems.seeding import seed_states
 from statphys_flows.systems.system import System
 
 __all__ = [
     "ContinuumPhi4",
+    "CosinePotential",
+    "GaussianWell",
+    "GeneralisedCosinePotential",
     "Hamiltonian",
     "LatticePhi4",
+    "LennardJones",
+    "PairParticles",
+    "PeriodicWell",
+    "Potential",
+    "SoftRepulsion",
     "System",
+    "UserPotential",
     "check_system",
     "float_parameters",
     "seed_states",

@@ -108,7 +108,7 @@ class LatticePhi4(System):
     def converted(self, convention: Convention) -> tuple["LatticePhi4", float]:
         r"""The same theory in another convention, and log Z of *this* system minus log Z of the returned one,
 
-        $V \log(\phi_{\rm here}/\phi_{\rm there})$, at kT = 1.
+        $V \log(\phi_{\rm here}/\phi_{\rm there})$, at every kT.
         """
         d = len(self.space.shape)
         unit = self._field_in_a
@@ -121,9 +121,10 @@ class LatticePhi4(System):
         elif convention == "S":
             other = LatticePhi4(self.shape, a_mass, a_coupling, "S", field=a_field / np.sqrt(2), boundary=self.boundary)
         elif convention == "H":
-            # (m² + 2d) κ = 1 - 2 λ κ², the positive root.
+            # (m² + 2d) κ = 1 - 2 λ κ², the positive root, written so that nothing cancels.
             b = a_mass + 2 * d
-            hopping = (-b + np.sqrt(b**2 + 8 * a_coupling)) / (4 * a_coupling) if a_coupling > 0 else 1 / b
+            root = float(np.sqrt(b**2 + 8 * a_coupling))
+            hopping = 2 / (b + root) if b > 0 else (root - b) / (4 * a_coupling)
             other = LatticePhi4.hopping_form(
                 self.shape, hopping, a_coupling * hopping**2, field=a_field * np.sqrt(hopping), boundary=self.boundary
             )

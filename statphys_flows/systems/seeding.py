@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.spaces import Euclidean, Interval, Lattice, Space
+from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
 from statphys_flows.systems.system import System
 
 
@@ -52,3 +52,15 @@ def _(space: Lattice, key, walkers):
             bend = jnp.sin(jnp.pi * jnp.arange(1, n + 1) / (n + 1))
             profile = profile * jnp.expand_dims(bend, [a for a in range(len(space.shape)) if a != axis])
     return jax.random.normal(key, (walkers, *[1] * len(space.shape))) * profile
+
+
+@spread.register
+def _(space: ParticleBox, key, walkers):
+    # Gases, and clusters about a random point of every width up to a gas: half and half.
+    key_gas, key_cluster, key_centre, key_width = jax.random.split(key, 4)
+    lengths = jnp.asarray(space.lengths)
+    gas = lengths * jax.random.uniform(key_gas, (walkers, *space.shape))
+    centre = lengths * jax.random.uniform(key_centre, (walkers, 1, space.dimension))
+    width = 0.3 * jax.random.uniform(key_width, (walkers, 1, 1), minval=0.05)
+    cluster = space.wrap(centre + width * lengths * jax.random.normal(key_cluster, (walkers, *space.shape)))
+    return jnp.where((jnp.arange(walkers) % 2 == 0)[:, None, None], gas, cluster)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from statphys_flows.flows import Flow
+from statphys_flows.flows import Flow, Proposal
 from statphys_flows.training.objective import Objective
 
 # A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
@@ -52,7 +52,7 @@ class FitState(eqx.Module):
     rejected: Int[Array, ""]
 
     @staticmethod
-    def create(flow: Flow, optimiser: Optimiser) -> "FitState":
+    def create(flow: Proposal, optimiser: Optimiser) -> "FitState":
         """The state before the first step."""
         zero = jnp.zeros((), jnp.result_type(float))
         count = jnp.zeros((), jnp.int32)
@@ -102,7 +102,11 @@ def fit_steps(
     """`fit`, which also returns which of the steps were rejected."""
     parameters, structure = eqx.partition(flow, eqx.is_inexact_array)
     transformation = optimiser.transformation()
-    schedule = optax.cosine_decay_schedule(optimiser.learning_rate, total_steps, alpha=0.02)
+    rate = optimiser.learning_rate
+    # Adam's first steps are of full size in a direction that is hardly known: a good flow would be thrown off.
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.1 * rate, rate, min(20, total_steps // 10), total_steps, 0.02 * rate
+    )
     frozen_base = not (optimiser.train_base and objective.trains_base)
 
     def loss_of(parameters, objective, batch, key):
@@ -118,8 +122,8 @@ def fit_steps(
         if frozen_base:
             gradient = eqx.tree_at(lambda g: g.base, gradient, replace_fn=_zeros)
         direction, moments = transformation.update(gradient, state.moments)
-        rate = -state.rate * schedule(state.step)
-        moved = jax.tree.map(lambda p, d: p + (rate * d).astype(p.dtype), parameters, direction)
+        size = -state.rate * schedule(state.step)
+        moved = jax.tree.map(lambda p, d: p + (size * d).astype(p.dtype), parameters, direction)
         good = _is_good(loss, gradient, state)
         parameters, moments = _select(good, (moved, moments), (parameters, state.moments))
         finite_loss = jnp.where(jnp.isfinite(loss), loss, jnp.nan)

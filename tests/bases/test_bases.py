@@ -7,23 +7,27 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from statphys_flows import BrownianBridge, Gaussian, GaussianChain, Interval, MassiveBridge, Mixture
-from statphys_flows.bases import factors, sine_transform
+from statphys_flows.bases import HarmonicDiagonal, UniformTorus, factors, sine_transform
 from tests.helpers.registry import BASES, FACTORS, GAUSSIANS, MIXTURES
 
 DRAWS = 4000
 SIGMAS = 4.5
 
 
-def matrix(factor, n):
-    """A, column by column."""
-    return np.asarray(jax.vmap(factor.apply, out_axes=1)(jnp.eye(n)))
+def matrix(factor, shape):
+    """A, column by column, on configurations of the given shape laid out in a row."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    n = int(np.prod(shape))
+    return np.asarray(jax.vmap(lambda z: factor.apply(z.reshape(shape)).ravel(), out_axes=1)(jnp.eye(n)))
 
 
 def moments(base):
-    """Exact mean and covariance, by dense algebra."""
+    """Exact mean and covariance of what is laid out in a row, by dense algebra."""
+    if isinstance(base, UniformTorus):
+        return np.asarray(base.lengths) / 2, np.diag(np.asarray(base.lengths) ** 2) / 12
     if not isinstance(base, Mixture):
-        a = matrix(base.factor, base.mean.size)
-        return np.asarray(base.mean), a @ a.T
+        a = matrix(base.factor, base.mean.shape)
+        return np.asarray(base.mean).ravel(), a @ a.T
     weights = np.exp(np.asarray(base.log_weights))
     parts = [moments(c) for c in base.components]
     mean = sum(w * m for w, (m, _) in zip(weights, parts, strict=True))
@@ -55,27 +59,27 @@ def factor(request, getkey, x64):
     return FACTORS[request.param](getkey())
 
 
-def size(factor):
-    return jax.tree.leaves(factor)[0].shape[0]
+def shape(factor):
+    """Of the configurations that it acts on."""
+    return factor.lattice.shape if isinstance(factor, HarmonicDiagonal) else jax.tree.leaves(factor)[0].shape[:1]
 
 
 # Factors
 
 
 def test_solve_undoes_apply(factor, getkey):
-    z = jax.random.normal(getkey(), (size(factor),))
+    z = jax.random.normal(getkey(), shape(factor))
     np.testing.assert_allclose(factor.solve(factor.apply(z)), z, atol=1e-13)
     np.testing.assert_allclose(factor.apply(factor.solve(z)), z, atol=1e-13)
 
 
 def test_log_det(factor):
-    np.testing.assert_allclose(factor.log_det, np.linalg.slogdet(matrix(factor, size(factor)))[1], atol=1e-13)
+    np.testing.assert_allclose(factor.log_det, np.linalg.slogdet(matrix(factor, shape(factor)))[1], atol=1e-13)
 
 
 def test_a_bidiagonal_factor_has_a_tridiagonal_precision(getkey, x64):
     factor = FACTORS["bidiagonal"](getkey())
-    n = size(factor)
-    a = matrix(factor, n)
+    a = matrix(factor, shape(factor))
     lower = np.diag(np.exp(factor.log_diagonal)) + np.diag(factor.lower, -1)
     np.testing.assert_allclose(np.linalg.inv(a @ a.T), lower @ lower.T, atol=1e-12)
 
@@ -111,11 +115,11 @@ def test_sines_diagonalise_the_laplacian():
 
 
 def test_log_prob_of_a_gaussian(gaussian, getkey):
-    n = gaussian.mean.size
     mean, covariance = moments(gaussian)
-    x = mean + np.asarray(jax.random.normal(getkey(), (6, n)))
+    x = mean + np.asarray(jax.random.normal(getkey(), (6, mean.size)))
     exact = multivariate_normal(mean, covariance).logpdf(x)
-    np.testing.assert_allclose(jax.vmap(gaussian.log_prob)(x), exact, atol=1e-10)
+    found = jax.vmap(gaussian.log_prob)(x.reshape(6, *gaussian.mean.shape))
+    np.testing.assert_allclose(found, exact, atol=1e-10)
 
 
 def test_log_z_of_a_gaussian(gaussian):
@@ -125,9 +129,9 @@ def test_log_z_of_a_gaussian(gaussian):
 
 
 def test_moments_of_the_samples(base, getkey):
-    x = np.asarray(jax.vmap(base.sample)(jax.random.split(getkey(), DRAWS)))
+    x = np.asarray(jax.vmap(base.sample)(jax.random.split(getkey(), DRAWS))).reshape(DRAWS, -1)
     mean, covariance = moments(base)
-    np.testing.assert_allclose(np.asarray(base.mean), mean, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(base.mean).ravel(), mean, atol=1e-12)
     assert np.all(np.abs(x.mean(axis=0) - mean) < SIGMAS * np.sqrt(np.diag(covariance) / DRAWS))
     products = np.einsum("di,dj->dij", x - mean, x - mean)
     error = products.std(axis=0) / np.sqrt(DRAWS)
@@ -135,9 +139,8 @@ def test_moments_of_the_samples(base, getkey):
 
 
 def test_the_preconditioner_has_the_scale_of_a_base_component(base):
-    n = base.mean.size
     component = base.components[0] if isinstance(base, Mixture) else base
-    a = matrix(base.preconditioner, n)
+    a = matrix(base.preconditioner, base.mean.shape)
     np.testing.assert_allclose(a @ a.T, moments(component)[1], atol=1e-12)
 
 

@@ -9,7 +9,16 @@ import jax.flatten_util
 import jax.numpy as jnp
 
 from statphys_flows import BrownianBridge, ContinuousFlow, Gaussian, GaussianChain, Interval, MassiveBridge, Mixture
-from statphys_flows.bases import Bidiagonal, Dense, Diagonal, SineDiagonal
+from statphys_flows.bases import (
+    Bidiagonal,
+    Dense,
+    Diagonal,
+    FreeField,
+    HarmonicDiagonal,
+    SineDiagonal,
+    UniformTorus,
+    lattice_laplacian,
+)
 from statphys_flows.flows import (
     NetworkVelocity,
     PathVelocity,
@@ -20,6 +29,7 @@ from statphys_flows.flows import (
     real_nvp,
     spline_coupling,
 )
+from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity
 from statphys_flows.spaces import Lattice
 
 SITES = 7
@@ -57,6 +67,12 @@ GAUSSIANS = {
     "massive_negative": lambda key: MassiveBridge(Interval(SITES), 0.4, -3.0),
     "chain": _chain,
     "chain_one_site": lambda key: GaussianChain(jnp.ones(1), jnp.full(1, 2.0), jnp.zeros(0)),
+    "free_1d": lambda key: FreeField(Lattice(5), 0.7, 0.3),
+    "free_2d": lambda key: FreeField(Lattice((3, 3)), 2.0, 0.5),
+    "free_centre": lambda key: FreeField(Lattice((3, 2)), 0.7, 0.3, centre=-1.5),
+    "free_3d": lambda key: FreeField(Lattice((3, 1, 2)), 1.5, 0.8),
+    "free_bounded": lambda key: FreeField(Lattice((3, 2), "dirichlet"), 0.7, 0.1),
+    "free_mixed": lambda key: FreeField(Lattice((2, 3), ("dirichlet", "periodic")), 0.7, 0.1),
 }
 
 MIXTURES = {
@@ -65,7 +81,9 @@ MIXTURES = {
     "mixture_orbits": _two_wells,
 }
 
-BASES = GAUSSIANS | MIXTURES
+UNIFORM = {"torus": lambda key: UniformTorus([1.0, 2.5])}
+
+BASES = GAUSSIANS | MIXTURES | UNIFORM
 
 FACTORS = {
     "diagonal": lambda key: Diagonal(jnp.asarray([0.5, -2.0, 1.5])),
@@ -73,7 +91,13 @@ FACTORS = {
     "sine": lambda key: SineDiagonal(jnp.linspace(0.5, 4.0, SITES)),
     "bidiagonal": lambda key: Bidiagonal(0.3 * jax.random.normal(key, (SITES,)), jnp.linspace(-0.8, 0.6, SITES - 1)),
     "bidiagonal_one": lambda key: Bidiagonal(jnp.asarray([0.4]), jnp.zeros(0)),
+    "harmonic": lambda key: _harmonic(Lattice((3, 4), ("dirichlet", "periodic"))),
+    "harmonic_3d": lambda key: _harmonic(Lattice((2, 3, 2))),
 }
+
+
+def _harmonic(lattice):
+    return HarmonicDiagonal(lattice, jnp.log(0.2 + jnp.asarray(lattice_laplacian(lattice))))
 
 
 def _roughened(key, tree, size=ROUGHNESS):
@@ -95,6 +119,16 @@ def path_velocity(key, interval=None, *, even, reflection, **options):
     return _roughened(key, PathVelocity(interval, 5.0, even=even, reflection=reflection, **options))
 
 
+def lattice_velocity(key, shape, boundary="periodic", *, even=True, **options):
+    """A velocity with every parameter moved off its start."""
+    lattice = Lattice(shape, boundary)
+    # Few terms, unless said otherwise: they are quick to compile.
+    kind, few = BoundedLatticeVelocity, {"harmonics": 2}
+    if all(lattice.periodic):
+        kind, few = LatticeVelocity, {"harmonics": 2, "modulators": 1, "smoothers": 1}
+    return _roughened(key, kind(lattice, 0.8, even=even, **few | options), 0.2)
+
+
 def _network(kind):
     def build(key):
         a, b = jax.random.split(key)
@@ -114,6 +148,17 @@ VELOCITIES = {
     "path_one_harmonic": lambda key: path_velocity(key, even=True, reflection=True, harmonics=1, kernels=1, times=1),
     "path_published": lambda key: path_velocity(key, Interval(6, 1 / 6), even=False, reflection=False, reach=2.0),
     "path_one_site": lambda key: path_velocity(key, Interval(1), even=True, reflection=True),
+    "lattice_even": lambda key: lattice_velocity(key, (4, 4), harmonics=5, modulators=2, smoothers=2),
+    "lattice_gated": lambda key: lattice_velocity(key, (4, 3), gated=True),
+    "lattice_uneven": lambda key: lattice_velocity(key, (3, 3), even=False),
+    "lattice_1d": lambda key: lattice_velocity(key, 6, gated=True),
+    "lattice_one_site": lambda key: lattice_velocity(key, 1, even=False),
+    "lattice_3d": lambda key: lattice_velocity(key, (3, 2, 3), even=False),
+    "lattice_convolved": lambda key: lattice_velocity(key, (4, 2), modulators=0, smoothers=0),
+    "lattice_small": lambda key: lattice_velocity(key, (3, 2), gated=True, harmonics=1, times=2),
+    "bounded_even": lambda key: lattice_velocity(key, (3, 4), "dirichlet"),
+    "bounded_mixed": lambda key: lattice_velocity(key, (4, 3), ("periodic", "dirichlet"), even=False),
+    "bounded_3d": lambda key: lattice_velocity(key, (2, 3, 2), ("dirichlet", "periodic", "dirichlet")),
     "network": _network(NetworkVelocity),
     "potential": _network(PotentialVelocity),
 }
@@ -124,6 +169,8 @@ def shape_of(velocity):
     match velocity:
         case PathVelocity():
             return velocity.interval.shape
+        case LatticeVelocity() | BoundedLatticeVelocity():
+            return velocity.lattice.shape
         case _:
             return velocity.network.spread.shape
 
@@ -134,6 +181,12 @@ SYMMETRIES = {
     "path_even": {"sign"},
     "path_reflection": {"reflection"},
     "path_small": {"sign", "reflection"},
+    "lattice_even": {"sign", "reflection"},
+    "lattice_gated": {"sign", "reflection"},
+    "lattice_uneven": {"reflection"},
+    "lattice_small": {"sign", "reflection"},
+    "bounded_even": {"sign", "reflection"},
+    "bounded_mixed": {"reflection"},
 }
 
 
@@ -179,6 +232,7 @@ def circular(key, n=2):
 CONTINUOUS = {
     "continuous_bridge": _on(GAUSSIANS["massive"], "path_small"),
     "continuous_mixture": _on(MIXTURES["mixture_orbits"], "path_small"),
+    "continuous_lattice": _on(GAUSSIANS["free_centre"], "lattice_small"),
     "continuous_network": _on(MIXTURES["mixture_dense"], "network"),
     "continuous_potential": _on(MIXTURES["mixture_dense"], "potential"),
 }

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.bases.harmonics import harmonic_transform, lattice_laplacian
 from statphys_flows.flows.velocities.features import Feature, harmonics, mean_gate, odd_and_even
-from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_sizes
+from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_shares, orbit_sizes
 from statphys_flows.flows.velocities.velocity import Velocity
 from statphys_flows.spaces import Lattice
 
@@ -111,21 +112,36 @@ class LatticeVelocity(Velocity):
         return self._transform(spectrum), divergence
 
     def adopt(self, trained: "LatticeVelocity") -> "LatticeVelocity":
-        """The trained velocity on this lattice: each kernel is continued by zeros where this lattice is larger. The
-        weight of an orbit is that of all its sites together, so that a displacement of L/2, which is its own mirror
-        image on the smaller lattice, is shared by both on the larger."""
+        """The trained velocity on this lattice: each kernel is continued by zeros where this lattice is larger. A
+        displacement of L/2, its own mirror image on the smaller lattice, is shared by both images on the larger.
+
+        On a multiple of the trained lattice, and one of no larger point group, fields with the smaller one's period
+        move as they did there, exactly.
+
+        **Raises:** `ValueError` for a velocity of other features, or on a lattice of another dimension.
+        """
+        if trained._structure != self._structure:
+            raise ValueError(
+                f"A LatticeVelocity with {trained._structure} cannot start one with {self._structure}: build both with "
+                "the same options, on lattices of the same dimension."
+            )
         if trained.lattice == self.lattice:
             return trained
-        theirs, mine = (displacement_orbits(lattice)[0] for lattice in (trained.lattice, self.lattice))
-        if trained.kernels.shape[:2] != self.kernels.shape[:2] or len(theirs[0]) != len(mine[0]):
-            raise ValueError(
-                f"A velocity trained on {trained.lattice.shape} with {trained.kernels.shape[:2]} (times, features) "
-                f"cannot start one on {self.lattice.shape} with {self.kernels.shape[:2]}."
-            )
-        pairs = [(mine.index(r), i) for i, r in enumerate(theirs) if r in mine]
-        here, there = (np.asarray(column) for column in zip(*pairs, strict=True))
-        kernels = jnp.zeros_like(self.kernels).at[..., here].set(trained.kernels[..., there])
+        shares = jnp.asarray(orbit_shares(trained.lattice, self.lattice), self.kernels.dtype)
+        kernels = jnp.matmul(trained.kernels, shares, precision=jax.lax.Precision.HIGHEST)
         return eqx.tree_at(lambda v: (v.kernels, v.lattice), trained, (kernels, self.lattice))
+
+    @property
+    def _structure(self) -> dict[str, int | bool]:
+        return {
+            "dimension": len(self.lattice.shape),
+            "even": self.even,
+            "gated": self.gated,
+            "harmonics": self.harmonics,
+            "modulators": self.modulated.shape[1],
+            "smoothers": self.smoothed.shape[1],
+            "times": self.kernels.shape[0],
+        }
 
     def _convolved(self, times, x):
         index, sizes = displacement_orbits(self.lattice)[1], orbit_sizes(self.lattice)

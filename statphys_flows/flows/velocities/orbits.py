@@ -32,3 +32,17 @@ def displacement_orbits(lattice: Lattice) -> tuple[tuple[tuple[int, ...], ...], 
 def orbit_sizes(lattice: Lattice) -> np.ndarray:
     """The number of displacements in each orbit."""
     return np.bincount(displacement_orbits(lattice)[1].ravel())
+
+
+@functools.cache
+def orbit_shares(source: Lattice, target: Lattice) -> np.ndarray:
+    """How the weight of each orbit of `source`, that of all its displacements together, is shared out over the orbits
+    of `target`, where every displacement is the same, or that modulo the lengths of a smaller target; an array
+    (orbits of source, orbits of target) whose rows sum to one."""
+    representatives, index = displacement_orbits(source)
+    there = displacement_orbits(target)[1]
+    folded = np.meshgrid(*[np.minimum(np.arange(n), n - np.arange(n)) for n in source.shape], indexing="ij")
+    images = there[tuple(r % n for r, n in zip(folded, target.shape, strict=True))]
+    shares = np.zeros((len(representatives), there.max() + 1))
+    np.add.at(shares, (index, images), 1.0)
+    return shares / orbit_sizes(source)[:, None]

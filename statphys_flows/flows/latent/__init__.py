@@ -1,0 +1,6 @@
+"""Particles sampled through a latent field (Hubbard-Stratonovich)."""
+
+from statphys_flows.flows.latent.build import latent_field
+from statphys_flows.flows.latent.latent_field import LatentField
+
+__all__ = ["LatentField", "latent_field"]

@@ -1,0 +1,114 @@
+"""The latent field of a system of particles, from its mean-field theory."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from statphys_flows.bases import UniformTorus
+from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.latent.branches import Branch, DropletBranch, GasBranch
+from statphys_flows.flows.latent.latent_field import LatentField
+from statphys_flows.flows.latent.modes import TorusModes
+from statphys_flows.systems import PairParticles
+from statphys_flows.systems.mean_field import mean_field_branches
+
+# A mode enters the field where its energy N λ_k/2 would exceed this in units of kT with all particles at one point. What
+# is left out is weighed, not lost.
+_NEGLIGIBLE = 5e-3
+_FIELD_DRAWS = 64
+_DISTINCT = 4.0
+_GAP_STEPS = 60
+_GRIDS = {1: 256, 2: 64, 3: 32}
+
+
+def latent_field(system: PairParticles, kT: float) -> LatentField | None:
+    """A `LatentField` with a branch for the gas and for the droplet, where mean-field theory has them; None where the
+    potential has no attractive Fourier modes by which to sample it.
+
+    The gas is the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
+    1/(N σ_k²) = 1/βλ_k - 1 + E|ρ̂_k(h)|², the last over the Gaussian itself. The droplet is Laplace's approximation.
+    """
+    lengths = system.space.lengths
+    modes = system.potential.modes(lengths)
+    if modes is None:
+        return None
+    n = system.n
+    strengths = -np.asarray(modes.coefficients, float) / kT * (1 if system.scaling == "mean-field" else n)
+    kept = 0.5 * n * strengths > _NEGLIGIBLE
+    if not kept.any():
+        return None
+    indices, strengths = np.asarray(modes.indices)[kept], strengths[kept]
+    field = TorusModes(tuple(tuple(int(i) for i in m) for m in indices), tuple(lengths), _GRIDS[len(lengths)])
+    branches: list[Branch] = []
+    droplet = _droplet(system, kT, field, strengths)
+    spreads = _gas_spreads(field, strengths, n)
+    # Well below its spinodal the gas is no phase, and a Gaussian about h = 0 has no weight.
+    if droplet is None or strengths.max() < 1.1:
+        branches.append(GasBranch(jnp.asarray(spreads, jnp.result_type(float))))
+    if droplet is not None:
+        branches.append(droplet)
+    log_volume = 0.0 if system.space.normalised else np.log(system.space.volume)
+    arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (strengths, np.zeros(len(branches)), log_volume)]
+    base = UniformTorus.in_box(system.space)
+    return strongly_typed(LatentField(base, field, arrays[0], tuple(branches), arrays[1], arrays[2], n))
+
+
+def _gas_spreads(field: TorusModes, strengths: np.ndarray, n: int) -> np.ndarray:
+    normal = np.random.default_rng(0).normal(size=(2, _FIELD_DRAWS // 2, field.many))
+    normal = np.concatenate([normal, -normal], axis=1)
+    spreads = 1 / np.sqrt(n * np.maximum(1 / strengths - 1, 0.1 / strengths))
+    for _ in range(_GAP_STEPS):
+        c = spreads * (normal[0] + 1j * normal[1])
+        order = np.mean([np.abs(_tilted_modes(field, one)) ** 2 for one in c], axis=0)
+        found = 1 / np.sqrt(n * np.maximum(1 / strengths - 1 + order, 1e-3 / strengths))
+        if np.max(np.abs(found / spreads - 1)) < 1e-4:
+            break
+        spreads = np.sqrt(spreads * found)
+    return spreads
+
+
+def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.ndarray) -> DropletBranch | None:
+    theory = mean_field_branches(system, kT)
+    if "droplet" not in theory["branch"].values or not bool(theory["stable"].sel(branch="droplet")):
+        return None
+    density = theory["density"].sel(branch="droplet").values
+    indices = np.asarray(field.harmonics)
+    spectrum = np.fft.ifftn(density)  # ρ̂_k, the mean of exp(i k·x)
+    c = strengths * np.sqrt(2) * np.conj(spectrum[tuple((indices % np.asarray(density.shape)).T)])
+    d, n = indices.shape[1], system.n
+    points = np.stack(np.meshgrid(*[np.arange(field.grid) / field.grid] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    waves = np.exp(2j * np.pi * points @ indices.T)
+    log_weight = np.sqrt(2) * (waves @ c).real
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    phi = np.sqrt(2) * np.concatenate([waves.real, -waves.imag], axis=1)
+    centred = phi - weight @ phi
+    hessian = np.diag(np.tile(1 / strengths, 2)) - (centred * weight[:, None]).T @ centred
+    moved = -1j * field.wave_vectors.T * c
+    translations = np.linalg.qr(np.concatenate([moved.real, moved.imag], axis=1).T)[0]
+    outside = np.eye(2 * field.many) - translations @ translations.T
+    # Translations are pushed out of the way, to the end of the spectrum.
+    top = 10 * np.abs(hessian).max()
+    values, vectors = np.linalg.eigh(outside @ hessian @ outside + top * translations @ translations.T)
+    values, vectors = values[:-d], vectors[:, :-d]
+    # Near a critical point the droplet is no larger than its fluctuations, its centre is not defined, and the Gaussian
+    # about h = 0 covers both.
+    if not (values[0] > 0 and np.linalg.norm(c) > _DISTINCT / np.sqrt(n * values[0])):
+        return None
+    dtype = jnp.result_type(float)
+    return DropletBranch(
+        modes=field,
+        profile=jnp.asarray(c, jnp.result_type(dtype, jnp.complex64)),
+        directions=jnp.asarray(vectors, dtype),
+        spread=jnp.asarray(1 / np.sqrt(n * values), dtype),
+        translations=jnp.asarray(translations.T, dtype),
+    )
+
+
+def _tilted_modes(field: TorusModes, c: np.ndarray) -> np.ndarray:
+    """ρ̂_k of exp(u)/∫exp(u)."""
+    indices = np.asarray(field.harmonics)
+    spectrum = np.zeros((field.grid,) * indices.shape[1], complex)
+    spectrum[tuple((indices % field.grid).T)] = c
+    u = np.sqrt(2) * np.fft.ifftn(spectrum).real * spectrum.size
+    weight = np.exp(u - u.max())
+    return np.fft.ifftn(weight / weight.mean())[tuple((indices % field.grid).T)]

@@ -1,0 +1,106 @@
+"""Particles that attract each other, sampled through a latent field."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases import Base
+from statphys_flows.flows.latent.branches import Branch
+from statphys_flows.flows.latent.modes import TorusModes
+from statphys_flows.flows.proposal import Proposal
+
+
+class LatentField(Proposal):
+    r"""For $U = \frac1{2N} \sum_{ij} W(x_i - x_j)$ with attractive modes λ_k = -Ŵ_k > 0 the Hubbard-Stratonovich
+    identity
+
+    $$e^{\frac12 N\beta\lambda_k \bar\varphi_k^2} = \Big(\frac{N}{2\pi\beta\lambda_k}\Big)^{1/2}
+    \int dh_k\, e^{-N h_k^2/2\beta\lambda_k + N h_k \bar\varphi_k},\qquad
+    \bar\varphi_k = \frac1N\sum_i \varphi_k(x_i),$$
+
+    makes the particles independent given a field h with components along φ_k = √2 cos k·x, √2 sin k·x (Hubbard, Phys.
+    Rev. Lett. 3 (1959) 77). A draw: h from q(h), a mixture of one `Branch` for each phase; then N particles from
+    exp(h·φ(x)), normalised. In the space of (x, h) with p(h | x) Gaussian, of mean βλφ̄ and variance βλ/N, its log
+    weight is that of h alone, -N S(h) - log q(h): the acceptance does not fall with N. What W has besides these modes
+    enters the weight in full.
+
+    `log_prob(x)` draws h from p(h | x) by a generator that is seeded with the bits of x: it is a function of x, and
+    over x the pairs (x, h) have their law.
+
+    **Arguments:**
+
+    - `base`: of the particles without a field; scales local moves.
+    - `modes`, `strengths`: k and βλ_k > 0, (modes,).
+    - `branches`, `log_weights`: q(h).
+    - `particles`: N.
+    - `log_volume`: log of the measure of one particle's box, 0 where it is normalised.
+    """
+
+    base: Base
+    modes: TorusModes
+    strengths: Float[Array, " modes"]
+    branches: tuple[Branch, ...]
+    log_weights: Float[Array, " branches"]
+    log_volume: Float[Array, ""]
+    particles: int = eqx.field(static=True)
+
+    def sample_and_log_prob(self, key: PRNGKeyArray, n: int):
+        x, _, log_q = self.sample_with_branch(key, n)
+        return x, log_q
+
+    def sample_with_branch(self, key: PRNGKeyArray, n: int):
+        """n draws, the log responsibilities of the branches for their fields (n, branches), and their log q."""
+
+        def one(key):
+            which_key, field_key, particle_key = jax.random.split(key, 3)
+            which = jax.random.categorical(which_key, self.log_weights)
+            fields = [
+                b.sample(k) for b, k in zip(self.branches, jax.random.split(field_key, len(self.branches)), strict=True)
+            ]
+            c = jnp.stack(fields)[which]
+            x = self.modes.sample(particle_key, c, self.particles)
+            joint = self._joint(c)
+            return x, jax.nn.log_softmax(joint), self._log_density(x, c, joint)
+
+        return jax.vmap(one)(jax.random.split(key, n))
+
+    def log_prob(self, x: Float[Array, "n particles d"]) -> Float[Array, " n"]:
+        def one(x):
+            key = _key_from_bits(x)
+            re, im = jax.random.normal(key, (2, self.modes.many), x.dtype)
+            mean = self._mean(x)
+            c = mean + jnp.sqrt(self.strengths / self.particles) * jax.lax.complex(re, im)
+            return self._log_density(x, c, self._joint(c))
+
+        return jax.vmap(one)(x)
+
+    def adopt(self, trained: "LatentField") -> "LatentField":
+        # Branches and their number belong to the temperature; weights are found anew in a round.
+        return self
+
+    def _joint(self, c):
+        """log w_b q_b(h); nothing from a branch where it is not defined."""
+        each = jnp.stack([branch.log_prob(c) for branch in self.branches]) + jax.nn.log_softmax(self.log_weights)
+        return jnp.where(jnp.isnan(each), -jnp.inf, each)
+
+    def _mean(self, x):
+        return self.strengths * np.sqrt(2).astype(x.dtype) * jnp.conj(self.modes.density(x))
+
+    def _log_density(self, x, c, joint):
+        """log q(x, h) - log p(h | x)."""
+        field = jax.scipy.special.logsumexp(joint)
+        tilted = jnp.sum(self.modes.at(c, x) - self.modes.log_normaliser(c)) - self.particles * self.log_volume
+        variance = self.strengths / self.particles
+        gaussian = -jnp.sum(jnp.abs(c - self._mean(x)) ** 2 / (2 * variance) + jnp.log(2 * jnp.pi * variance))
+        return field + tilted - gaussian
+
+
+def _key_from_bits(x):
+    kind = jnp.uint32 if x.dtype == jnp.float32 else jnp.uint64
+    bits = jax.lax.bitcast_convert_type(x, kind).ravel()
+    # A polynomial hash: the order of the particles matters, and so does every bit.
+    powers = jnp.cumprod(jnp.full(bits.shape, 2654435761, kind))
+    mixed = jnp.sum(bits * powers)
+    return jax.random.key((mixed ^ (mixed >> 15)).astype(jnp.uint32))

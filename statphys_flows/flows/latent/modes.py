@@ -1,0 +1,119 @@
+"""Fields on a torus with few Fourier modes, and particles drawn independently from what they tilt."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
+
+_MOST_TRIES = 500
+
+
+class TorusModes(eqx.Module):
+    r"""$u(x) = \sqrt2\, \mathrm{Re} \sum_k c_k e^{i k\cdot x}$ with k = 2πn/L over half of the wave vectors: the field
+    with real components h = (Re c, -Im c) along √2 cos k·x and √2 sin k·x.
+
+    **Arguments:**
+
+    - `harmonics`: the integer vectors n, one of each pair ±n, none zero, as a tuple of tuples (modes, d).
+    - `lengths`: the sides of the box.
+    - `grid`: points along each axis on which u and its exponential are resolved.
+    """
+
+    harmonics: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+    lengths: tuple[float, ...] = eqx.field(static=True)
+    grid: int = eqx.field(static=True)
+
+    @property
+    def wave_vectors(self) -> np.ndarray:
+        """k, (modes, d)."""
+        return 2 * np.pi * np.asarray(self.harmonics, float) / np.asarray(self.lengths)
+
+    @property
+    def many(self) -> int:
+        """The number of modes."""
+        return len(self.harmonics)
+
+    def density(self, x: Float[Array, "n d"]) -> Complex[Array, " modes"]:
+        """ρ̂_k, the mean of exp(i k·x)."""
+        first, *rest = self._tables(x)
+        letters = "bc"[: len(rest)]
+        spec = ",".join(["na", *(f"n{i}" for i in letters)]) + "->a" + letters
+        means = jnp.einsum(spec, first, *rest, precision=jax.lax.Precision.HIGHEST) / x.shape[0]
+        return means[self._places]
+
+    def at(self, c: Complex[Array, " modes"], x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """u at each x: one matrix product over the particles for each axis, not a sum over modes for each particle."""
+        first, *rest = self._tables(x)
+        lows, highs = self._range
+        tensor = jnp.zeros(tuple(highs - lows + 1), c.dtype).at[self._places].add(c)
+        letters = "bc"[: len(rest)]
+        spec = ",".join([f"a{letters}", *(f"n{i}" for i in letters)]) + "->na" if rest else "a->a"
+        inner = jnp.einsum(spec, tensor, *rest, precision=jax.lax.Precision.HIGHEST)
+        return np.sqrt(2).astype(x.dtype) * jnp.sum((first * inner).real, axis=1)
+
+    @property
+    def _range(self) -> tuple[np.ndarray, np.ndarray]:
+        numbers = np.asarray(self.harmonics)
+        return numbers.min(axis=0), numbers.max(axis=0)
+
+    @property
+    def _places(self) -> tuple[np.ndarray, ...]:
+        return tuple((np.asarray(self.harmonics) - self._range[0]).T)
+
+    def _tables(self, x) -> list[Complex[Array, "n orders"]]:
+        """exp(2πi m x/L) for the m that occur along each axis."""
+        tables = []
+        for axis, (low, high, length) in enumerate(zip(*self._range, self.lengths, strict=True)):
+            turns = x[:, axis, None] / length
+            angle = 2 * jnp.pi * (turns - jnp.round(turns)) * np.arange(low, high + 1).astype(x.dtype)
+            tables.append(jax.lax.complex(jnp.cos(angle), jnp.sin(angle)))
+        return tables
+
+    def on_grid(self, c: Complex[Array, " modes"]) -> Float[Array, "*grid"]:
+        """u on the grid of points x = jL/grid."""
+        shape = (self.grid,) * len(self.lengths)
+        places = tuple(np.asarray(self.harmonics).T % self.grid)
+        spectrum = jnp.zeros(shape, c.dtype).at[places].add(c)
+        return np.sqrt(2).astype(c.real.dtype) * (jnp.fft.ifftn(spectrum) * self.grid ** len(self.lengths)).real
+
+    def log_normaliser(self, c: Complex[Array, " modes"]) -> Float[Array, ""]:
+        """log of the mean of e^u over the box; the trapezoid rule, which converges faster than any power."""
+        u = self.on_grid(c).ravel()
+        return jax.scipy.special.logsumexp(u) - np.log(u.size)
+
+    def sample(self, key: PRNGKeyArray, c: Complex[Array, " modes"], n: int) -> Float[Array, "n d"]:
+        """n independent draws of exp(u)/∫exp(u), exactly: by rejection from a density that is constant in each cell of
+        the grid and bounds e^u there.
+
+        The bound is u and its gradient at the centre, and for the rest Σ √2|c_k| (Σ_a |k_a| Δ_a/2)²/2.
+        """
+        d, dtype = len(self.lengths), c.real.dtype
+        spacing = jnp.asarray(np.asarray(self.lengths) / self.grid, dtype)
+        k = jnp.asarray(self.wave_vectors, dtype)
+        slopes = jnp.stack([jnp.abs(self.on_grid(1j * k[:, a] * c)) * spacing[a] / 2 for a in range(d)])
+        rest = np.sqrt(2) * jnp.sum(jnp.abs(c) * (jnp.abs(k) @ (spacing / 2)) ** 2) / 2
+        bound = (self.on_grid(c) + jnp.sum(slopes, axis=0) + rest).ravel()
+        cumulative = jnp.cumsum(jnp.exp(bound - jnp.max(bound)))
+
+        def propose(state):
+            tries, key, x, done = state
+            key, cell_key, place_key, accept_key = jax.random.split(key, 4)
+            height = jax.random.uniform(cell_key, (n,), dtype) * cumulative[-1]
+            cell = jnp.minimum(jnp.searchsorted(cumulative, height), bound.size - 1)
+            centre = jnp.stack(jnp.unravel_index(cell, (self.grid,) * d), axis=-1)
+            new = (centre + jax.random.uniform(place_key, (n, d), dtype) - 0.5) * spacing
+            excess = self.at(c, new) - bound[cell]
+            accepted = jnp.log(jax.random.uniform(accept_key, (n,), dtype)) < excess
+            x = jnp.where((~done & accepted)[:, None], new, x)
+            return tries + 1, key, x, done | accepted
+
+        def unfinished(state):
+            tries, _, _, done = state
+            return ~jnp.all(done) & (tries < _MOST_TRIES)
+
+        # A particle that found no place is NaN, and the whole draw weighs nothing; so too where the field itself is NaN,
+        # which no try would mend.
+        hopeless = jnp.broadcast_to(jnp.any(jnp.isnan(jnp.abs(c))), (n,))
+        start = (0, key, jnp.full((n, d), jnp.nan, dtype), hopeless)
+        return jax.lax.while_loop(unfinished, propose, start)[2]

@@ -1,0 +1,116 @@
+"""Particles in a periodic box."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from statphys_flows.spaces.space import Space
+
+_MEASURES = {"normalised": "product of d(x_i)/volume", "lebesgue": "product of d(x_i)"}
+
+
+class ParticleBox(Space):
+    """n particles in the box ∏ₐ [0, Lₐ) with periodic boundaries: a torus for each particle. A configuration has shape
+    (n, d) and may be given in any image: x and x + L are one point.
+
+    Particles carry labels: Z has no factor 1/n!.
+
+    **Arguments:**
+
+    - `n`: number of particles, at least 1.
+    - `lengths`: L, one for all axes or one for each.
+    - `dimension`: d, from 1 to 3; if not given, the number of lengths, or 2 where `lengths` is one number.
+    - `measure`: `"normalised"`, ∏ dxᵢ/volume, under which the ideal gas has log Z = 0; or `"lebesgue"`, ∏ dxᵢ, under
+      which it has n log(volume).
+
+    **Raises:** `ValueError` for numbers of particles or axes that are not such, lengths that are not positive, or
+    another measure.
+    """
+
+    n: int = eqx.field(static=True)
+    lengths: tuple[float, ...] = eqx.field(static=True)
+    normalised: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        n: int,
+        lengths: float | Sequence[float] = 1.0,
+        dimension: int | None = None,
+        measure: Literal["normalised", "lebesgue"] = "normalised",
+    ):
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(
+                f"ParticleBox(n={n!r}): the number of particles must be an integer of at least 1, for example n=64."
+            )
+        given = np.asarray(lengths, dtype=float)
+        if dimension is None:
+            dimension = 2 if given.ndim == 0 else given.size
+        if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or not 1 <= dimension <= 3:
+            raise ValueError(f"ParticleBox(dimension={dimension!r}): a box has 1, 2 or 3 axes.")
+        if given.shape not in ((), (int(dimension),)) or not np.all(np.isfinite(given) & (given > 0)):
+            raise ValueError(
+                f"ParticleBox(lengths={lengths!r}, dimension={dimension}): give one positive length, or one for each "
+                f"of the {dimension} axes."
+            )
+        if measure not in _MEASURES:
+            raise ValueError(
+                f'ParticleBox(measure={measure!r}): write "normalised" (dx/volume for each particle) or "lebesgue" (dx).'
+            )
+        self.n = int(n)
+        self.lengths = tuple(np.broadcast_to(given, (int(dimension),)).tolist())
+        self.normalised = measure == "normalised"
+
+    @property
+    def dimension(self) -> int:
+        """d, the number of axes."""
+        return len(self.lengths)
+
+    @property
+    def volume(self) -> float:
+        """∏ₐ Lₐ."""
+        return float(np.prod(self.lengths))
+
+    @property
+    def log_total_measure(self) -> float:
+        """log Z of the ideal gas: 0, or n log(volume)."""
+        return 0.0 if self.normalised else self.n * float(np.log(self.volume))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.n, self.dimension)
+
+    @property
+    def variable(self) -> str:
+        return "x"
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return ("particle", "component")
+
+    @property
+    def measure(self) -> str:
+        return f"{_MEASURES['normalised' if self.normalised else 'lebesgue']} over labelled particles (no 1/n!)"
+
+    def coords(self) -> dict[str, tuple[str, np.ndarray]]:
+        return {
+            "particle": ("particle", np.arange(self.n)),
+            "component": ("component", np.arange(self.dimension)),
+        }
+
+    def wrap(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        """The image of `x` in [0, L)."""
+        x = jnp.asarray(x)
+        lengths = jnp.asarray(self.lengths, x.dtype)
+        image = x - lengths * jnp.floor(x / lengths)
+        # A hair below 0 rounds to L itself.
+        return jnp.where(image >= lengths, jnp.zeros_like(image), image)
+
+    def displacement(self, x: Float[Array, "... d"], y: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        """x - y by way of the nearest image, every component in [-L/2, L/2]: the shortest geodesic from y to x."""
+        difference = jnp.asarray(x) - jnp.asarray(y)
+        lengths = jnp.asarray(self.lengths, difference.dtype)
+        return difference - lengths * jnp.round(difference / lengths)

@@ -1,0 +1,224 @@
+"""What guards the training of flows: scores that count, solver steps, and the change from one objective to the next."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import statphys_flows as sf
+from statphys_flows import ContinuousFlow, FlowMCMC, Gaussian, Optimiser, StudyError
+from statphys_flows.bases import Diagonal
+from statphys_flows.flows import Velocity
+from statphys_flows.flows.flow import round_trip_error
+from statphys_flows.sampling import Trained, adapt, polish_rounds
+from statphys_flows.sampling.adaptation import (
+    SOLVER_TOLERANCE,
+    WarmUp,
+    adapt_round,
+    begin,
+    begin_stage,
+    with_score,
+)
+from statphys_flows.sampling.driver import _has_levelled_off, _score
+from statphys_flows.spaces import Lattice
+from statphys_flows.systems import ContinuumPhi4, LatticePhi4
+from statphys_flows.training import ReverseKL
+
+STEPS = 2
+OPTIONS = FlowMCMC(
+    chains=8,
+    local_moves=1,
+    global_moves=1,
+    round_draws=2,
+    buffer=16,
+    optimiser=Optimiser(learning_rate=1e-9, batch=4),
+)
+SYSTEM = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Euclidean(2))
+FACTOR = Diagonal(jnp.ones(2))
+
+
+class Wild(Velocity):
+    """v = a sin(8x): what a solver of few steps cannot follow where a is large."""
+
+    strength: jax.Array
+
+    def __call__(self, t, x):
+        return self.strength * jnp.sin(8 * x), self.strength * jnp.sum(8 * jnp.cos(8 * x))
+
+
+def flow(strength, steps=2):
+    return ContinuousFlow(Gaussian(jnp.zeros(2)), Wild(jnp.asarray(strength)), steps=steps)
+
+
+def state_of(trained, best=None):
+    """The state before a round, with the flow in training and the best so far."""
+    x = jax.random.normal(jax.random.key(1), (16, 2))
+    warm = WarmUp(x[:8], x, jnp.asarray(0.5), FACTOR)
+    state = begin(SYSTEM, jnp.asarray(1.0), warm, trained, jax.random.key(2), OPTIONS)
+    return state if best is None else eqx.tree_at(lambda s: s.best, state, best)
+
+
+def round_of(state):
+    return adapt_round(
+        SYSTEM, jnp.asarray(1.0), FACTOR, state, ReverseKL(), OPTIONS, steps=STEPS, total_steps=10 * STEPS
+    )
+
+
+def test_a_flow_that_the_solver_follows_is_scored(getkey):
+    """The identity onto its own base is perfect; and it needs few solver steps."""
+    state, info = round_of(state_of(flow(0.0, steps=9)))
+    assert info.solver_error < 1e-4
+    np.testing.assert_allclose([info.ess_forward, info.ess_reverse, state.best_score], 1.0, atol=1e-5)
+    assert (int(state.best.steps), int(state.flow.steps)) == (9, 6)
+
+
+def test_a_flow_that_deceives_the_solver_is_not_scored_and_gets_more_steps():
+    rough, best = flow(0.5), flow(0.01)
+    state, info = round_of(state_of(rough, best))
+    assert SOLVER_TOLERANCE < info.solver_error < 20 * SOLVER_TOLERANCE
+    assert min(info.ess_forward, info.ess_reverse) > 0.01
+    assert state.best_score == -1
+    # The best stays, be it but the untrained flow; training goes on, finer.
+    np.testing.assert_allclose(state.best.velocity.strength, 0.01)
+    np.testing.assert_allclose(state.flow.velocity.strength, 0.5, rtol=1e-5)
+    assert (int(state.best.steps), int(state.flow.steps)) == (2, 3)
+    assert info.rejected == 0
+    assert state.fit.rate == 1
+
+
+def test_a_flow_whose_density_is_worthless_is_given_up():
+    """Training goes back to the best flow at half the rate, and what it had learnt counts as rejected."""
+    state, info = round_of(state_of(flow(3.0), flow(0.01)))
+    assert not info.solver_error < 20 * SOLVER_TOLERANCE
+    np.testing.assert_allclose(state.flow.velocity.strength, 0.01)
+    assert (int(state.best.steps), int(state.flow.steps)) == (2, 3)
+    assert state.best_score == -1
+    assert info.rejected == state.fit.rejected == STEPS
+    assert state.fit.rate == 0.5
+
+
+def test_a_flow_that_is_not_finite_is_given_up():
+    state, info = round_of(state_of(flow(jnp.inf), flow(0.01)))
+    assert np.isfinite(state.flow.velocity.strength)
+    assert np.isfinite(state.best.velocity.strength)
+    assert info.rejected == STEPS
+    assert state.best_score == -1
+    # Proposals that are not numbers were not followed.
+    assert np.all(np.isfinite(state.chains.position))
+    assert np.all(np.isfinite(state.buffer))
+
+
+def test_steps_make_the_flow_honest_again():
+    """A round after another, until the solver follows and the flow is scored."""
+    state = state_of(flow(0.5))
+    for _ in range(8):
+        state, info = round_of(state)
+    assert info.solver_error < SOLVER_TOLERANCE
+    assert 0 < state.best_score < 1
+    error = float(round_trip_error(state.best, jax.random.key(0), 64))
+    assert error < 2 * SOLVER_TOLERANCE
+
+
+def test_another_objective_starts_from_the_best_flow():
+    best, worse = flow(0.01), flow(0.1)
+    state, _ = round_of(state_of(worse, best))
+    state = eqx.tree_at(lambda s: s.fit.rejected, state, jnp.asarray(7, jnp.int32))
+    assert state.fit.step == STEPS
+    afresh = begin_stage(state, OPTIONS)
+    assert eqx.tree_equal(afresh.flow, state.best)
+    assert afresh.fit.step == 0
+    assert afresh.fit.rate == 1
+    assert all(np.all(np.asarray(m) == 0) for m in jax.tree.leaves(afresh.fit.moments))
+    # What is reported goes on.
+    assert afresh.fit.rejected == 7
+    np.testing.assert_array_equal(afresh.chains.position, state.chains.position)
+
+
+def test_a_flow_from_elsewhere_is_scored_before_it_is_trained():
+    exact, wide = (with_score(SYSTEM, jnp.asarray(1.0), state_of(flow(s, steps=32))) for s in (0.0, 0.1))
+    np.testing.assert_allclose(exact.best_score, 1.0, atol=1e-5)
+    assert 0 < wide.best_score < 0.95
+
+
+# When one stage ends and the next begins
+
+
+@pytest.mark.parametrize(
+    ("scores", "levelled_off"),
+    [
+        ([], False),
+        ([0.5], False),
+        ([0.5, 0.5], False),
+        ([0.1, 0.2, 0.3], False),
+        ([0.5, 0.5, 0.5], True),
+        ([0.5, 0.505, 0.505], True),
+        ([0.5, 0.4, 0.52], False),
+        ([0.5, 0.52, 0.4], False),
+        ([0.2, 0.6, 0.5, 0.61], True),
+        ([0.0, 0.0, 0.0], False),
+    ],
+)
+def test_training_has_levelled_off(scores, levelled_off):
+    """Where the last two rounds brought less than a fiftieth; while nothing has been scored yet, there is no level."""
+    assert _has_levelled_off(scores) == levelled_off
+
+
+def test_figures_of_a_deceptive_flow_do_not_end_the_training():
+    honest = {"ess_forward": 0.97, "ess_reverse": 0.98, "solver_error": 0.01}
+    assert _score(honest) == 0.97
+    assert _score(honest | {"solver_error": 0.2}) == 0.0
+    assert _score(honest | {"solver_error": float("nan")}) == 0.0
+
+
+def test_polish_is_for_lattices():
+    path, field = ContinuumPhi4(sites=8), LatticePhi4((4, 4))
+    assert polish_rounds(field, FlowMCMC()) == 16
+    assert polish_rounds(path, FlowMCMC()) == polish_rounds(SYSTEM, FlowMCMC()) == 0
+    for system in (path, field):
+        assert polish_rounds(system, FlowMCMC(polish_rounds=3)) == 3
+        assert polish_rounds(system, FlowMCMC(polish_rounds=0)) == 0
+
+
+@pytest.mark.parametrize("rounds", [-1, 2.0, True])
+def test_a_number_of_rounds_that_cannot_be_is_refused(rounds):
+    with pytest.raises(StudyError, match=r"polish_rounds=.*give an integer of at least 0"):
+        FlowMCMC(polish_rounds=rounds)
+
+
+def test_a_neighbour_s_candidate_that_there_is_none_of_here(getkey):
+    """Two wells that have become one: training starts anew."""
+    options = FlowMCMC(
+        chains=8, local_moves=1, global_moves=1, warm_up=4, rounds=1, train_steps=1, round_draws=1, buffer=16,
+        optimiser=Optimiser(batch=2),
+    )  # fmt: skip
+    found = adapt(SYSTEM, 1.0, getkey(), options, warm_start=Trained(flow(0.1), 1))
+    assert found.candidate == 0
+    assert found.history["step"].tolist() == [1]
+
+
+# A whole study that is trained too fast
+
+
+@pytest.mark.slow
+def test_a_learning_rate_ten_times_too_high_ends_finite_and_says_so():
+    sampler = FlowMCMC(
+        chains=32,
+        draws=30,
+        warm_up=100,
+        rounds=3,
+        train_steps=60,
+        polish_rounds=4,
+        polish_steps=15,
+        buffer=1024,
+        good_enough=0.01,
+        optimiser=Optimiser(learning_rate=3e-2, batch=64),
+    )
+    result = sf.run_study(LatticePhi4((8, 8), -4.0, 6.008), kT=[1.0], sampler=sampler, seed=0)
+    diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
+    warning = str(diagnostics["warning"].values)
+    assert np.isfinite(float(result["thermodynamics"]["log_z"].values[0]))
+    assert np.all(np.isfinite(result["posterior"]["phi"]))
+    assert float(diagnostics["rejected_steps"]) > 0
+    assert "training steps blew up and were rejected; lower Optimiser(learning_rate=...)" in warning
+    assert Lattice((8, 8)).dims == result["posterior"]["phi"].dims[-2:]
