@@ -47,9 +47,7 @@ def main() -> None:
             kT = droplet["transition"].item()
             profile = mean_field_profile(system, kT, np.linspace(0.02, 0.96, 48))
             barrier = float(profile["free_energy"].max()) / kT
-            print(
-                f"    barrier at the transition: {barrier:.5f} kT a particle, {barrier * system.n:.1f} kT for {system.n}"
-            )
+            print(f"    barrier there: {barrier:.5f} kT a particle, {barrier * system.n:.1f} kT for {system.n}")
 
 
 if __name__ == "__main__":

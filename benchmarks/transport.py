@@ -5,16 +5,18 @@
 From N(0, 1) to N(m, R diag(s²) Rᵀ) the exact cost is W₂² = |m|² + Σ (s - 1)²; E∫|v|² dt is at least that, and equal for
 the optimal map alone. All paths have the same velocity, affine in x and so with the exact one in its reach but for its
 eight functions of time, the same start and as many descents. That the flow is still a transport to the target is what
-its held-out NLL shows, beside the target's entropy.
+its held-out NLL shows, beside the target's entropy. The error of the excess is that of the draws; training leaves the
+flow's mean right to about 0.01, which moves a cost of 9 by 0.06.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows import ContinuousFlow, Gaussian, Interpolant, Optimiser
 from statphys_flows.flows import Velocity
-from statphys_flows.training import LearnedPath, Linear, Trigonometric, kinetic_energy, train, train_path
+from statphys_flows.training import FitState, LearnedPath, Linear, Trigonometric, fit, kinetic_energy, train_path
 
 # Mean, standard deviations along the principal axes, and their angle.
 TARGETS = {
@@ -23,7 +25,7 @@ TARGETS = {
     "shifted and stretched": ((1.5, -1.0), (2.5, 0.4), 0.6),
 }
 ASCENTS, DESCENTS = 2000, 2
-OPTIMISER = Optimiser(learning_rate=3e-2)
+OPTIMISER = Optimiser(learning_rate=1e-2, batch=2048)
 _TRAINING, _TEST = 16384, 8192
 
 
@@ -79,9 +81,17 @@ def _standardised(z):
 
 def _trained(flow: ContinuousFlow, path, samples, key) -> ContinuousFlow:
     if isinstance(path, LearnedPath):
-        return train_path(flow, path, samples, key, steps=ASCENTS, optimiser=OPTIMISER, velocity_steps=DESCENTS).flow
-    objective, steps = Interpolant(path), DESCENTS * ASCENTS
-    return train(flow, samples=samples, objective=objective, steps=steps, optimiser=OPTIMISER, key=key).flow
+        options = {"steps": ASCENTS, "velocity_steps": DESCENTS, "optimiser": OPTIMISER}
+        return train_path(flow, path, samples, key, **options).flow
+    return _fitted(flow, Interpolant(path), samples, key)
+
+
+@eqx.filter_jit
+def _fitted(flow: ContinuousFlow, objective: Interpolant, samples, key) -> ContinuousFlow:
+    # Not `train`, which keeps the best on held-out samples: the last, at a rate decayed to little, is more accurate.
+    steps, state = ASCENTS * DESCENTS, FitState.create(flow, OPTIMISER)
+    options = {"steps": steps, "total_steps": steps, "optimiser": OPTIMISER}
+    return fit(flow, state, objective, samples, lambda x: jnp.zeros((), x.dtype), key, **options)[0]
 
 
 def _error(values: np.ndarray) -> float:

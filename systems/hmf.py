@@ -1,6 +1,6 @@
-"""The Hamiltonian mean-field model: particles on a circle, W = -cos θ, measure dθ/2π; a continuous transition at kT = ½.
+"""The Hamiltonian mean-field model: W = -cos θ on a circle, measure dθ/2π; a continuous transition at kT = ½.
 
-    statphys-flows run systems/hmf.py --out hmf.nc
+statphys-flows run systems/hmf.py --out hmf.nc
 """
 
 import numpy as np

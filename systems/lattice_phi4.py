@@ -2,8 +2,8 @@
 
     statphys-flows run systems/lattice_phi4.py --out lattice_phi4.nc
 
-The couplings are those of the standard set at m² = -4 in the convention without factors of one half (L/ξ ≈ 4 at L = 8 and
-λ = 6.008). A colder system is nearer to the ordered phase.
+The couplings are those of the standard set at m² = -4 in the convention without factors of one half (L/ξ ≈ 4 at L = 8
+and λ = 6.008). A colder system is nearer to the ordered phase.
 """
 
 import statphys_flows as sf

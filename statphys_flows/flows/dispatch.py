@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base, FreeField, Mixture
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import spline_coupling
 from statphys_flows.flows.latent import latent_field
@@ -24,6 +25,9 @@ def flow_for(
     """An untrained flow with the structure of `system`: the first of `flows_for`.
 
     - `Interval`: a `ContinuousFlow` with a `PathVelocity`, odd and reflection symmetric where the system is.
+    - `Lattice`: a `ContinuousFlow` on a free field, with a `LatticeVelocity`, odd where the system is; with a
+      `BoundedLatticeVelocity` where an axis is Dirichlet. Either commutes with translations along periodic axes,
+      so that it fits badly where U does not.
     - `Euclidean`: a spline `CouplingFlow`.
 
     **Arguments:**
@@ -41,7 +45,8 @@ def flows_for(
     """Candidates to try in turn, safest first; arguments as `flow_for`.
 
     On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
-    states, sharper where the wells are well apart. Elsewhere there is one.
+    states, sharper where the wells are well apart. On a `Lattice`: on the free field about zero that is nearest to the
+    target; then, where one about another constant is nearer, on that (and its mirror image). Elsewhere there is one.
 
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> tuple[Proposal, ...]`.
@@ -99,7 +104,7 @@ def _lattice_velocity(lattice: Lattice, system: System, base: Base, samples) -> 
 def _(space: ParticleBox, system, kT, key, samples):
     field = latent_field(system, kT) if isinstance(system, PairParticles) else None
     if field is None:
-        raise NotImplementedError(
+        raise StudyError(
             f"{type(system).__name__}: particles are sampled through the attractive Fourier modes of a PairParticles "
             "potential, and this system has none; there is no flow yet for cores and repulsions."
         )

@@ -1,6 +1,7 @@
 """The contract of a flow."""
 
 import abc
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp

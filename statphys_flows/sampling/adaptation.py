@@ -179,9 +179,9 @@ def adapt_round(
         return -density(x)
 
     flow, fit_state, loss = state.flow, state.fit, jnp.asarray(jnp.nan, state.best_score.dtype)
-    if objective is not None:
+    if objective is not None and isinstance(flow, Flow):
         flow, fit_state, losses = fit(
-            state.flow,
+            flow,
             state.fit,
             objective,
             state.buffer,

@@ -58,7 +58,7 @@ class ParticleBox(Space):
             )
         if measure not in _MEASURES:
             raise ValueError(
-                f'ParticleBox(measure={measure!r}): write "normalised" (dx/volume for each particle) or "lebesgue" (dx).'
+                f'ParticleBox(measure={measure!r}): write "normalised" (dx/volume of each particle) or "lebesgue" (dx).'
             )
         self.n = int(n)
         self.lengths = tuple(np.broadcast_to(given, (int(dimension),)).tolist())

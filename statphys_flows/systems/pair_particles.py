@@ -167,8 +167,8 @@ class PairParticles(System):
 
 
 def _static(lengths: float | Sequence[float]) -> float | tuple[float, ...]:
-    lengths = np.asarray(lengths, float)
-    return float(lengths) if lengths.ndim == 0 else tuple(lengths.tolist())
+    sides = np.asarray(lengths, float)
+    return float(sides) if sides.ndim == 0 else tuple(sides.tolist())
 
 
 def _pair_sum(potential: Potential, box: ParticleBox, x: Float[Array, "n d"]) -> Float[Array, ""]:
@@ -201,7 +201,8 @@ def _pair_sum(potential: Potential, box: ParticleBox, x: Float[Array, "n d"]) ->
 
 
 def _closest(box: ParticleBox, state: np.ndarray) -> tuple[int, int, float]:
-    distance = np.linalg.norm(np.asarray(box.displacement(state[:, None], state[None])), axis=-1)
+    x = jnp.asarray(state)
+    distance = np.linalg.norm(np.asarray(box.displacement(x[:, None], x[None])), axis=-1)
     distance[np.diag_indices(len(state))] = np.inf
     i, j = np.unravel_index(np.argmin(distance), distance.shape)
     return int(min(i, j)), int(max(i, j)), float(distance[i, j])

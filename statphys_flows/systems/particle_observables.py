@@ -19,8 +19,8 @@ _AXES = ("x", "y", "z")
 
 
 def first_modes(x: Float[Array, "n d"], lengths: Sequence[float], count: int = 2) -> dict[str, Float[Array, ""]]:
-    r"""$|\hat\rho_k|$, $\hat\rho_k = \frac1N \sum_i e^{ik\cdot x_i}$, of one configuration at k = 2πj/Lₐ along each axis
-    a, j = 1, …, `count`, as `density_mode_x1`, …; for use in an energy's observables (JAX)."""
+    r"""$|\hat\rho_k|$, $\hat\rho_k = \frac1N \sum_i e^{ik\cdot x_i}$, of one configuration at k = 2πj/Lₐ along each
+    axis a, j = 1, …, `count`, as `density_mode_x1`, …; for use in an energy's observables (JAX)."""
     dimension = x.shape[1]
     indices = np.concatenate(
         [j * np.eye(dimension, dtype=int)[[a]] for a in range(dimension) for j in range(1, count + 1)]
@@ -37,16 +37,17 @@ def density_mode_amplitudes(
 
     **Arguments:**
 
-    - `x`: positions (…, particle, component); a labelled array keeps the names and coordinates of its other axes.
+    - `x`: positions (particle, component), (draw, particle, component) or (chain, draw, particle, component); a
+      labelled array keeps the names and coordinates of its other axes.
     - `lengths`: sides of the box, one for all axes or one for each.
     - `order`: the largest harmonic along an axis.
 
     **Returns:** over the leading axes of `x` and `mode`, with the coordinates `wave_number` |k| and `k_x`, ….
     """
-    positions, leading, lengths = _positions(x, lengths)
-    indices = half_space((order,) * lengths.size)
-    k = 2 * np.pi * indices / lengths
-    amplitude = np.abs(_fourier(positions, indices, lengths))
+    positions, leading, sides = _positions(x, lengths)
+    indices = half_space((order,) * sides.size)
+    k = 2 * np.pi * indices / sides
+    amplitude = np.abs(_fourier(positions, indices, sides))
     coords = {
         **leading.coords,
         "wave_number": ("mode", np.linalg.norm(k, axis=1), {"units": "1/length", "long_name": "wave number |k|"}),
@@ -60,20 +61,20 @@ def density_mode_amplitudes(
 
 
 def structure_factor(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | float, order: int = 8) -> xr.DataArray:
-    r"""$S(k) = \frac1N \langle |\sum_i e^{ik\cdot x_i}|^2 \rangle = N \langle|\hat\rho_k|^2\rangle$, averaged over draws
-    and over the wave vectors of one length; 1 for an ideal gas.
+    r"""$S(k) = \frac1N \langle |\sum_i e^{ik\cdot x_i}|^2 \rangle = N \langle|\hat\rho_k|^2\rangle$, averaged over
+    draws and over the wave vectors of one length; 1 for an ideal gas.
 
-    Arguments as `density_mode_amplitudes`; averaged over all axes but `chain`, or over all where `x` is not labelled.
+    Arguments as `density_mode_amplitudes`; averaged over all axes but `chain`.
 
     **Returns:** over `wave_number` (and `chain`), with the number of wave vectors as the coordinate `multiplicity`.
     """
     amplitudes = density_mode_amplitudes(x, lengths, order)
-    n = np.shape(x)[-2]
+    n = _positions(x, lengths)[0].shape[-2]
     mean = n * (amplitudes**2).mean([d for d in amplitudes.dims if d not in ("mode", "chain")])
     _, first, shell = np.unique(np.round(amplitudes["wave_number"].values, 9), return_index=True, return_inverse=True)
     multiplicity = np.bincount(shell)
     summed = np.zeros((*mean.shape[:-1], multiplicity.size))
-    np.add.at(summed, (..., shell), mean.transpose(..., "mode").values)
+    np.add.at(summed.T, shell, mean.transpose(..., "mode").values.T)
     coords = {name: mean.coords[name] for name in mean.dims if name != "mode" and name in mean.coords}
     coords["wave_number"] = ("wave_number", amplitudes["wave_number"].values[first], amplitudes["wave_number"].attrs)
     coords["multiplicity"] = (
@@ -102,8 +103,8 @@ def pair_correlation(
 
     **Raises:** `ValueError` for edges that do not increase or reach beyond half the box, and for one particle.
     """
-    positions, leading, lengths = _positions(x, lengths)
-    half = 0.5 * lengths.min()
+    positions, leading, sides = _positions(x, lengths)
+    half = 0.5 * sides.min()
     edges = np.linspace(0, half, 51) if edges is None else np.asarray(edges, float)
     if (
         edges.ndim != 1
@@ -113,16 +114,16 @@ def pair_correlation(
         or edges[-1] > half * (1 + 1e-9)
     ):
         raise ValueError(
-            f"pair_correlation(edges=...): give increasing distances from 0 to at most half the shortest side, {half:g}; "
+            f"pair_correlation(edges=...): give increasing distances, at most half the shortest side, {half:g}, "
             f"for example np.linspace(0, {half:g}, 51)."
         )
     n, d = positions.shape[-2:]
     if n < 2:
         raise ValueError("pair_correlation needs at least two particles.")
     flat = positions.reshape(-1, n, d)
-    counts = np.stack([_distances_in(draw, lengths, edges) for draw in flat]).reshape(*positions.shape[:-2], -1)
+    counts = np.stack([_distances_in(draw, sides, edges) for draw in flat]).reshape(*positions.shape[:-2], -1)
     ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[d]
-    ideal = 0.5 * n * (n - 1) * ball * np.diff(edges**d) / np.prod(lengths)
+    ideal = 0.5 * n * (n - 1) * ball * np.diff(edges**d) / np.prod(sides)
     coords = dict(leading.coords)
     coords["distance"] = ("distance", 0.5 * (edges[1:] + edges[:-1]), {"units": "length", "long_name": "distance"})
     attrs = {"units": "1", "long_name": "pair correlation", "comment": "pairs at a distance over those of an ideal gas"}
@@ -137,14 +138,14 @@ def cluster_fraction(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | flo
     Arguments as `density_mode_amplitudes`; `distance` at most half the shortest side. **Returns:** one number for each
     configuration, over the leading axes of `x`.
     """
-    positions, leading, lengths = _positions(x, lengths)
-    if not 0 < distance <= 0.5 * lengths.min():
+    positions, leading, sides = _positions(x, lengths)
+    if not 0 < distance <= 0.5 * sides.min():
         raise ValueError(
             f"cluster_fraction(distance={distance!r}): give a positive distance, at most half the shortest side of the "
-            f"box, {0.5 * lengths.min():g}."
+            f"box, {0.5 * sides.min():g}."
         )
     n, d = positions.shape[-2:]
-    fractions = [_largest(draw, lengths, distance) / n for draw in positions.reshape(-1, n, d)]
+    fractions = [_largest(draw, sides, distance) / n for draw in positions.reshape(-1, n, d)]
     attrs = {
         "units": "1",
         "long_name": "fraction of particles in the largest cluster",
@@ -155,7 +156,7 @@ def cluster_fraction(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | flo
 
 
 def _positions(x, lengths) -> tuple[np.ndarray, xr.DataArray, np.ndarray]:
-    """Positions wrapped into the box with particle and component last, a labelled array of the leading axes, the sides."""
+    """Positions with particle and component last, a labelled array of the leading axes, and the sides."""
     if isinstance(x, xr.DataArray):
         x = x.transpose(..., "particle", "component")
         leading = x.isel(particle=0, component=0, drop=True)
@@ -179,9 +180,9 @@ def _fourier(positions: np.ndarray, indices: np.ndarray, lengths: np.ndarray) ->
     return np.reshape(means, (*positions.shape[:-2], len(indices)))
 
 
-def _tree(draw: np.ndarray, lengths: np.ndarray) -> scipy.spatial.cKDTree:
+def _tree(draw: np.ndarray, lengths: np.ndarray) -> scipy.spatial.KDTree:
     wrapped = np.mod(draw, lengths)
-    return scipy.spatial.cKDTree(np.where(wrapped >= lengths, 0.0, wrapped), boxsize=lengths)
+    return scipy.spatial.KDTree(np.where(wrapped >= lengths, 0.0, wrapped), boxsize=lengths)
 
 
 def _distances_in(draw: np.ndarray, lengths: np.ndarray, edges: np.ndarray) -> np.ndarray:

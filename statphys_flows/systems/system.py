@@ -53,7 +53,8 @@ class System(eqx.Module):
         return None
 
     def symmetries(self) -> frozenset[str]:
-        """Symmetries of U that the flow shall have: `"sign"` (x → -x), `"reflection"` (site order reversed)."""
+        """Symmetries of U that the flow shall have: `"sign"` (x → -x), `"reflection"` (site order reversed),
+        `"lattice"` (translations and the point group, which flows on a `Lattice` have in any case)."""
         return frozenset()
 
     def base(self, kT: float) -> Base | None:

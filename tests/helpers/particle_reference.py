@@ -3,6 +3,7 @@
 All with the normalised measure ∏ dx/V over labelled particles, unless said.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -27,19 +28,19 @@ def hmf_log_z(n: int, temperature: float) -> float:
     points = np.linspace(max(inside[0] - 1e-3, 0), inside[-1], 200)
     integral = sum(
         scipy.integrate.fixed_quad(lambda h: h * np.exp(exponent(h) - top), a, b, n=12)[0]
-        for a, b in zip(points[:-1], points[1:], strict=True)
+        for a, b in itertools.pairwise(points)
     )
     return float(np.log(n / beta * integral) + top)
 
 
 def generalised_cosine_log_z(n: int, delta: float, temperature: float, points: int = 96) -> float:
-    r"""U = -(1/2N) Σ_ij [Δ cos θ_ij + (1-Δ) cos 2θ_ij], i = j included, measure dθ/2π. With a field for each harmonic, the
-    first turned to be real,
+    r"""U = -(1/2N) Σ_ij [Δ cos θ_ij + (1-Δ) cos 2θ_ij], i = j included, measure dθ/2π. With a field for each harmonic,
+    the first turned to be real,
 
     $Z = \frac{N}{a_1} \int_0^\infty h\,dh\, \frac{N}{2\pi a_2} \int d^2g\,
          e^{-N[h^2/2a_1 + |g|^2/2a_2 - \ln I(h, g)]}$, a_1 = βΔ, a_2 = β(1-Δ),
-    $I = \oint \frac{d\theta}{2\pi} e^{h\cos\theta + g_x\cos 2\theta + g_y\sin 2\theta}$. Gauss-Legendre in h (with the factor h
-    the integrand is no smooth even function), the trapezoid rule in the others.
+    $I = \oint \frac{d\theta}{2\pi} e^{h\cos\theta + g_x\cos 2\theta + g_y\sin 2\theta}$. Gauss-Legendre in h
+    (with the factor h the integrand is no smooth even function), the trapezoid rule in the others.
     """
     a1, a2 = delta / temperature, (1 - delta) / temperature
     theta = 2 * np.pi * np.arange(64) / 64

@@ -155,7 +155,8 @@ def test_cosines_along_both_axes_are_two_models():
 def test_the_density_solves_the_self_consistency():
     branches = mean_field_branches(WELL, 0.0892)
     gas, droplet = branches.sel(branch="gas"), branches.sel(branch="droplet")
-    assert bool(gas["stable"]) and bool(droplet["stable"])
+    assert bool(gas["stable"])
+    assert bool(droplet["stable"])
     density, field = droplet["density"], droplet["mean_field"]
     np.testing.assert_allclose(density.mean(), 1, rtol=1e-12)
     weight = np.exp(-(field - field.min()) / 0.0892)

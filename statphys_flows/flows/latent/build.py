@@ -11,8 +11,8 @@ from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.systems import PairParticles
 from statphys_flows.systems.mean_field import mean_field_branches
 
-# A mode enters the field where its energy N λ_k/2 would exceed this in units of kT with all particles at one point. What
-# is left out is weighed, not lost.
+# A mode enters the field where its energy N λ_k/2 would exceed this in units of kT with all particles at one point.
+# What is left out is weighed, not lost.
 _NEGLIGIBLE = 5e-3
 _FIELD_DRAWS = 64
 _DISTINCT = 4.0
@@ -83,8 +83,8 @@ def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.
     phi = np.sqrt(2) * np.concatenate([waves.real, -waves.imag], axis=1)
     centred = phi - weight @ phi
     hessian = np.diag(np.tile(1 / strengths, 2)) - (centred * weight[:, None]).T @ centred
-    moved = -1j * field.wave_vectors.T * c
-    translations = np.linalg.qr(np.concatenate([moved.real, moved.imag], axis=1).T)[0]
+    moved: np.ndarray = -1j * field.wave_vectors.T * c
+    translations = np.linalg.qr(np.concatenate([np.real(moved), np.imag(moved)], axis=1).T)[0]
     outside = np.eye(2 * field.many) - translations @ translations.T
     # Translations are pushed out of the way, to the end of the spectrum.
     top = 10 * np.abs(hessian).max()

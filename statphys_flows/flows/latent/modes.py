@@ -112,8 +112,8 @@ class TorusModes(eqx.Module):
             tries, _, _, done = state
             return ~jnp.all(done) & (tries < _MOST_TRIES)
 
-        # A particle that found no place is NaN, and the whole draw weighs nothing; so too where the field itself is NaN,
-        # which no try would mend.
+        # A particle that found no place is NaN, and the whole draw weighs nothing; so too where the field itself is
+        # NaN, which no try would mend.
         hopeless = jnp.broadcast_to(jnp.any(jnp.isnan(jnp.abs(c))), (n,))
         start = (0, key, jnp.full((n, d), jnp.nan, dtype), hopeless)
         return jax.lax.while_loop(unfinished, propose, start)[2]

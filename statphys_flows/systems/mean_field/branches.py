@@ -14,8 +14,8 @@ _SCALARS = ("free_energy", "energy", "relative_entropy", "order_parameter", "cur
 
 
 def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None = None) -> xr.Dataset:
-    r"""Densities that make $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ stationary at kT: the gas, and what
-    is reached from point-like, line-like, … starts, by the self-consistency $\rho \propto e^{-W\rho/kT}$.
+    r"""Densities that make $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ stationary at kT: the gas, and
+    what is reached from point-like, line-like, … starts, by the self-consistency $\rho \propto e^{-W\rho/kT}$.
 
     **Arguments:**
 

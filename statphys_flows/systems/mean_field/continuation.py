@@ -55,7 +55,7 @@ class Branch:
         return free_energy(self.grid, self.at(m))
 
     def follow(self, end: float, stop=lambda state: False) -> None:
-        """Fill in states from the outermost one towards m = `end`, until `stop(state)` or where no further one is found."""
+        """Fill in states from the outermost one towards m = `end`, until `stop(state)` or where none is found."""
         up = end > max(self.states)
         m = max(self.states) if up else min(self.states)
         step = _STEP
@@ -74,7 +74,7 @@ class Branch:
 
     def root(self, function, low: float, high: float) -> float:
         """m between two known ones where function(m) changes sign."""
-        return float(scipy.optimize.brentq(function, low, high, xtol=1e-13, rtol=1e-13))
+        return scipy.optimize.brentq(function, low, high, xtol=1e-13, rtol=1e-13)  # pyright: ignore
 
 
 def condensed_branch(grid: Grid, pattern: Pattern, spinodal: float) -> Branch | None:

@@ -23,6 +23,16 @@ _COARSE = 1e-4
 Array = np.ndarray
 
 
+def forward(field: Array) -> Array:
+    """Fourier transform of a real field on the grid, not scaled: `scipy.fft.rfftn`."""
+    return np.asarray(scipy.fft.rfftn(field))
+
+
+def backward(modes: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of `forward`."""
+    return np.asarray(scipy.fft.irfftn(modes, shape))
+
+
 @dataclasses.dataclass(frozen=True)
 class Grid:
     r"""Equally spaced points of the box, P along each axis, in 64 bits. Densities ρ are relative to the uniform one, of
@@ -49,19 +59,19 @@ class Grid:
     @functools.cached_property
     def transform(self) -> Array:
         """Ŵ_k in the layout of `scipy.fft.rfftn`, real, with 0 in place of Ŵ₀."""
-        transform = scipy.fft.rfftn(self.values).real / self.values.size
+        transform = np.real(forward(self.values)) / self.values.size
         transform.flat[0] = 0.0
         return transform
 
     def convolve(self, density: Array) -> Array:
         """Wρ without its mean Ŵ₀."""
-        return scipy.fft.irfftn(self.transform * scipy.fft.rfftn(density), self.values.shape)
+        return backward(self.transform * forward(density), self.values.shape)
 
     def wave_indices(self) -> list[Array]:
         """Integers m_a of the modes in `transform`, one array for each axis, to be broadcast."""
         axes = [np.round(np.fft.fftfreq(self.points) * self.points)] * (self.dimension - 1)
         axes = [*axes, np.arange(self.points // 2 + 1.0)]
-        return np.meshgrid(*axes, indexing="ij", sparse=True)
+        return list(np.meshgrid(*axes, indexing="ij", sparse=True))
 
     def wave(self, index) -> Array:
         """cos k·x, k = 2π `index`/lengths."""
@@ -70,7 +80,7 @@ class Grid:
 
     def derivative(self, field: Array, axis: int) -> Array:
         """∂field/∂x_axis, up to the factor 2π/L."""
-        return scipy.fft.irfftn(1j * self.wave_indices()[axis] * scipy.fft.rfftn(field), field.shape)
+        return backward(1j * self.wave_indices()[axis] * forward(field), field.shape)
 
     def even(self, field: Array) -> Array:
         """The part that is even under x → -x: rounding would else grow along the translations."""
@@ -79,7 +89,7 @@ class Grid:
     def tail(self, density: Array) -> float:
         """The largest Fourier mode of a density near the highest that the grid holds."""
         highest = functools.reduce(np.maximum, [np.abs(m) for m in self.wave_indices()])
-        modes = np.abs(scipy.fft.rfftn(density)) / density.size
+        modes = np.abs(forward(density)) / density.size
         return float(np.max(np.where(highest >= 0.45 * self.points, modes, 0.0)))
 
     def axes(self) -> dict[str, Array]:
@@ -127,12 +137,13 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
 def resolved(system: PairParticles, solve: Callable, points: int | None):
     """`solve(grid)` on the first grid on which the densities it returns are resolved; `solve` returns them last.
 
-    **Raises:** `TypeError` for another system than `PairParticles`; `ValueError` where `points` were given, or the finest grid is reached, and a density is far from it.
+    **Raises:** `TypeError` for another system than `PairParticles`; `ValueError` where `points` were given, or the
+    finest grid is reached, and a density is far from it.
     """
     if not isinstance(system, PairParticles):
         raise TypeError(
-            f"mean_field({type(system).__name__}(...)): mean-field theory is known for PairParticles; declare the system "
-            "as PairParticles(potential, n=...)."
+            f"mean_field({type(system).__name__}(...)): mean-field theory is known for PairParticles; declare the "
+            "system as PairParticles(potential, n=...)."
         )
     dimension = system.dimension
     count = _POINTS[dimension] if points is None else points

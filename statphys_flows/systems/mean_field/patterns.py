@@ -77,7 +77,7 @@ def _unstable_first(grid: Grid) -> list[tuple[int, ...]]:
 
 
 def cold_state(grid: Grid, pattern: Pattern, kT: float) -> State | None:
-    """The state of the pattern that is reached from a point-like (or line-like) start; None where only a gas is left."""
+    """The state that is reached from the pattern's point-like (or line-like) start; None where only a gas is left."""
     conditions = Conditions(grid, pattern.phi, None)
     try:
         state = conditions.newton(iterate(grid, pattern.seed / kT, 1 / kT))

@@ -33,10 +33,10 @@ def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Da
     - `system`: a `PairParticles`; N enters for `scaling="pairwise"` only. Self-terms are of order 1/N and left out.
     - `points`: of the grid along an axis; chosen, and refined until densities are resolved, if not given.
 
-    **Returns:** a dataset over `branch` (those found): `transition`, `order` ("first"; "continuous"; "secondary", a branch
-    that grows out of another one, with no transition from the gas), `spinodal`,
-    `latent_energy` per particle (gas minus condensed), and the order parameter, ∫ρ log ρ and stability of the
-    condensed phase at the transition; the curves of the branch over `point`: `branch_kT`, `branch_order_parameter`,
+    **Returns:** a dataset over `branch` (those found): `transition`, `order` ("first"; "continuous"; "secondary", a
+    branch that grows out of another one, with no transition from the gas; "none", where none was found), `spinodal`,
+    `latent_energy` per particle (gas minus condensed), and the order parameter, ∫ρ log ρ and stability of the condensed
+    phase at the transition; the curves of the branch over `point`: `branch_kT`, `branch_order_parameter`,
     `branch_free_energy` (relative to the gas), …; and `gas_spinodal`. The attribute `leading_branch` names the branch
     that is met first on cooling, "none" where nothing condenses.
 

@@ -24,9 +24,9 @@ _START = 1e-3
 def mean_field_profile(
     system: PairParticles, kT: float, order_parameter: ArrayLike | None = None, points: int | None = None
 ) -> xr.Dataset:
-    r"""F(m), the least of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at given $m = \int\varphi\rho$, φ the mean
-    of cos(2πxₐ/Lₐ) over the axes: from the gas over the barrier to the droplet. N times the barrier over kT is the
-    exponent that local moves have to wait for.
+    r"""F(m), the least of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at given $m = \int\varphi\rho$, φ
+    the mean of cos(2πxₐ/Lₐ) over the axes: from the gas over the barrier to the droplet. N times the barrier over kT is
+    the exponent that local moves have to wait for.
 
     ρ ∝ exp(-Wρ/kT + λφ), and dF/dm = kT λ.
 

@@ -5,10 +5,9 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 import scipy.sparse.linalg
 
-from statphys_flows.systems.mean_field.grid import Grid
+from statphys_flows.systems.mean_field.grid import Grid, backward, forward
 
 _TOLERANCE = 1e-11
 # Modes of W below this part of the largest are rounding.
@@ -87,17 +86,17 @@ class Conditions:
     @functools.cached_property
     def kept(self) -> Array:
         """The modes, in the layout of `scipy.fft.rfftn`."""
-        of_phi = np.abs(scipy.fft.rfftn(self.phi)) > 1e-9 * self.phi.size
+        of_phi = np.abs(forward(self.phi)) > 1e-9 * self.phi.size
         return of_phi | (np.abs(self.grid.transform) > _NEGLIGIBLE * np.abs(self.grid.transform).max())
 
     def modes(self, field: Array) -> Array:
         """Fourier coefficients of an even field."""
-        return scipy.fft.rfftn(field).real[self.kept] / field.size
+        return np.real(forward(field))[self.kept] / field.size
 
     def from_modes(self, modes: Array) -> Array:
         spread = np.zeros(self.kept.shape)
         spread[self.kept] = modes
-        return scipy.fft.irfftn(spread, self.phi.shape) * self.phi.size
+        return backward(spread, self.phi.shape) * self.phi.size
 
     def residual(self, state: State, m: float) -> tuple[float, Array]:
         """Its largest value at any point, and its modes with m - ∫φρ as last entry."""
@@ -121,7 +120,8 @@ class Conditions:
                 return np.append(first, step[-1])
             return np.append(first + step[-1] * along, np.mean(self.phi * moved))
 
-        operator = scipy.sparse.linalg.LinearOperator((right.size, right.size), apply, dtype=float)
+        shape = (right.size, right.size)
+        operator = scipy.sparse.linalg.LinearOperator(shape, apply, dtype=float)  # pyright: ignore[reportCallIssue]
         return scipy.sparse.linalg.gmres(operator, right, rtol=1e-9, atol=1e-15, restart=80, maxiter=3)[0]
 
     def moved(self, state: State, step: Array) -> State:
@@ -193,9 +193,11 @@ def lowest_curvature(grid: Grid, state: State) -> float:
         moved = moved.ravel() - basis @ (basis.T @ moved.ravel())
         return state.kT * v + moved
 
-    operator = scipy.sparse.linalg.LinearOperator((root.size, root.size), apply, dtype=float)
+    shape = (root.size, root.size)
+    operator = scipy.sparse.linalg.LinearOperator(shape, apply, dtype=float)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).normal(size=root.size)
-    return float(scipy.sparse.linalg.eigsh(operator, k=1, which="SA", v0=start, tol=1e-8)[0][0])
+    lowest = scipy.sparse.linalg.eigsh(operator, k=1, which="SA", v0=start, tol=1e-8)  # pyright: ignore[reportArgumentType]
+    return float(lowest[0][0])
 
 
 def _coarser(grid: Grid, state: State) -> tuple[Grid, State]:

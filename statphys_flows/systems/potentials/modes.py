@@ -41,7 +41,7 @@ class Modes(NamedTuple):
 
 
 def half_space(orders: Sequence[int]) -> Int[np.ndarray, "modes d"]:
-    """Half of the integer vectors with |m_a| ≤ orders_a, without 0: those whose first entry that is not 0 is positive."""
+    """Half of the integer vectors with |m_a| ≤ orders_a, without 0: the first entry that is not 0 is positive."""
     every = np.asarray(list(itertools.product(*[range(-n, n + 1) for n in orders])))
     return every[len(every) // 2 + 1 :]  # in lexicographic order the vector 0 is in the middle
 
