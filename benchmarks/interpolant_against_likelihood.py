@@ -90,10 +90,12 @@ def phi4(key, seed: int) -> list[Case]:
             jnp.asarray(x, jnp.float32),
             float(nll[_TRAINING:].mean()),
             Interpolant(Trigonometric()),
-            steps={"interpolant": 4800, "likelihood": 192},
-            rates={"interpolant": 3e-3, "likelihood": 1e-2},
+            steps={"interpolant": 4800, "likelihood": 288},
+            rates={"interpolant": rate, "likelihood": 1e-2},
         )
-        for base, flow in zip(("bridge", "wells"), flows_for(system, kT=1 / BETA, key=key), strict=True)
+        for (base, rate), flow in zip(
+            (("bridge", 1e-2), ("wells", 3e-3)), flows_for(system, kT=1 / BETA, key=key), strict=True
+        )
     ]
 
 
