@@ -4,15 +4,16 @@
 
 Checkerboard, two moons (a network on a Gaussian base) and the φ⁴ field on an interval (N = 32, a = 0.1, β = 20;
 `PathVelocity` on both bases of `flows_for`; exact draws by the transfer operator). Each objective has the better of the
-rates 3e-3 and 1e-2, and two runs, the second with an eighth of the steps: a cosine schedule is at its best when it
-ends, so a shorter one is sooner at what it can reach. All four take turns, so that they share whatever else the
+rates 3e-3 and 1e-2, and three runs, of all its steps, half of them and an eighth: a cosine schedule is at its best when
+it ends, so a shorter one is sooner at what it can reach. The runs take turns, so that they share whatever else the
 machine does.
 
 Held-out NLL has the exact divergence, in twice the 8 solver steps that the likelihood trains through. (Through 4 it
 learns to exploit them: its loss falls, and so does the true likelihood, by tens of nats.) What counts are evaluations
 where log q forwards and backwards agree to 0.1 over 256 draws; the others leave a gap in the curve. Seconds are those
 of training: compilation, by a discarded chunk before the clock starts, and the evaluations are left out. "To reach" is
-the first evaluation, in either run, at or below the worse of the two objectives' best values plus 0.01 nats.
+the first evaluation, in any run, at or below the worse of the two objectives' best values plus 0.01 nats; plus 0.05 is
+shown beside it.
 """
 
 import argparse
@@ -34,9 +35,9 @@ from statphys_flows.flows.flow import round_trip_error, strongly_typed
 from statphys_flows.training import FitState, Linear, Objective, Trigonometric, fit
 
 SITES, WIDTH, BETA = 32, 0.1, 20.0
-MARGIN = 0.01  # nats
-EVALUATIONS = 24
-SCHEDULES = (1.0, 0.125)
+MARGINS = (0.01, 0.05)  # nats
+EVALUATIONS = 16
+SCHEDULES = (1.0, 0.5, 0.125)
 SOLVER_STEPS = 8
 _TRAINING, _HELD_OUT = 20000, 2048
 _TOLERANCE = 0.1  # of log q in an evaluation
@@ -75,7 +76,7 @@ def toy(name: str, made: Toy, key, seed: int) -> Case:
         jnp.asarray(x, jnp.float32),
         made.entropy,
         Interpolant(Linear()),
-        steps={"interpolant": 24000, "likelihood": 576},
+        steps={"interpolant": 25600, "likelihood": 512},
         rates={"interpolant": 1e-2, "likelihood": 1e-2},
     )
 
@@ -90,7 +91,7 @@ def phi4(key, seed: int) -> list[Case]:
             jnp.asarray(x, jnp.float32),
             float(nll[_TRAINING:].mean()),
             Interpolant(Trigonometric()),
-            steps={"interpolant": 4800, "likelihood": 288},
+            steps={"interpolant": 5120, "likelihood": 256},
             rates={"interpolant": rate, "likelihood": 1e-2},
         )
         for (base, rate), flow in zip(
@@ -202,7 +203,6 @@ def time_to(curves: list[Curve], nll: float) -> float:
 def report(case: Case, curves: dict[str, list[Curve]]) -> float:
     """Prints a case; returns the NLL to be reached."""
     best = {name: min(np.nanmin(c.nll) for c in runs) for name, runs in curves.items()}
-    level = max(best.values()) + MARGIN
     start = curves["likelihood"][0].nll[0]
     print(f"{case.name}: held-out NLL of the target itself {case.exact:.4f}, of the start {start:.4f}")
     for name, runs in curves.items():
@@ -214,13 +214,15 @@ def report(case: Case, curves: dict[str, list[Curve]]) -> float:
                 f"{np.nanmin(run.nll):.4f} after {run.seconds[np.nanargmin(run.nll)]:.1f} s, last {run.nll[-1]:.4f}; "
                 f"error of log q {run.errors[-1]:.0e}, {np.sum(np.isnan(run.nll))} evaluations not counted"
             )
-    fast, slow = (time_to(curves[name], level) for name in ("interpolant", "likelihood"))
-    print(
-        f"  to reach {level:.4f}: interpolant {fast:.2f} s, likelihood {slow:.2f} s; ratio 1/{slow / fast:.1f} "
-        f"(at most 1/5)",
-        flush=True,
-    )
-    return level
+    for margin in MARGINS:
+        level = max(best.values()) + margin
+        fast, slow = (time_to(curves[name], level) for name in ("interpolant", "likelihood"))
+        print(
+            f"  to reach {level:.4f}, {margin:g} above the worse best: interpolant {fast:.2f} s, likelihood "
+            f"{slow:.2f} s; ratio 1/{slow / fast:.1f}",
+            flush=True,
+        )
+    return max(best.values()) + MARGINS[0]
 
 
 def figure_of(found: list[tuple[Case, dict[str, list[Curve]], float]]) -> Figure:
@@ -233,8 +235,8 @@ def figure_of(found: list[tuple[Case, dict[str, list[Curve]], float]]) -> Figure
         for i, (case, curves, level) in enumerate(cases):
             base = case.name.partition(", ")[2]
             for name, colour in (("interpolant", _BLUE), ("likelihood", _ORANGE)):
-                for run, width in zip(curves[name], (1.8, 0.8), strict=True):
-                    label = ", ".join(filter(None, [name, base])) if width > 1 else None
+                for run, width in zip(curves[name], (1.8, 1.0, 0.6), strict=True):
+                    label = ", ".join(filter(None, [name, base])) if width > 1.5 else None
                     axes.plot(run.seconds[1:], run.nll[1:], color=colour, lw=width, ls=("-", "--")[i], label=label)
                 reached = time_to(curves[name], level)
                 axes.plot(reached, level, "o", color=colour, ms=5, zorder=5)
@@ -252,7 +254,7 @@ def figure_of(found: list[tuple[Case, dict[str, list[Curve]], float]]) -> Figure
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--figure", default="docs/interpolant_against_likelihood.png")
     arguments = parser.parse_args()
     key = jax.random.key(arguments.seed)

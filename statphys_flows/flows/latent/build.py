@@ -80,7 +80,7 @@ def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.
     log_weight = np.sqrt(2) * (waves @ c).real
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    phi = np.sqrt(2) * np.concatenate([waves.real, -waves.imag], axis=1)
+    phi = np.sqrt(2) * np.concatenate([np.real(waves), -np.imag(waves)], axis=1)
     centred = phi - weight @ phi
     hessian = np.diag(np.tile(1 / strengths, 2)) - (centred * weight[:, None]).T @ centred
     moved: np.ndarray = -1j * field.wave_vectors.T * c
