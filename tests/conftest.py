@@ -5,6 +5,7 @@ Nothing here imports JAX: the tests of the shell and of the oracle run without i
 
 import os
 import shutil
+import sys
 import tempfile
 
 import pytest
@@ -28,6 +29,14 @@ def pytest_unconfigure(config):
     if folder is not None:
         os.environ.pop(_CACHE, None)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Thousands of compiled programs in one process use up its memory maps, and the compiler then crashes."""
+    yield
+    if (jax := sys.modules.get("jax")) is not None:
+        jax.clear_caches()
 
 
 @pytest.fixture
