@@ -244,11 +244,25 @@ def begin_stage(state: AdaptiveState, options: FlowMCMC) -> AdaptiveState:
 def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> AdaptiveState:
     """The state with its flow, trained elsewhere, scored here: what training has to better."""
     density = log_density(system, kT)
-    x, log_q = state.flow.sample_and_log_prob(state.key, EVALUATION_DRAWS)
+    key, solver_key = jax.random.split(state.key)
+    x, log_q = state.flow.sample_and_log_prob(key, EVALUATION_DRAWS)
     seen = state.buffer[:EVALUATION_DRAWS]
     forward = _ess(jax.vmap(density)(x) - log_q)
     reverse = _reverse_ess(jax.vmap(density)(seen) - state.flow.log_prob(seen))
-    return eqx.tree_at(lambda s: s.best_score, state, jnp.minimum(forward, reverse))
+    score = jnp.minimum(forward, reverse)
+    if isinstance(state.flow, Flow):
+        honest = round_trip_error(state.flow, solver_key, _SOLVER_DRAWS) < SOLVER_TOLERANCE
+        score = jnp.where(honest, score, -1.0)
+    return eqx.tree_at(lambda s: s.best_score, state, score)
+
+
+@eqx.filter_jit
+def variational_bound(
+    system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart."""
+    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
+    return jnp.mean(log_q - jax.vmap(log_density(system, kT))(x))
 
 
 @eqx.filter_jit

@@ -21,6 +21,7 @@ from statphys_flows.sampling.adaptation import (
     begin,
     begin_stage,
     uncovered,
+    variational_bound,
     warm_up,
     with_score,
 )
@@ -72,7 +73,8 @@ def adapt(
 ) -> Adapted:
     """Seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow where the first
     stays below `options.good_enough`. A later candidate, sharper but blinder, is kept only if it scores higher and
-    also covers what the chains of the first have visited, all but a fraction `MOST_UNCOVERED`.
+    also covers what the chains of the first have visited, all but a fraction `MOST_UNCOVERED`. Where reverse KL
+    follows, at many times the cost, it must first have come nearer than the one that is there.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. `tick(stage)` is called after each round.
@@ -95,7 +97,14 @@ def adapt(
         state = begin(system, kT_array, warm, flow, jax.random.fold_in(rounds_key, index), options)
         if neighbour is not None:
             state = with_score(system, kT_array, state)
-        state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick)
+
+        def promising(flow, kept=kept, key=jax.random.fold_in(warm_key, index)):
+            if kept is None:
+                return True
+            bounds = [variational_bound(system, kT_array, f, key) for f in (flow, kept.flow)]
+            return bool(bounds[0] < bounds[1])
+
+        state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick, promising)
         found = Adapted(
             state.best,
             state.chains.position,
@@ -169,7 +178,7 @@ def _drawn(proposal: Proposal, key: PRNGKeyArray, n: int):
     return x[jnp.argsort(~good)[jnp.arange(n) % jnp.maximum(jnp.sum(good), 1)]]
 
 
-def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick):
+def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
     polish = polish_rounds(system, options)
     stages = [
         (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
@@ -181,6 +190,8 @@ def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC,
     infos, steps_taken = [], []
     for objective, rounds, steps, name in stages:
         if name == "polishing" and rounds:
+            if not promising(state.best):
+                break
             # Reverse KL differentiates the solver, at many times the cost of an interpolant's step.
             half = dataclasses.replace(options.optimiser, batch=max(1, options.optimiser.batch // 2))
             options = dataclasses.replace(options, optimiser=half)

@@ -62,7 +62,7 @@ def test_a_gaussian_has_its_entropy(flow, getkey):
 )
 def test_two_wells_are_no_gaussian(flow, objective, getkey):
     x = two_wells(getkey())
-    steps = 1500 if objective is None else 100
+    steps = 1500 if objective is None else 200
     found = fit_density(x, flow=flow, objective=objective, key=getkey(), steps=steps, checks=10, optimiser=FAST)
     of_gaussian = -1 - np.log(2 * np.pi) - 0.5 * np.log(np.linalg.det(np.cov(x.T)))
     assert found.log_likelihood - of_gaussian > 8 * found.standard_error
@@ -98,7 +98,7 @@ def test_a_flow_of_ones_own_and_a_base_of_ones_own(getkey):
     x, key = gaussian(getkey(), 600), getkey()
     exact = Gaussian([10.0, -3.0], FACTOR)
     own = fit_density(x, flow=Identity(exact), key=key, steps=2, checks=1)
-    named = fit_density(x, flow="nice", base=exact, key=key, steps=2, checks=1, optimiser=Optimiser(learning_rate=1e-8))
+    named = fit_density(x, flow="real_nvp", base=exact, key=key, steps=2, checks=1, optimiser=Optimiser(learning_rate=1e-8))
     for found in (own, named):
         np.testing.assert_allclose(found.log_prob(x[:20]), jax.vmap(exact.log_prob)(jnp.asarray(x[:20])), atol=1e-3)
     with pytest.raises(ValueError, match="a Flow brings its own base"):
