@@ -17,11 +17,14 @@ from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.velocities import (
     BoundedLatticeVelocity,
+    DensityModeVelocity,
     LatticeVelocity,
     NetworkVelocity,
+    PairVelocity,
     PathVelocity,
     PotentialVelocity,
     ScoreVelocity,
+    TotalVelocity,
     Velocity,
 )
 
@@ -30,14 +33,17 @@ __all__ = [
     "ConditionalFlow",
     "ContinuousFlow",
     "CouplingFlow",
+    "DensityModeVelocity",
     "Flow",
     "LatentField",
     "LatticeVelocity",
     "NetworkVelocity",
+    "PairVelocity",
     "PathVelocity",
     "PotentialVelocity",
     "Proposal",
     "ScoreVelocity",
+    "TotalVelocity",
     "Velocity",
     "checkerboard_coupling",
     "circular_spline_coupling",

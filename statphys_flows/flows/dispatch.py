@@ -6,17 +6,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Base, FreeField, Mixture
+from statphys_flows.bases import Base, FreeField, Mixture, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import spline_coupling
 from statphys_flows.flows.latent import latent_field
 from statphys_flows.flows.proposal import Proposal
-from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity, PathVelocity, Velocity
+from statphys_flows.flows.velocities import (
+    BoundedLatticeVelocity,
+    DensityModeVelocity,
+    LatticeVelocity,
+    PairVelocity,
+    PathVelocity,
+    Velocity,
+)
+from statphys_flows.flows.velocities.particle_modes import linear_response
 from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
 from statphys_flows.systems import PairParticles, System
 from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import euclidean_base, laplace_chains, variational_bridge
+from statphys_flows.systems.potentials import Modes
 
 
 def flow_for(
@@ -28,6 +37,9 @@ def flow_for(
     - `Lattice`: a `ContinuousFlow` on a free field, with a `LatticeVelocity`, odd where the system is; with a
       `BoundedLatticeVelocity` where an axis is Dirichlet. Either commutes with translations along periodic axes,
       so that it fits badly where U does not.
+    - `ParticleBox`: a `LatentField` where particles attract each other by Fourier modes; else a `ContinuousFlow` from
+      the ideal gas, with a `DensityModeVelocity` that starts from linear response, or a `PairVelocity` for potentials
+      with cores. Both commute with exchanges and translations.
     - `Euclidean`: a spline `CouplingFlow`.
 
     **Arguments:**
@@ -46,7 +58,8 @@ def flows_for(
 
     On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
     states, sharper where the wells are well apart. On a `Lattice`: on the free field about zero that is nearest to the
-    target; then, where one about another constant is nearer, on that (and its mirror image). Elsewhere there is one.
+    target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
+    attractions and repulsions, by the latent field of the former; then from the ideal gas. Elsewhere there is one.
 
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> tuple[Proposal, ...]`.
@@ -102,13 +115,30 @@ def _lattice_velocity(lattice: Lattice, system: System, base: Base, samples) -> 
 
 @flows_for_space.register
 def _(space: ParticleBox, system, kT, key, samples):
-    field = latent_field(system, kT) if isinstance(system, PairParticles) else None
-    if field is None:
+    pairs = isinstance(system, PairParticles)
+    field = latent_field(system, kT) if pairs else None
+    modes = system.potential.modes(space.lengths) if pairs else None
+    repulsive = modes is None or bool(jnp.max(modes.coefficients) > 1e-3 * jnp.max(jnp.abs(modes.coefficients)))
+    if field is not None and not repulsive:
+        return (field,)
+    if not {"permutation", "translation"} <= system.symmetries():
         raise StudyError(
-            f"{type(system).__name__}: particles are sampled through the attractive Fourier modes of a PairParticles "
-            "potential, and this system has none; there is no flow yet for cores and repulsions."
+            f"{type(system).__name__}: there is a flow for particles whose energy does not change when two are "
+            "exchanged or all are moved together, and this system does not declare it; if that holds for its energy, "
+            'let symmetries() return frozenset({"permutation", "translation"}).'
         )
-    return (field,)
+    flow = ContinuousFlow(UniformTorus.in_box(space), _particle_velocity(space, system, kT, modes))
+    return (flow,) if field is None else (field, flow)
+
+
+def _particle_velocity(box: ParticleBox, system: System, kT: float, modes: Modes | None) -> Velocity:
+    if modes is None:
+        return PairVelocity(box)
+    assert isinstance(system, PairParticles)
+    # U/kT = Σ a_k s_k with s_k = N |ρ̂_k|². An unstable mode is for the training, which sees more than this theory.
+    strengths = modes.coefficients / kT * (1 if system.scaling == "mean-field" else box.n)
+    wave_vectors = jnp.asarray(modes.wave_vectors, strengths.dtype)
+    return DensityModeVelocity(box, modes.indices, linear_response(jnp.maximum(strengths, -0.5), wave_vectors))
 
 
 @flows_for_space.register

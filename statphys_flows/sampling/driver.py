@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.bases import Diagonal, Factor, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, LatentField, Proposal, flows_for
 from statphys_flows.sampling.adaptation import (
@@ -26,15 +26,16 @@ from statphys_flows.sampling.adaptation import (
     with_score,
 )
 from statphys_flows.sampling.options import FlowMCMC
-from statphys_flows.spaces import Euclidean, Lattice
+from statphys_flows.spaces import Euclidean, Lattice, ParticleBox
 from statphys_flows.systems import System, seed_states
-from statphys_flows.training import Interpolant, MaximumLikelihood, Objective, ReverseKL
+from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
 
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
-# Near a critical point the interpolant's flow is a start, and reverse KL doubles or triples its ESS.
-_POLISH_ON_A_LATTICE = 16
+# Near a critical point the interpolant's flow is a start, and reverse KL doubles or triples its ESS; so it does for
+# particles that exclude each other.
+_POLISH_ROUNDS = 16
 # The score from which on an adopted flow is polished as it is.
 _POLISHED = 0.02
 
@@ -138,7 +139,10 @@ def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
         )
     if options.objective is not None:
         return options.objective
-    return Interpolant() if isinstance(flow, ContinuousFlow) else MaximumLikelihood()
+    if not isinstance(flow, ContinuousFlow):
+        return MaximumLikelihood()
+    # On a torus no point is the centre from which a trigonometric path could turn; a geodesic needs none.
+    return Interpolant(Linear()) if isinstance(flow.base, UniformTorus) else Interpolant()
 
 
 def _better(kept: Adapted | None, found: Adapted) -> Adapted:
@@ -179,7 +183,7 @@ def _drawn(proposal: Proposal, key: PRNGKeyArray, n: int):
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
-    polish = polish_rounds(system, options)
+    polish = polish_rounds(system, options) if isinstance(state.flow, Flow) else 0
     stages = [
         (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
         (ReverseKL(), polish, options.polish_steps, "polishing"),
@@ -219,7 +223,7 @@ def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC,
 def polish_rounds(system: System, options: FlowMCMC) -> int:
     """Most rounds of reverse KL."""
     if options.polish_rounds is None:
-        return _POLISH_ON_A_LATTICE if isinstance(system.space, Lattice) else 0
+        return _POLISH_ROUNDS if isinstance(system.space, Lattice | ParticleBox) else 0
     return options.polish_rounds
 
 

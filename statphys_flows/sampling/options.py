@@ -24,8 +24,8 @@ class FlowMCMC(eqx.Module):
       running.
     - `good_enough`: the ESS below which the next candidate flow is tried, where the space has several.
     - `polish_rounds`: most further rounds, which train by reverse KL, `polish_steps` steps each; where they follow,
-      the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice` and none
-      elsewhere.
+      the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice` and in a
+      `ParticleBox` (where a flow moves the particles themselves), and none elsewhere.
     - `buffer`: configurations that training draws from, of fixed size.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.

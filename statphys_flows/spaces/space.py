@@ -37,3 +37,8 @@ class Space(eqx.Module):
     @abc.abstractmethod
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         """Coordinates of the axes as `{name: (dim, values)}`."""
+
+    def wrap(self, x):
+        """The representative of a batch of configurations that a result holds, where several arrays stand for one
+        configuration; by default `x` itself."""
+        return x

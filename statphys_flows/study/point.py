@@ -142,9 +142,10 @@ def _cost(flow, sampler: FlowMCMC, adapted: Adapted) -> dict[str, float]:
 def _posterior(production: Production, system: System, kT: float) -> xr.Dataset:
     space, draws = system.space, production.kept_draws
     dims = ("kT", "chain", "draw")
+    positions = np.asarray(space.wrap(production.positions.astype(np.float32)))
     return xr.Dataset(
         {
-            space.variable: ((*dims, *space.dims), production.positions[None].astype(np.float32)),
+            space.variable: ((*dims, *space.dims), positions[None]),
             "energy": (dims, production.energy[None][:, :, draws]),
             "order_parameter": (dims, production.order_parameter[None][:, :, draws]),
         },

@@ -213,6 +213,7 @@ def _attributes(system: System, kT, seed: int, configuration: dict) -> dict:
         "versions": json.dumps(versions),
         "device": provenance.device(),
         "measure": system.space.measure,
+        "energy_convention": system.conventions,
     }
 
 

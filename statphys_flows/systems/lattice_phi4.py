@@ -105,6 +105,15 @@ class LatticePhi4(System):
         even = bool(np.all(np.asarray(self.field) == 0))
         return frozenset({"sign", "lattice"} if even else {"lattice"})
 
+    @property
+    def conventions(self) -> str:
+        """The action, in words."""
+        return {
+            "A": "A: S = sum_x [sum_mu (d_mu phi)^2 + m^2 phi^2 + lambda phi^4]",
+            "S": "S: S = sum_x [1/2 sum_mu (d_mu phi)^2 + m^2/2 phi^2 + lambda/4 phi^4]",
+            "H": "H: S = sum_x [-2 kappa sum_mu phi_x phi_(x+mu) + (1 - 2 lambda) phi^2 + lambda phi^4]",
+        }[self.convention]
+
     def converted(self, convention: Convention) -> tuple["LatticePhi4", float]:
         r"""The same theory in another convention, and log Z of *this* system minus log Z of the returned one,
 

@@ -54,12 +54,19 @@ class System(eqx.Module):
 
     def symmetries(self) -> frozenset[str]:
         """Symmetries of U that the flow shall have: `"sign"` (x → -x), `"reflection"` (site order reversed),
-        `"lattice"` (translations and the point group, which flows on a `Lattice` have in any case)."""
+        `"lattice"` (translations and the point group, which flows on a `Lattice` have in any case), `"permutation"`
+        and `"translation"` (of particles; there is no flow for particles without them)."""
         return frozenset()
 
     def base(self, kT: float) -> Base | None:
         """A base density for the flow at kT; chosen from the space and the known states if not given."""
         return None
+
+    @property
+    def conventions(self) -> str:
+        """What others may define differently (factors in U, self-terms), in words, for the result; empty if not
+        given."""
+        return ""
 
     def units(self) -> Mapping[str, str]:
         """Units of `"energy"` and `"order_parameter"` and of the observables; `"1"` (reduced units) if not given."""

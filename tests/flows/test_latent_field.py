@@ -147,12 +147,6 @@ def test_acceptance_does_not_fall_with_the_number_of_particles(getkey):
             assert acceptance > least
 
 
-def test_repulsions_are_refused_in_a_sentence(getkey):
-    system = sf.PairParticles(SoftRepulsion(1.0, 0.2, 0.3), n=8, dimension=2)
-    with pytest.raises(sf.StudyError, match="no flow yet"):
-        flows_for(system, kT=1.0, key=getkey())
-
-
 @pytest.mark.slow
 def test_a_study_of_the_hmf_model():
     result = sf.run_study(hmf(), kT=[0.5], seed=0, sampler=sf.FlowMCMC(chains=32, draws=100), progress=False)

@@ -4,18 +4,24 @@ from statphys_flows.flows.velocities.bounded_lattice import BoundedLatticeVeloci
 from statphys_flows.flows.velocities.divergence import with_exact_divergence, with_hutchinson_divergence
 from statphys_flows.flows.velocities.free import NetworkVelocity
 from statphys_flows.flows.velocities.lattice import LatticeVelocity
+from statphys_flows.flows.velocities.particle_modes import DensityModeVelocity
+from statphys_flows.flows.velocities.particle_pairs import PairVelocity
 from statphys_flows.flows.velocities.path import PathVelocity
 from statphys_flows.flows.velocities.potential import PotentialVelocity
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.flows.velocities.total import TotalVelocity
 from statphys_flows.flows.velocities.velocity import Velocity
 
 __all__ = [
     "BoundedLatticeVelocity",
+    "DensityModeVelocity",
     "LatticeVelocity",
     "NetworkVelocity",
+    "PairVelocity",
     "PathVelocity",
     "PotentialVelocity",
     "ScoreVelocity",
+    "TotalVelocity",
     "Velocity",
     "with_exact_divergence",
     "with_hutchinson_divergence",

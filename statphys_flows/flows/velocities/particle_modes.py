@@ -81,11 +81,11 @@ def linear_response(coefficients: Float[Array, " modes"], wave_vectors: Float[Ar
     r"""c_k with which the first term of `DensityModeVelocity` alone carries an ideal gas to the Gaussian fluctuations
     $\langle s_k\rangle = 1/(1 + a_k)$ of weak interactions $U/kT = \sum_k a_k s_k$ (the random-phase approximation):
 
-    $$\dot s_k \approx 2 c_k k^2 s_k \quad\Rightarrow\quad c_k k^2 = -\tfrac12 \ln(1 + a_k).$$
+    $$\dot s_k \approx c_k k^2 s_k \quad\Rightarrow\quad c_k k^2 = -\ln(1 + a_k).$$
 
     **Arguments:**
 
     - `coefficients`: a_k > -1: below, the mode is unstable.
     - `wave_vectors`: k.
     """
-    return -0.5 * jnp.log1p(coefficients) / jnp.sum(wave_vectors**2, axis=1)
+    return -jnp.log1p(coefficients) / jnp.sum(wave_vectors**2, axis=1)
