@@ -8,6 +8,7 @@ from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.latent.branches import Branch, DropletBranch, GasBranch
 from statphys_flows.flows.latent.latent_field import LatentField
 from statphys_flows.flows.latent.modes import TorusModes
+from statphys_flows.flows.latent.radial import radial_branch
 from statphys_flows.systems import PairParticles
 from statphys_flows.systems.mean_field import mean_field_branches
 
@@ -24,7 +25,8 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
     """A `LatentField` with a branch for the gas and for the droplet, where mean-field theory has them; None where the
     potential has no attractive Fourier modes by which to sample it.
 
-    The gas is the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
+    On a circle, where one mode orders, both phases and what is between them are one `RadialBranch`. Elsewhere the gas is
+    the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
     1/(N σ_k²) = 1/βλ_k - 1 + E|ρ̂_k(h)|², the last over the Gaussian itself. The droplet is Laplace's approximation.
     """
     lengths = system.space.lengths
@@ -38,18 +40,25 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
         return None
     indices, strengths = np.asarray(modes.indices)[kept], strengths[kept]
     field = TorusModes(tuple(tuple(int(i) for i in m) for m in indices), tuple(lengths), _GRIDS[len(lengths)])
-    branches: list[Branch] = []
-    droplet = _droplet(system, kT, field, strengths)
-    spreads = _gas_spreads(field, strengths, n)
-    # Well below its spinodal the gas is no phase, and a Gaussian about h = 0 has no weight.
-    if droplet is None or strengths.max() < 1.1:
-        branches.append(GasBranch(jnp.asarray(spreads, jnp.result_type(float))))
-    if droplet is not None:
-        branches.append(droplet)
+    radial = radial_branch(field, strengths, n)
+    branches = phases(system, kT, field, strengths) if radial is None else [radial]
     log_volume = 0.0 if system.space.normalised else np.log(system.space.volume)
     arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (strengths, np.zeros(len(branches)), log_volume)]
     base = UniformTorus.in_box(system.space)
     return strongly_typed(LatentField(base, field, arrays[0], tuple(branches), arrays[1], arrays[2], n))
+
+
+def phases(system: PairParticles, kT: float, field: TorusModes, strengths: np.ndarray) -> list[Branch]:
+    """A branch for the gas and for the droplet, where they are phases."""
+    branches: list[Branch] = []
+    droplet = _droplet(system, kT, field, strengths)
+    # Well below its spinodal the gas is no phase, and a Gaussian about h = 0 has no weight.
+    if droplet is None or strengths.max() < 1.1:
+        spreads = _gas_spreads(field, strengths, system.n)
+        branches.append(GasBranch(jnp.asarray(spreads, jnp.result_type(float))))
+    if droplet is not None:
+        branches.append(droplet)
+    return branches
 
 
 def _gas_spreads(field: TorusModes, strengths: np.ndarray, n: int) -> np.ndarray:
