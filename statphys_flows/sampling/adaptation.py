@@ -257,9 +257,7 @@ def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> Ad
 
 
 @eqx.filter_jit
-def variational_bound(
-    system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray
-) -> Float[Array, ""]:
+def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Float[Array, ""]:
     """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart."""
     x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
     return jnp.mean(log_q - jax.vmap(log_density(system, kT))(x))

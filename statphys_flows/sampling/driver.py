@@ -98,8 +98,9 @@ def adapt(
         state = begin(system, kT_array, warm, flow, jax.random.fold_in(rounds_key, index), options)
         if neighbour is not None:
             state = with_score(system, kT_array, state)
+        bound_key = jax.random.fold_in(warm_key, index)
 
-        def promising(flow, kept=kept, key=jax.random.fold_in(warm_key, index)):
+        def promising(flow, kept=kept, key=bound_key):
             if kept is None:
                 return True
             bounds = [variational_bound(system, kT_array, f, key) for f in (flow, kept.flow)]

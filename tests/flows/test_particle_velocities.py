@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows import StudyError, analysis
+from statphys_flows import FlowMCMC, StudyError, analysis
 from statphys_flows.bases import UniformTorus
-from statphys_flows.flows import ContinuousFlow, DensityModeVelocity, LatentField, PairVelocity, TotalVelocity, flows_for
+from statphys_flows.flows import (
+    ContinuousFlow,
+    DensityModeVelocity,
+    LatentField,
+    PairVelocity,
+    TotalVelocity,
+    flows_for,
+)
 from statphys_flows.flows.velocities.particle_modes import linear_response
 from statphys_flows.spaces import ParticleBox
 from statphys_flows.systems.potentials import SoftRepulsion
+from tests.helpers.particle_reference import pair_log_z_1d
 from tests.helpers.registry import PARTICLES, VELOCITIES
 
 velocity_at = eqx.filter_jit(lambda velocity, t, x: velocity(t, x))
@@ -59,7 +67,7 @@ def test_pairs_are_smooth_where_kernels_end_and_particles_meet(x64):
 
 
 def test_a_reach_beyond_half_the_box_is_refused():
-    with pytest.raises(ValueError, match="at most 0.5, half the shortest side"):
+    with pytest.raises(ValueError, match=r"at most 0\.5, half the shortest side"):
         PairVelocity(ParticleBox(4, (1.0, 2.0)), reach=0.7)
 
 
@@ -82,7 +90,9 @@ def test_linear_response_is_nearly_exact_for_many_particles(strength, getkey):
 
 def test_which_flow_fits_which_particles(getkey):
     def kinds(system):
-        return [type(f) if isinstance(f, LatentField) else type(f.velocity) for f in flows_for(system, kT=1.0, key=getkey())]
+        return [
+            type(f) if isinstance(f, LatentField) else type(f.velocity) for f in flows_for(system, kT=1.0, key=getkey())
+        ]
 
     attractive = sf.PairParticles(sf.CosinePotential(), n=8, dimension=1, lengths=2 * np.pi)
     soft = sf.PairParticles(SoftRepulsion(1.0, 0.2, 0.4), n=8, dimension=2)
@@ -97,3 +107,22 @@ def test_which_flow_fits_which_particles(getkey):
 
     with pytest.raises(StudyError, match=r"symmetries\(\) return frozenset"):
         flows_for(Trapped(), kT=1.0, key=getkey())
+
+
+@pytest.mark.slow
+def test_a_study_of_repulsion_on_a_ring():
+    """log Z against quadrature, positions in the box, and the conventions in the file."""
+    potential = SoftRepulsion(strength=3.0, range=0.4, cutoff=1.5)
+    system = sf.PairParticles(potential, n=4, dimension=1, lengths=4.0, scaling="pairwise")
+    exact, error = pair_log_z_1d(
+        lambda r: np.where(r < 1.5, 3.0 * (np.exp(-3.125 * r**2) - np.exp(-3.125 * 1.5**2)), 0), 4, 4.0, 1.0
+    )
+    sampler = FlowMCMC(chains=64, draws=60, rounds=3, polish_rounds=2)
+    result = sf.run_study(system, kT=[1.0], sampler=sampler, seed=0, progress=False)
+    thermodynamics, diagnostics = (result[g].to_dataset().isel(kT=0) for g in ("thermodynamics", "diagnostics"))
+    off = float(thermodynamics["log_z"]) - exact
+    assert abs(off) < 4 * np.hypot(float(thermodynamics["log_z_err"]), error)
+    assert float(diagnostics["ess_forward"]) > 0.6
+    x = result["posterior"]["x"].values
+    assert np.all((x >= 0) & (x < 4))
+    assert result.attrs["energy_convention"].startswith("U = sum_(i<j) W, i = j left out")

@@ -98,7 +98,9 @@ def test_a_flow_of_ones_own_and_a_base_of_ones_own(getkey):
     x, key = gaussian(getkey(), 600), getkey()
     exact = Gaussian([10.0, -3.0], FACTOR)
     own = fit_density(x, flow=Identity(exact), key=key, steps=2, checks=1)
-    named = fit_density(x, flow="real_nvp", base=exact, key=key, steps=2, checks=1, optimiser=Optimiser(learning_rate=1e-8))
+    named = fit_density(
+        x, flow="real_nvp", base=exact, key=key, steps=2, checks=1, optimiser=Optimiser(learning_rate=1e-8)
+    )
     for found in (own, named):
         np.testing.assert_allclose(found.log_prob(x[:20]), jax.vmap(exact.log_prob)(jnp.asarray(x[:20])), atol=1e-3)
     with pytest.raises(ValueError, match="a Flow brings its own base"):

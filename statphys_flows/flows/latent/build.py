@@ -25,8 +25,8 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
     """A `LatentField` with a branch for the gas and for the droplet, where mean-field theory has them; None where the
     potential has no attractive Fourier modes by which to sample it.
 
-    On a circle, where one mode orders, both phases and what is between them are one `RadialBranch`. Elsewhere the gas is
-    the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
+    On a circle, where one mode orders, both phases and what is between them are one `RadialBranch`. Elsewhere the gas
+    is the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
     1/(N σ_k²) = 1/βλ_k - 1 + E|ρ̂_k(h)|², the last over the Gaussian itself. The droplet is Laplace's approximation.
     """
     lengths = system.space.lengths

@@ -16,8 +16,8 @@ _NEGLIGIBLE = 30.0
 
 
 class RadialBranch(Branch):
-    r"""On a circle: the first mode $c_1 = r e^{i\theta}$ with θ uniform (the droplet is anywhere) and r from a table, the
-    others $c_n = e^{in\theta} (c^*_n(r) + \delta_n)$ with δ Gaussian,
+    r"""On a circle: the first mode $c_1 = r e^{i\theta}$ with θ uniform (the droplet is anywhere) and r from a table,
+    the others $c_n = e^{in\theta} (c^*_n(r) + \delta_n)$ with δ Gaussian,
 
     $$q(h) = \frac{p(r)}{2\pi r}\, N(\delta; \Sigma(r)),$$
 

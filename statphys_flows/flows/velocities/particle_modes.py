@@ -13,8 +13,8 @@ class DensityModeVelocity(Velocity):
     r"""$$v_i = \sum_k \big[c_k(t) + e_k(t)\, \psi(s_k)\big] \nabla u_k(x_i)
         + \tanh\!\big(w(x_i)\big) \sum_k d_k(t)\, \nabla u_k(x_i),$$
 
-    with $u_k(x) = \frac1N \sum_j \cos k\cdot(x - x_j)$, the invariants $s_k = N |\hat\rho_k|^2$, which are of order 1 in
-    a gas, $\psi(s) = s/(1+s)$, and $w(x) = \sum_k w_k u_k(x)$. Equivariant under permutations and translations.
+    with $u_k(x) = \frac1N \sum_j \cos k\cdot(x - x_j)$, the invariants $s_k = N |\hat\rho_k|^2$, of order 1 in a
+    gas, $\psi(s) = s/(1+s)$, and $w(x) = \sum_k w_k u_k(x)$. Equivariant under permutations and translations.
 
     The first term alone is a flow of two-body correlations; the second lets it depend on how large the mode is, the
     third on the density where the particle is. The divergence is exact: of the first it is $\sum_k c_k k^2 (1 - s_k)$.
@@ -23,7 +23,7 @@ class DensityModeVelocity(Velocity):
     **Arguments:**
 
     - `box`: the space.
-    - `indices`: wave vectors, integers (modes, d), of which k and -k count as one: k = 2π·index/L.
+    - `indices`: wave vectors, integers (modes, d), k and -k are one: k = 2π·index/L.
     - `strengths`: c_k at the start, constant in time; zero if not given. See `linear_response`.
     - `times`: number of functions of time cos(πnt).
     """
@@ -77,7 +77,9 @@ class DensityModeVelocity(Velocity):
         return (strength * along) @ k + gate[:, None] * drift, divergence
 
 
-def linear_response(coefficients: Float[Array, " modes"], wave_vectors: Float[Array, "modes d"]) -> Float[Array, " modes"]:
+def linear_response(
+    coefficients: Float[Array, " modes"], wave_vectors: Float[Array, "modes d"]
+) -> Float[Array, " modes"]:
     r"""c_k with which the first term of `DensityModeVelocity` alone carries an ideal gas to the Gaussian fluctuations
     $\langle s_k\rangle = 1/(1 + a_k)$ of weak interactions $U/kT = \sum_k a_k s_k$ (the random-phase approximation):
 

@@ -15,8 +15,8 @@ class PairVelocity(Velocity):
         \qquad n_i = \sum_{j\ne i} \omega(r_{ij}),$$
 
     with r_ij the shortest vector from j to i. Equivariant under permutations, translations and rotations of the box;
-    zero at the start. F moves pairs apart or together; G does so depending on how many others are about (α(n) = δ/√(1+δ²)
-    with δ the deviation of n from an ideal gas), without which a dense fluid cannot be reached.
+    zero at the start. F moves pairs apart or together; G does so depending on how many others are about
+    (α(n) = δ/√(1+δ²), δ the deviation of n from an ideal gas), without which a dense fluid cannot be reached.
 
     F and G are radial basis functions of the distance, Gaussians on a grid from 0 to the range with an envelope that
     takes them to zero there, twice differentiably. The divergence is exact, and all costs O(N²).
