@@ -12,7 +12,7 @@ from statphys_flows.flows.coupling import (
 )
 from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
-from statphys_flows.flows.latent import LatentField, latent_field
+from statphys_flows.flows.latent import LatentField, MovedLatentField, latent_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.velocities import (
@@ -37,6 +37,7 @@ __all__ = [
     "Flow",
     "LatentField",
     "LatticeVelocity",
+    "MovedLatentField",
     "NetworkVelocity",
     "PairVelocity",
     "PathVelocity",

@@ -10,7 +10,7 @@ from statphys_flows.bases import Base, FreeField, Mixture, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import spline_coupling
-from statphys_flows.flows.latent import latent_field
+from statphys_flows.flows.latent import MovedLatentField, latent_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.velocities import (
     BoundedLatticeVelocity,
@@ -59,7 +59,8 @@ def flows_for(
     On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
     states, sharper where the wells are well apart. On a `Lattice`: on the free field about zero that is nearest to the
     target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
-    attractions and repulsions, by the latent field of the former; then from the ideal gas. Elsewhere there is one.
+    attractions and repulsions, by the latent field of the former; then with the particles moved after that
+    (`MovedLatentField`). Elsewhere there is one.
 
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> tuple[Proposal, ...]`.
@@ -127,18 +128,20 @@ def _(space: ParticleBox, system, kT, key, samples):
             "exchanged or all are moved together, and this system does not declare it; if that holds for its energy, "
             'let symmetries() return frozenset({"permutation", "translation"}).'
         )
-    flow = ContinuousFlow(UniformTorus.in_box(space), _particle_velocity(space, system, kT, modes))
-    return (flow,) if field is None else (field, flow)
+    velocity = _particle_velocity(space, system, kT, modes)
+    if field is None:
+        return (ContinuousFlow(UniformTorus.in_box(space), velocity),)
+    return (field, MovedLatentField(field, velocity))
 
 
 def _particle_velocity(box: ParticleBox, system: System, kT: float, modes: Modes | None) -> Velocity:
     if modes is None:
         return PairVelocity(box)
     assert isinstance(system, PairParticles)
-    # U/kT = Σ a_k s_k with s_k = N |ρ̂_k|². An unstable mode is for the training, which sees more than this theory.
+    # U/kT = Σ a_k s_k with s_k = N |ρ̂_k|². Attractions are the latent field's.
     strengths = modes.coefficients / kT * (1 if system.scaling == "mean-field" else box.n)
     wave_vectors = jnp.asarray(modes.wave_vectors, strengths.dtype)
-    return DensityModeVelocity(box, modes.indices, linear_response(jnp.maximum(strengths, -0.5), wave_vectors))
+    return DensityModeVelocity(box, modes.indices, linear_response(jnp.maximum(strengths, 0.0), wave_vectors))
 
 
 @flows_for_space.register

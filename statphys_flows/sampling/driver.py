@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor, UniformTorus
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ContinuousFlow, Flow, LatentField, Proposal, flows_for
+from statphys_flows.flows import ContinuousFlow, Flow, LatentField, MovedLatentField, Proposal, flows_for
 from statphys_flows.sampling.adaptation import (
     SOLVER_TOLERANCE,
     AdaptiveState,
@@ -128,10 +128,10 @@ def adapt(
 
 
 def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
-    """What the rounds minimise; None for a proposal that is no flow and has but its weights to learn.
+    """What the rounds before reverse KL minimise; None for a proposal that has but its weights to learn there.
 
     **Raises:** `StudyError` for an objective that cannot train `flow`."""
-    if not isinstance(flow, Flow):
+    if not isinstance(flow, Flow) or isinstance(flow, MovedLatentField):
         return None
     if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
         raise StudyError(
@@ -189,8 +189,8 @@ def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC,
         (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
         (ReverseKL(), polish, options.polish_steps, "polishing"),
     ]
-    if polish and state.best_score > _POLISHED:
-        # An interpolant would undo what reverse KL has taught a neighbour.
+    if polish and (state.best_score > _POLISHED or isinstance(state.flow, MovedLatentField)):
+        # An interpolant would undo what reverse KL has taught a neighbour; a field that is moved takes none.
         del stages[0]
     infos, steps_taken = [], []
     for objective, rounds, steps, name in stages:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Mixture
-from statphys_flows.flows import Flow, LatentField, Proposal
+from statphys_flows.flows import Flow, LatentField, MovedLatentField, Proposal
 
 # No orbit's weight falls below this, so that no component is ever given up (a defensive mixture: Hesterberg,
 # Technometrics 37 (1995) 185). Costs at most this fraction of the acceptance for each orbit.
@@ -31,11 +31,12 @@ def rebalance(
     **Returns:** the flow, and the log weights log W_i of the draws under the flow *as given*: from these come the
     forward ESS and log Z, at no further cost.
     """
-    if isinstance(flow, LatentField):
+    if isinstance(flow, LatentField | MovedLatentField):
         x, log_responsibilities, log_q = flow.sample_with_branch(key, n)
         log_w = _finite(-jax.vmap(reduced_energy)(x) - log_q)
-        weights = _updated(jax.nn.softmax(flow.log_weights), log_w, log_responsibilities)
-        return eqx.tree_at(lambda f: f.log_weights, flow, jnp.log(weights)), log_w
+        before = flow.log_weights if isinstance(flow, LatentField) else flow.field.log_weights
+        weights = jnp.log(_updated(jax.nn.softmax(before), log_w, log_responsibilities))
+        return eqx.tree_at(lambda f: (f if isinstance(f, LatentField) else f.field).log_weights, flow, weights), log_w
     assert isinstance(flow, Flow)
     z = flow.sample_base(key, n)
     x, log_det = flow.forward(z)

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.flows import latent_field
+from statphys_flows import Optimiser, ReverseKL
+from statphys_flows.flows import MovedLatentField, flows_for, latent_field
 from statphys_flows.flows.latent.branches import DropletBranch, GasBranch
 from statphys_flows.flows.latent.build import phases
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import RadialBranch
-from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z
+from statphys_flows.training import FitState, fit
+from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
 
 SIGMAS = 4.5
 CIRCLE = 2 * np.pi
@@ -189,3 +191,65 @@ def test_a_study_of_the_hmf_model():
     result = sf.run_study(hmf(), kT=[0.5], seed=0, sampler=sf.FlowMCMC(chains=32, draws=100), progress=False)
     point = result["thermodynamics"].to_dataset().sel(kT=0.5)
     assert abs(float(point["log_z"]) - hmf_log_z(16, 0.5)) < SIGMAS * float(point["log_z_err"])
+
+
+# Attraction and repulsion: the field, and then a velocity
+
+
+def attracted_and_repelled(n=8):
+    """W = -1.4 cos θ + 0.4 cos 2θ."""
+    return sf.PairParticles(sf.GeneralisedCosinePotential(1.4), n=n, dimension=1, lengths=CIRCLE)
+
+
+def exact_with_repulsion(kT, n=8):
+    # Of the sum over i < j, to which i = j is added.
+    log_z, error = pair_log_z_1d(lambda r: -(1.4 * np.cos(r) - 0.4 * np.cos(2 * r)) / n, n, CIRCLE, kT, power=12)
+    return log_z + 1.0 / (2 * kT), error
+
+
+def test_a_moved_field_weighs_to_z_forwards_and_backwards(getkey, x64):
+    system, kT, n = attracted_and_repelled(), 0.5, 4000
+    field, moved = flows_for(system, kT=kT, key=getkey())
+    assert isinstance(moved, MovedLatentField)
+    exact, reference_error = exact_with_repulsion(kT)
+    spreads = []
+    for flow in (field, moved):
+        x, log_q = draws(flow, getkey(), n)
+        log_w = log_weights(system, kT, x, log_q)
+        good = np.isfinite(log_w)
+        ratio = np.exp(np.where(good, log_w, -np.inf) - exact)
+        error = np.hypot(ratio.std() / np.sqrt(n), reference_error)
+        assert abs(ratio.mean() - 1) < SIGMAS * error
+        again = log_weights(system, kT, x[good], eqx.filter_jit(flow.log_prob)(x[good]))
+        back = ratio[good] * np.exp(exact - again)
+        assert abs(back.sum() / n - 1) < SIGMAS * np.hypot(back.std() / np.sqrt(n), reference_error)
+        spreads.append(ratio.std())
+    # Linear response already knows what repulsion does.
+    assert spreads[1] < spreads[0]
+
+
+def test_reverse_kl_moves_particles_and_leaves_the_field(getkey):
+    system, kT = attracted_and_repelled(), 0.5
+    _, moved = flows_for(system, kT=kT, key=getkey())
+    trained, _, losses = eqx.filter_jit(
+        lambda flow, key: fit(
+            flow,
+            FitState.create(flow, Optimiser(batch=128)),
+            ReverseKL(),
+            jnp.zeros((1, *system.space.shape)),
+            lambda x: system.energy(x) / kT,
+            key,
+            steps=60,
+            total_steps=60,
+            optimiser=Optimiser(batch=128),
+        )
+    )(moved, getkey())
+    assert eqx.tree_equal(trained.field, moved.field)
+    key = getkey()
+    spreads = []
+    for flow in (moved, trained):
+        x, log_q = draws(flow, key, 4000)
+        log_w = log_weights(system, kT, x, log_q)
+        spreads.append(np.std(log_w[np.isfinite(log_w)]))
+    assert spreads[1] < spreads[0]
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
