@@ -30,6 +30,9 @@ EVALUATION_DRAWS = 2048
 # the solver.
 SOLVER_TOLERANCE = 0.05
 _SOLVER_DRAWS = 64
+# In preconditioned coordinates. Where every move is accepted, as of an ideal gas, tuning would raise the step for ever,
+# until positions on a torus had no digits left.
+_LARGEST_STEP = 10.0
 
 
 class WarmUp(eqx.Module):
@@ -78,6 +81,11 @@ class RoundInfo(eqx.Module):
     solver_error: Float[Array, ""]
 
 
+def step_of(log_step_size: Float[Array, ""]) -> Float[Array, ""]:
+    """The step size of local moves, bounded."""
+    return jnp.minimum(jnp.exp(log_step_size), _LARGEST_STEP)
+
+
 def log_density(system: System, kT) -> Callable:
     """x → -U(x)/kT."""
     return lambda x: -system.energy(x) / kT
@@ -113,14 +121,14 @@ def warm_up(
         def move(carry, key):
             states, tuning = carry
             keys = jax.random.split(key, options.chains)
-            epsilon = jnp.exp(tuning.log_step_size)
+            epsilon = step_of(tuning.log_step_size)
             states, info = jax.vmap(lambda k, s: kernel(k, s, whitened, epsilon))(keys, states)
             return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position
 
         states = jax.vmap(lambda x: blackjax.mala.init(factor.solve(x), whitened))(positions)
         (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, half))
         history = jax.vmap(jax.vmap(factor.apply))(history[-min(recorded, half) :])
-        return jax.vmap(factor.apply)(states.position), final(tuning), history
+        return jax.vmap(factor.apply)(states.position), jnp.minimum(final(tuning), _LARGEST_STEP), history
 
     first, second = jax.random.split(key)
     initial = jnp.asarray(0.05, positions.dtype)
@@ -278,7 +286,7 @@ def _advance(density, preconditioner, state: AdaptiveState, flow, key, options: 
     def draw(carry, key):
         chains, tuning = carry
         keys = jax.random.split(key, options.chains)
-        epsilon = jnp.exp(tuning.log_step_size)
+        epsilon = step_of(tuning.log_step_size)
         chains, info = jax.vmap(lambda k, s: kernel(k, s, density, flow, preconditioner, epsilon))(keys, chains)
         return (chains, update(tuning, jnp.mean(info.local_acceptance_rate))), (info, chains)
 

@@ -18,6 +18,7 @@ from statphys_flows.flows import (
     flows_for,
 )
 from statphys_flows.flows.velocities.particle_modes import linear_response
+from statphys_flows.sampling.adaptation import warm_up
 from statphys_flows.spaces import ParticleBox
 from statphys_flows.systems.potentials import SoftRepulsion
 from tests.helpers.particle_reference import pair_log_z_1d
@@ -107,6 +108,16 @@ def test_which_flow_fits_which_particles(getkey):
 
     with pytest.raises(StudyError, match=r"symmetries\(\) return frozenset"):
         flows_for(Trapped(), kT=1.0, key=getkey())
+
+
+def test_a_free_particle_does_not_run_out_of_digits(getkey):
+    """Every move is accepted, and the step is bounded all the same."""
+    system = sf.PairParticles(SoftRepulsion(1.0, 0.2, 0.4), n=1, dimension=2)
+    start = jax.random.uniform(getkey(), (8, 1, 2))
+    options = FlowMCMC(chains=8, warm_up=2000, buffer=64)
+    walk = warm_up(system, jnp.asarray(1.0), start, system.base(1.0).preconditioner, getkey(), options, rescale=False)
+    assert np.max(np.abs(walk.positions)) < 1000
+    assert walk.step_size <= 10
 
 
 @pytest.mark.slow
