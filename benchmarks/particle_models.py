@@ -56,24 +56,26 @@ def _by_insertion(system: PairParticles, kT: float):
     (1963) 2808), and <U>, from MALA alone; each with its error from independent chains."""
     chains, each, log_z, variance = 128, 1000, 0.0, 0.0
     options = FlowMCMC(chains=chains, warm_up=8000, buffer=chains * each)
-    for n in range(1, system.n + 1):
+
+    def sampled(n):
         fewer = with_array_parameters(dataclasses.replace(system, n=n))
         key = jax.random.fold_in(jax.random.key(7), n)
         positions = seed_states(fewer, kT, key, chains)
         factor = fewer.base(kT).preconditioner
         walk = warm_up(fewer, jnp.asarray(kT), positions, factor, key, options, rescale=False)
-        x = walk.samples.reshape(-1, chains, *fewer.space.shape)
-        energy = np.asarray(jax.jit(jax.vmap(jax.vmap(fewer.energy)))(x), float).mean(axis=0)
-        if n == system.n:
-            return (log_z, np.sqrt(variance)), (energy.mean(), energy.std(ddof=1) / np.sqrt(chains))
-        mean = np.asarray(_inserted(dataclasses.replace(system, n=n + 1), fewer, kT, x, key), float)
+        return fewer, walk.samples.reshape(-1, chains, *fewer.space.shape), key
+
+    for n in range(1, system.n):
+        mean = np.asarray(_inserted(dataclasses.replace(system, n=n + 1), *sampled(n), kT), float)
         log_z += np.log(mean.mean())
         variance += mean.var(ddof=1) / chains / mean.mean() ** 2
-    raise AssertionError
+    whole, x, _ = sampled(system.n)
+    energy = np.asarray(jax.jit(jax.vmap(jax.vmap(whole.energy)))(x), float).mean(axis=0)
+    return (log_z, np.sqrt(variance)), (energy.mean(), energy.std(ddof=1) / np.sqrt(chains))
 
 
 @eqx.filter_jit
-def _inserted(more, fewer, kT, x, key):
+def _inserted(more, fewer, x, key, kT):
     """exp(-ΔU/kT) of a further particle, mean over draws for each chain."""
 
     def one(state):

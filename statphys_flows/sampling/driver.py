@@ -196,7 +196,8 @@ def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC,
     infos, steps_taken = [], []
     for objective, rounds, steps, name in stages:
         if name == "polishing" and rounds:
-            if not promising(state.best):
+            # A flow that no rounds have trained yet has had no chance to come nearer.
+            if infos and not promising(state.best):
                 break
             # Reverse KL differentiates the solver, at many times the cost of an interpolant's step.
             half = dataclasses.replace(options.optimiser, batch=max(1, options.optimiser.batch // 2))

@@ -34,9 +34,8 @@ def rebalance(
     if isinstance(flow, LatentField | MovedLatentField):
         x, log_responsibilities, log_q = flow.sample_with_branch(key, n)
         log_w = _finite(-jax.vmap(reduced_energy)(x) - log_q)
-        before = flow.log_weights if isinstance(flow, LatentField) else flow.field.log_weights
-        weights = jnp.log(_updated(jax.nn.softmax(before), log_w, log_responsibilities))
-        return eqx.tree_at(lambda f: (f if isinstance(f, LatentField) else f.field).log_weights, flow, weights), log_w
+        weights = _updated(jax.nn.softmax(_log_weights(flow)), log_w, log_responsibilities)
+        return eqx.tree_at(_log_weights, flow, jnp.log(weights)), log_w
     assert isinstance(flow, Flow)
     z = flow.sample_base(key, n)
     x, log_det = flow.forward(z)
@@ -47,6 +46,10 @@ def rebalance(
     log_responsibilities = jax.vmap(flow.base.log_responsibilities)(z)
     weights = _updated(jax.nn.softmax(flow.base.log_orbit_weights), log_w, log_responsibilities)
     return eqx.tree_at(lambda f: f.base, flow, flow.base.with_orbit_weights(weights)), log_w
+
+
+def _log_weights(flow: LatentField | MovedLatentField):
+    return (flow.field if isinstance(flow, MovedLatentField) else flow).log_weights
 
 
 def _finite(log_w):

@@ -13,6 +13,7 @@ from statphys_flows.flows.latent.branches import DropletBranch, GasBranch
 from statphys_flows.flows.latent.build import phases
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import RadialBranch
+from statphys_flows.sampling import adapt, driver
 from statphys_flows.training import FitState, fit
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
 
@@ -253,3 +254,14 @@ def test_reverse_kl_moves_particles_and_leaves_the_field(getkey):
         spreads.append(np.std(log_w[np.isfinite(log_w)]))
     assert spreads[1] < spreads[0]
     assert np.mean(losses[-20:]) < np.mean(losses[:20])
+
+
+def test_a_moved_field_is_polished_though_nothing_has_trained_it_before(getkey, monkeypatch):
+    """It is a later candidate without an interpolant of its own to come nearer by."""
+    options = sf.FlowMCMC(
+        chains=8, local_moves=1, global_moves=1, warm_up=4, rounds=1, polish_rounds=1, polish_steps=1, round_draws=1,
+        buffer=16, good_enough=0.9999, optimiser=Optimiser(batch=4),
+    )  # fmt: skip
+    monkeypatch.setattr(driver, "variational_bound", lambda *arguments: jnp.nan)  # never nearer
+    found = adapt(attracted_and_repelled(), 0.5, getkey(), options)
+    assert found.history["step"].size == 2

@@ -35,9 +35,8 @@ class MovedLatentField(ContinuousFlow):
         return self._drawn(key, n)[0]
 
     def sample_and_log_prob(self, key, n):
-        start, _, log_q = self._drawn(key, n)
-        x, log_det = self.forward(start)
-        return x, log_q - log_det
+        x, _, log_q = self.sample_with_branch(key, n)
+        return x, log_q
 
     def sample_with_branch(self, key, n):
         """n draws, the log responsibilities of the field's branches (n, branches), and their log q."""

@@ -18,6 +18,8 @@ class PairVelocity(Velocity):
     zero at the start. F moves pairs apart or together; G does so depending on how many others are about
     (α(n) = δ/√(1+δ²), δ the deviation of n from an ideal gas), without which a dense fluid cannot be reached.
 
+    The first term is the velocity of Köhler, Klein & Noé (arXiv:2006.02425), whose divergence is a sum over pairs too.
+
     F and G are radial basis functions of the distance, Gaussians on a grid from 0 to the range with an envelope that
     takes them to zero there, twice differentiably. The divergence is exact, and all costs O(N²).
 
