@@ -16,7 +16,7 @@ import numpy as np
 from statphys_flows import PairParticles, PeriodicWell
 from statphys_flows.flows import LatentField, latent_field
 from statphys_flows.sampling import assisted
-from statphys_flows.sampling.adaptation import log_density
+from statphys_flows.sampling.scores import log_density
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.training import rebalance
 

@@ -89,10 +89,26 @@ class Mixture(Base):
         return eqx.tree_at(lambda m: m.log_orbit_weights, self, jnp.log(weights / jnp.sum(weights)))
 
     def _joint(self, x) -> Float[Array, " components"]:
-        return self.log_weights + jnp.stack([c.log_prob(x) for c in self.components])
+        stacked = _stacked(self.components)
+        if stacked is None:
+            return self.log_weights + jnp.stack([c.log_prob(x) for c in self.components])
+        return self.log_weights + eqx.filter_vmap(lambda c: c.log_prob(x))(stacked)
 
     def _draw(self, key, index):
-        # Every component draws and one draw is kept: no branch survives vmap, and components are few.
-        keys = jax.random.split(key, len(self.components))
-        draws = jnp.stack([c.sample(k) for c, k in zip(self.components, keys, strict=True)])
-        return draws[index]
+        stacked = _stacked(self.components)
+        if stacked is None:
+            # Every component draws and one draw is kept: no branch survives vmap, and components are few.
+            keys = jax.random.split(key, len(self.components))
+            return jnp.stack([c.sample(k) for c, k in zip(self.components, keys, strict=True)])[index]
+        return jax.tree.map(lambda a: a[index] if eqx.is_array(a) else a, stacked).sample(key)
+
+
+def _stacked(components: tuple[Base, ...]) -> Base | None:
+    """Components of one kind and size as one with a leading axis, so that dozens of them cost no more to compile than
+    one; None if they are not."""
+    arrays, rest = zip(*(eqx.partition(c, eqx.is_array) for c in components), strict=True)
+    shapes = [[(a.shape, a.dtype) for a in jax.tree.leaves(each)] for each in arrays]
+    alike = all(eqx.tree_equal(rest[0], r) for r in rest) and all(s == shapes[0] for s in shapes)
+    if not alike or not all(jax.tree.structure(a) == jax.tree.structure(arrays[0]) for a in arrays):
+        return None
+    return eqx.combine(jax.tree.map(lambda *a: jnp.stack(a), *arrays), rest[0])

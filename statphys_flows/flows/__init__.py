@@ -15,6 +15,7 @@ from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.latent import LatentField, MovedLatentField, latent_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.sde import sample_sde, score
+from statphys_flows.flows.untransformed import Untransformed
 from statphys_flows.flows.velocities import (
     BoundedLatticeVelocity,
     DensityModeVelocity,
@@ -45,6 +46,7 @@ __all__ = [
     "Proposal",
     "ScoreVelocity",
     "TotalVelocity",
+    "Untransformed",
     "Velocity",
     "checkerboard_coupling",
     "circular_spline_coupling",

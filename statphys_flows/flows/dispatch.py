@@ -1,17 +1,20 @@
 """Which flow fits a system."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import overload
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Base, FreeField, Mixture, UniformTorus
+from statphys_flows.bases import Base, FreeField, Gaussian, Mixture, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import spline_coupling
 from statphys_flows.flows.latent import MovedLatentField, latent_field
 from statphys_flows.flows.proposal import Proposal
+from statphys_flows.flows.untransformed import Untransformed
 from statphys_flows.flows.velocities import (
     BoundedLatticeVelocity,
     DensityModeVelocity,
@@ -23,8 +26,9 @@ from statphys_flows.flows.velocities import (
 from statphys_flows.flows.velocities.particle_modes import linear_response
 from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
 from statphys_flows.systems import PairParticles, System
+from statphys_flows.systems.basins import basin_mixture
 from statphys_flows.systems.free_field import free_fields
-from statphys_flows.systems.laplace import euclidean_base, laplace_chains, variational_bridge
+from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, variational_bridge
 from statphys_flows.systems.potentials import Modes
 
 
@@ -40,7 +44,7 @@ def flow_for(
     - `ParticleBox`: a `LatentField` where particles attract each other by Fourier modes; else a `ContinuousFlow` from
       the ideal gas, with a `DensityModeVelocity` that starts from linear response, or a `PairVelocity` for potentials
       with cores. Both commute with exchanges and translations.
-    - `Euclidean`: a spline `CouplingFlow`.
+    - `Euclidean`: Gaussians, one for each mode that is known or that samples show, without a map (`Untransformed`).
 
     **Arguments:**
 
@@ -53,23 +57,24 @@ def flow_for(
 
 def flows_for(
     system: System, *, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None = None
-) -> tuple[Proposal, ...]:
+) -> Sequence[Proposal]:
     """Candidates to try in turn, safest first; arguments as `flow_for`.
 
     On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
     states, sharper where the wells are well apart. On a `Lattice`: on the free field about zero that is nearest to the
     target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
     attractions and repulsions, by the latent field of the former; then with the particles moved after that
-    (`MovedLatentField`). Elsewhere there is one.
+    (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; then carried on by a spline `CouplingFlow`; then
+    the same from one broad Gaussian. Elsewhere there is one. A candidate is built when it is looked at.
 
     A new space brings its own flows: `@flows_for_space.register` a function
-    `(space, system, kT, key, samples) -> tuple[Proposal, ...]`.
+    `(space, system, kT, key, samples) -> Sequence[Proposal]`.
     """
     return flows_for_space(system.space, system, kT, key, samples)
 
 
 @functools.singledispatch
-def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, samples) -> tuple[Proposal, ...]:
+def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, samples) -> Sequence[Proposal]:
     """`flows_for`, dispatched on the type of the space."""
     raise NotImplementedError(
         f"No flow is known for {type(space).__name__}; register one with statphys_flows.flows.dispatch.flows_for_space."
@@ -146,10 +151,42 @@ def _particle_velocity(box: ParticleBox, system: System, kT: float, modes: Modes
 
 @flows_for_space.register
 def _(space: Euclidean, system, kT, key, samples):
-    base = system.base(kT)
-    base = euclidean_base(system, kT, samples) if base is None else base
     if samples is None:
         location, scale = jnp.zeros(space.shape), jnp.full(space.shape, float(space.extent))
     else:
         location, scale = jnp.mean(samples, axis=0), jnp.std(samples, axis=0) + 1e-6
-    return (spline_coupling(key, base, location=location, scale=scale),)
+    broad = Gaussian(location, scale)
+    base = system.base(kT)
+    if base is None:
+        base = laplace_mixture(system, kT)
+    if base is None and samples is not None:
+        base = basin_mixture(system, kT, samples)
+
+    def moved(base):
+        return lambda: spline_coupling(key, base, location=location, scale=scale)
+
+    if base is None:
+        return Candidates(moved(broad))
+    if isinstance(base, Mixture) and system.base(kT) is None:
+        return Candidates(lambda: Untransformed(base), moved(base), moved(broad))
+    return Candidates(lambda: Untransformed(base), moved(base))
+
+
+class Candidates(Sequence[Proposal]):
+    """Flows that are built when they are looked at: the first is often good enough, and to build the others takes
+    seconds."""
+
+    def __init__(self, *builders: Callable[[], Proposal]):
+        self._builders = builders
+
+    def __len__(self):
+        return len(self._builders)
+
+    @overload
+    def __getitem__(self, index: int) -> Proposal: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Candidates": ...
+
+    def __getitem__(self, index):
+        return Candidates(*self._builders[index]) if isinstance(index, slice) else self._builders[index]()

@@ -4,32 +4,30 @@ Nothing recorded here enters a result. Everything here is a function of its stat
 rounds and gives the same numbers when it is read back.
 """
 
-from collections.abc import Callable
-
-import blackjax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
-from statphys_flows.flows import ContinuousFlow, Flow, Proposal
+from statphys_flows.flows import ContinuousFlow, Flow, Proposal, Untransformed
 from statphys_flows.flows.flow import round_trip_error, strongly_typed
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.sampling.scores import (
+    EVALUATION_DRAWS,
+    SOLVER_DRAWS,
+    SOLVER_TOLERANCE,
+    forward_ess,
+    log_density,
+    reverse_ess,
+    score,
+)
 from statphys_flows.systems import System
 from statphys_flows.training import FitState, Objective, fit, rebalance
 
-# Optimal for MALA in high dimension: Roberts & Rosenthal, J. R. Stat. Soc. B 60 (1998) 255.
-MALA_ACCEPTANCE = 0.574
-UNCOVERED_LOG_WEIGHT = 5.0
-EVALUATION_DRAWS = 2048
-# The error of log q from which on a round's figures do not count: an objective that sees log q can learn to deceive
-# the solver.
-SOLVER_TOLERANCE = 0.05
-_SOLVER_DRAWS = 64
 # In preconditioned coordinates. Where every move is accepted, as of an ideal gas, tuning would raise the step for ever,
 # until positions on a torus had no digits left.
 _LARGEST_STEP = 10.0
@@ -39,7 +37,7 @@ class WarmUp(eqx.Module):
     """Chains after local moves alone.
 
     `positions` are (chains, ...); `samples` the second half of their histories, (buffer, ...); `step_size` is tuned to
-    `MALA_ACCEPTANCE` in the coordinates of `preconditioner`.
+    the local kernel's acceptance in the coordinates of `preconditioner`.
     """
 
     positions: Float[Array, "chains ..."]
@@ -86,12 +84,6 @@ def step_of(log_step_size: Float[Array, ""]) -> Float[Array, ""]:
     return jnp.minimum(jnp.exp(log_step_size), _LARGEST_STEP)
 
 
-def log_density(system: System, kT) -> Callable:
-    """x → -U(x)/kT."""
-    return lambda x: -system.energy(x) / kT
-
-
-@eqx.filter_jit
 def warm_up(
     system: System,
     kT: Float[Array, ""],
@@ -102,45 +94,53 @@ def warm_up(
     *,
     rescale: bool,
 ) -> WarmUp:
-    """Run MALA alone, tuning its step size by dual averaging on the chains' mean acceptance.
+    """Run local moves alone, tuning their step size by dual averaging on the chains' mean acceptance.
 
     With `rescale`, halfway through, the preconditioner is replaced by the standard deviation of each coordinate within
     chains (not between them, so that separated modes do not count), and the step size is tuned again. For
     configurations whose coordinates have scales of their own that no base knows.
     """
-    kernel = blackjax.mala.build_kernel()
-    density = log_density(system, kT)
-    start, update, final = dual_averaging_adaptation(MALA_ACCEPTANCE)
     half = max(options.warm_up // 2, 1)
     keep = max(options.buffer // options.chains, 1)
-
-    def phase(positions, factor, step_size, key, recorded):
-        def whitened(z):
-            return density(factor.apply(z))
-
-        def move(carry, key):
-            states, tuning = carry
-            keys = jax.random.split(key, options.chains)
-            epsilon = step_of(tuning.log_step_size)
-            states, info = jax.vmap(lambda k, s: kernel(k, s, whitened, epsilon))(keys, states)
-            return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position
-
-        states = jax.vmap(lambda x: blackjax.mala.init(factor.solve(x), whitened))(positions)
-        (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, half))
-        history = jax.vmap(jax.vmap(factor.apply))(history[-min(recorded, half) :])
-        return jax.vmap(factor.apply)(states.position), jnp.minimum(final(tuning), _LARGEST_STEP), history
-
+    recorded = min(half if rescale else keep, half)
     first, second = jax.random.split(key)
     initial = jnp.asarray(0.05, positions.dtype)
-    positions, step_size, history = phase(positions, preconditioner, initial, first, half if rescale else keep)
+    arguments = (system, kT, options)
+    positions, preconditioner = strongly_typed((positions, preconditioner))
+    positions, step_size, history = _phase(*arguments, positions, preconditioner, initial, first, half, recorded)
     if rescale:
-        within = jnp.sqrt(jnp.mean(jnp.var(history, axis=0), axis=0))
-        preconditioner = Diagonal(jnp.maximum(within, 1e-6 * jnp.max(within) + 1e-30))
-        step_size = jnp.asarray(0.2, positions.dtype)
-    positions, step_size, history = phase(positions, preconditioner, step_size, second, keep)
-    samples = history.reshape(-1, *positions.shape[1:])
-    fill = jnp.arange(options.buffer) % samples.shape[0]
-    return WarmUp(positions, samples[fill], step_size, preconditioner)
+        preconditioner, step_size = _scale(history), jnp.full_like(initial, 0.2)
+    positions, step_size, history = _phase(*arguments, positions, preconditioner, step_size, second, half, recorded)
+    samples = history[-keep:].reshape(-1, *positions.shape[1:])
+    return WarmUp(positions, samples[np.arange(options.buffer) % len(samples)], step_size, preconditioner)
+
+
+@eqx.filter_jit
+def _phase(system, kT, options: FlowMCMC, positions, factor, step_size, key, moves: int, recorded: int):
+    """So many local moves of all chains. Compiled once for both halves of a warm-up."""
+    local, density = options.local, log_density(system, kT)
+    start, update, final = dual_averaging_adaptation(local.target_acceptance)
+
+    def whitened(z):
+        return density(factor.apply(z))
+
+    def move(carry, key):
+        states, tuning = carry
+        keys = jax.random.split(key, options.chains)
+        epsilon = step_of(tuning.log_step_size)
+        states, info = jax.vmap(lambda k, s: local.move(k, s, whitened, epsilon))(keys, states)
+        return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position
+
+    states = jax.vmap(lambda x: local.init(factor.solve(x), whitened))(positions)
+    (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, moves))
+    history = jax.vmap(jax.vmap(factor.apply))(history[-recorded:])
+    return jax.vmap(factor.apply)(states.position), jnp.minimum(final(tuning), _LARGEST_STEP), history
+
+
+@jax.jit
+def _scale(history) -> Diagonal:
+    within = jnp.sqrt(jnp.mean(jnp.var(history, axis=0), axis=0))
+    return Diagonal(jnp.maximum(within, 1e-6 * jnp.max(within) + 1e-30))
 
 
 @eqx.filter_jit
@@ -150,7 +150,7 @@ def begin(
     """The state before the first round."""
     density = log_density(system, kT)
     chains = jax.vmap(lambda x: assisted.init(x, density, flow))(warm.positions)
-    start, _, _ = dual_averaging_adaptation(MALA_ACCEPTANCE)
+    start, _, _ = dual_averaging_adaptation(options.local.target_acceptance)
     state = AdaptiveState(
         chains=chains,
         # Dual averaging's state holds Python numbers, which would be compiled in.
@@ -202,13 +202,13 @@ def adapt_round(
         loss = jnp.nanmean(losses)
     flow, log_w = rebalance(flow, reduced_energy, weigh_key, EVALUATION_DRAWS)
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, options)
-    forward, reverse = _ess(log_w), _reverse_ess(history.logdensity - history.log_q)
+    forward, reverse = forward_ess(log_w), reverse_ess(history.logdensity - history.log_q)
     solver_error = jnp.zeros_like(forward)
-    if isinstance(flow, Flow):
-        solver_error = round_trip_error(flow, solver_key, _SOLVER_DRAWS)
+    if isinstance(flow, Flow) and not isinstance(flow, Untransformed):
+        solver_error = round_trip_error(flow, solver_key, SOLVER_DRAWS)
     # Below what any flow scores, the untrained one included.
-    score = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
-    best = _select(score > state.best_score, flow, state.best)
+    found = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
+    best = _select(found > state.best_score, flow, state.best)
     if isinstance(flow, ContinuousFlow):
         # Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on, finer.
         kept = solver_error < 20 * SOLVER_TOLERANCE
@@ -225,7 +225,7 @@ def adapt_round(
         flow=flow,
         fit=fit_state,
         best=best,
-        best_score=jnp.maximum(score, state.best_score),
+        best_score=jnp.maximum(found, state.best_score),
         key=key,
     )
     info = RoundInfo(
@@ -248,40 +248,15 @@ def begin_stage(state: AdaptiveState, options: FlowMCMC) -> AdaptiveState:
     return strongly_typed(eqx.tree_at(lambda s: (s.flow, s.fit), state, (state.best, fresh)))
 
 
-@eqx.filter_jit
 def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> AdaptiveState:
-    """The state with its flow, trained elsewhere, scored here: what training has to better."""
-    density = log_density(system, kT)
-    key, solver_key = jax.random.split(state.key)
-    x, log_q = state.flow.sample_and_log_prob(key, EVALUATION_DRAWS)
-    seen = state.buffer[:EVALUATION_DRAWS]
-    forward = _ess(jax.vmap(density)(x) - log_q)
-    reverse = _reverse_ess(jax.vmap(density)(seen) - state.flow.log_prob(seen))
-    score = jnp.minimum(forward, reverse)
-    if isinstance(state.flow, Flow):
-        honest = round_trip_error(state.flow, solver_key, _SOLVER_DRAWS) < SOLVER_TOLERANCE
-        score = jnp.where(honest, score, -1.0)
-    return eqx.tree_at(lambda s: s.best_score, state, score)
-
-
-@eqx.filter_jit
-def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Float[Array, ""]:
-    """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart."""
-    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
-    return jnp.mean(log_q - jax.vmap(log_density(system, kT))(x))
-
-
-@eqx.filter_jit
-def uncovered(system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
-    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never."""
-    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples)
-    # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
-    return jnp.mean(log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT)
+    """The state with its flow, trained elsewhere or not at all, scored here: what training has to better."""
+    found, _, _ = score(system, kT, state.flow, state.buffer, state.key)
+    return eqx.tree_at(lambda s: s.best_score, state, found)
 
 
 def _advance(density, preconditioner, state: AdaptiveState, flow, key, options: FlowMCMC):
-    kernel = assisted.build_kernel(options.local_moves, options.global_moves)
-    _, update, _ = dual_averaging_adaptation(MALA_ACCEPTANCE)
+    kernel = assisted.build_kernel(options.adaptive_moves, options.global_moves, options.local)
+    _, update, _ = dual_averaging_adaptation(options.local.target_acceptance)
 
     def draw(carry, key):
         chains, tuning = carry
@@ -307,15 +282,3 @@ def _tuned(start, step_size) -> DualAveragingAdaptationState:
 
 def _select(condition, new, old):
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b) if eqx.is_array(a) else a, new, old)
-
-
-def _ess(log_w):
-    w = jnp.exp(log_w - jnp.max(log_w))
-    return jnp.nan_to_num(jnp.sum(w) ** 2 / (jnp.sum(w**2) * w.size))
-
-
-def _reverse_ess(log_w):
-    # 1 / (E_p[w] E_p[1/w]), over draws of the target.
-    log_w = jnp.minimum(log_w, jnp.quantile(log_w, 0.995))
-    n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
-    return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))

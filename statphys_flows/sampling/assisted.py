@@ -3,30 +3,19 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import blackjax
 import jax
 import jax.numpy as jnp
 from blackjax.base import SamplingAlgorithm, build_sampling_algorithm
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal
+from statphys_flows.sampling import flow_move
+from statphys_flows.sampling.flow_move import FlowMoveState as AssistedState
+from statphys_flows.sampling.flow_move import init
+from statphys_flows.sampling.local import MALA, LocalKernel
 
-
-class AssistedState(NamedTuple):
-    """State of one chain.
-
-    position
-        The configuration x, of shape `space.shape`.
-    logdensity
-        log ρ(x), unnormalised: -U(x)/kT.
-    log_q
-        log q(x) of the flow at this position. Carried, so that a proposal costs one pass through the map.
-    """
-
-    position: Float[Array, " ..."]
-    logdensity: Float[Array, ""]
-    log_q: Float[Array, ""]
+__all__ = ["AssistedInfo", "AssistedState", "as_top_level_api", "build_kernel", "init", "local_sweep"]
 
 
 class AssistedInfo(NamedTuple):
@@ -49,25 +38,48 @@ class AssistedInfo(NamedTuple):
     proposal_log_weights: Float[Array, " global_moves"]
 
 
-def init(position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal) -> AssistedState:
-    """The state of a chain that starts at `position`."""
-    return AssistedState(position, logdensity_fn(position), flow.log_prob(position[None])[0])
+def local_sweep(
+    rng_key: PRNGKeyArray,
+    position: Float[Array, " ..."],
+    logdensity_fn: Callable,
+    local: LocalKernel,
+    preconditioner: Factor,
+    step_size: float | Float[Array, ""],
+    moves: int | Int[Array, ""],
+) -> tuple[Float[Array, " ..."], Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """`moves` local moves of one chain in z, x = A z, with A the preconditioner; `moves` may be traced.
+
+    **Returns:** position, log density, mean acceptance probability, evaluations of the density.
+    """
+
+    def whitened(z):
+        return logdensity_fn(preconditioner.apply(z))
+
+    def body(_, carry):
+        key, state, rate, evaluations = carry
+        key, own = jax.random.split(key)
+        state, info = local.move(own, state, whitened, step_size)
+        return key, state, rate + info.acceptance_rate, evaluations + info.evaluations
+
+    start = local.init(preconditioner.solve(position), whitened)
+    zero = jnp.zeros_like(start.logdensity)
+    _, state, rate, evaluations = jax.lax.fori_loop(0, moves, body, (rng_key, start, zero, zero + 1))
+    return preconditioner.apply(state.position), state.logdensity, rate / moves, evaluations
 
 
-def build_kernel(local_moves: int = 10, global_moves: int = 2):
-    r"""A kernel of `local_moves` MALA steps followed by `global_moves` independence moves of the flow.
+def build_kernel(local_moves: int = 10, global_moves: int = 2, local: LocalKernel | None = None):
+    r"""A kernel of `local_moves` local moves followed by `global_moves` independence moves of the flow.
 
-    The independence move proposes x' ~ q and accepts it with probability
-    min{1, ρ(x') q(x) / (ρ(x) q(x'))} (Gabrié, Rotskoff, Vanden-Eijnden, arXiv:2105.12603); both kinds of move leave ρ
-    invariant, so their composition does. log q of the current state is renewed once, after the local moves have
-    changed it.
+    Both kinds of move leave ρ invariant (see `local.LocalKernel`, `flow_move.build_kernel`), so their composition does.
+    log q of the current state is renewed once, after the local moves have changed it.
 
     Returns
     -------
     `kernel(rng_key, state, logdensity_fn, flow, preconditioner, step_size) -> (state, info)` for one chain; `jax.vmap`
-    it over chains. The local moves are taken in z, x = A z, with A the preconditioner.
+    it over chains. The local moves, MALA if none are given, are taken in z, x = A z, with A the preconditioner.
     """
-    mala = blackjax.mala.build_kernel()
+    kernel_of_local = MALA() if local is None else local
+    propose = flow_move.build_kernel(global_moves)
 
     def kernel(
         rng_key: PRNGKeyArray,
@@ -77,36 +89,13 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2):
         preconditioner: Factor,
         step_size: float | Float[Array, ""],
     ) -> tuple[AssistedState, AssistedInfo]:
-        local_key, draw_key, accept_key = jax.random.split(rng_key, 3)
-
-        def whitened(z):
-            return logdensity_fn(preconditioner.apply(z))
-
-        def local_move(carried, key):
-            carried, info = mala(key, carried, whitened, step_size)
-            return carried, info.acceptance_rate
-
-        start = blackjax.mala.init(preconditioner.solve(state.position), whitened)
-        local, local_rates = jax.lax.scan(local_move, start, jax.random.split(local_key, local_moves))
-        position = preconditioner.apply(local.position)
-        state = AssistedState(position, local.logdensity, flow.log_prob(position[None])[0])
-
-        proposals, log_q = flow.sample_and_log_prob(draw_key, global_moves)
-        logdensity = jax.vmap(logdensity_fn)(proposals)
-        candidates = AssistedState(proposals, logdensity, log_q)
-
-        def global_move(current, inputs):
-            candidate, uniform = inputs
-            log_ratio = (candidate.logdensity - candidate.log_q) - (current.logdensity - current.log_q)
-            log_ratio = jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio)
-            accepted = jnp.log(uniform) < log_ratio
-            current = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), candidate, current)
-            return current, (jnp.exp(jnp.minimum(log_ratio, 0.0)), accepted)
-
-        uniforms = jax.random.uniform(accept_key, (global_moves,), logdensity.dtype)
-        state, (global_rates, accepted) = jax.lax.scan(global_move, state, (candidates, uniforms))
-        weights = jnp.where(jnp.isnan(logdensity - log_q), -jnp.inf, logdensity - log_q)
-        return state, AssistedInfo(jnp.mean(local_rates), jnp.mean(global_rates), jnp.any(accepted), weights)
+        local_key, global_key = jax.random.split(rng_key)
+        position, logdensity, local_rate, _ = local_sweep(
+            local_key, state.position, logdensity_fn, kernel_of_local, preconditioner, step_size, local_moves
+        )
+        state = AssistedState(position, logdensity, flow.log_prob(position[None])[0])
+        state, info = propose(global_key, state, logdensity_fn, flow)
+        return state, AssistedInfo(local_rate, info.acceptance_rate, info.is_accepted, info.proposal_log_weights)
 
     return kernel
 
@@ -119,9 +108,10 @@ def as_top_level_api(
     *,
     local_moves: int = 10,
     global_moves: int = 2,
+    local: LocalKernel | None = None,
 ) -> SamplingAlgorithm:
     """The kernel with its parameters fixed: an object with blackjax's `init(position)` and `step(key, state)`."""
-    kernel = build_kernel(local_moves, global_moves)
+    kernel = build_kernel(local_moves, global_moves, local)
     return build_sampling_algorithm(
         kernel, init, logdensity_fn, init_args=(flow,), kernel_args=(flow, preconditioner, step_size)
     )

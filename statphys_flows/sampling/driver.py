@@ -12,31 +12,28 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor, UniformTorus
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ContinuousFlow, Flow, LatentField, MovedLatentField, Proposal, flows_for
+from statphys_flows.flows import ContinuousFlow, Flow, LatentField, MovedLatentField, Proposal, Untransformed, flows_for
 from statphys_flows.sampling.adaptation import (
-    SOLVER_TOLERANCE,
     AdaptiveState,
     WarmUp,
     adapt_round,
     begin,
     begin_stage,
     step_of,
-    uncovered,
-    variational_bound,
     warm_up,
     with_score,
 )
 from statphys_flows.sampling.options import FlowMCMC
-from statphys_flows.spaces import Euclidean, Lattice, ParticleBox
+from statphys_flows.sampling.sampler import Trained
+from statphys_flows.sampling.scores import SOLVER_TOLERANCE, score, uncovered, variational_bound
+from statphys_flows.sampling.search import search, spread_over
+from statphys_flows.spaces import Euclidean, Lattice
 from statphys_flows.systems import System, seed_states
 from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
 
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
-# Near a critical point the interpolant's flow is a start, and reverse KL doubles or triples its ESS; so it does for
-# particles that exclude each other.
-_POLISH_ROUNDS = 16
 # The score from which on an adopted flow is polished as it is.
 _POLISHED = 0.02
 
@@ -45,7 +42,8 @@ class Adapted(NamedTuple):
     """What the frozen phase starts from, and how it came about.
 
     `history` holds one array for each figure of `RoundInfo`, over rounds, and `step`, the training steps taken by the
-    end of the round; `candidate` is the index of the flow that was kept among those of `flows_for`.
+    end of the round; `candidate` is the index of the flow that was kept among those of `flows_for`; `particles` are
+    what the search for modes found.
     """
 
     flow: Proposal
@@ -55,13 +53,7 @@ class Adapted(NamedTuple):
     score: float
     candidate: int
     history: dict[str, np.ndarray]
-
-
-class Trained(NamedTuple):
-    """A flow that a neighbouring point was left with: `flow`, and its index among the candidates."""
-
-    flow: Proposal
-    candidate: int
+    particles: Float[Array, "particles ..."] | None = None
 
 
 def adapt(
@@ -81,11 +73,13 @@ def adapt(
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. `tick(stage)` is called after each round.
     """
-    seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 4)
+    search_key, seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 5)
     kT_array = jnp.asarray(kT, jnp.result_type(float))
     tick("warming up")
-    warm = _warm(system, kT_array, seed_key, warm_key, options)
-    candidates = flows_for(system, kT=kT, key=flow_key, samples=warm.samples)
+    found = search(system, kT_array, search_key, options)
+    warm = _warm(system, kT_array, seed_key, warm_key, options, found)
+    seen = warm.samples if found is None else found
+    candidates = flows_for(system, kT=kT, key=flow_key, samples=seen)
     # Where the neighbour kept a candidate that there is none of here, as of two wells that have become one, all anew.
     if warm_start is not None and warm_start.candidate >= len(candidates):
         warm_start = None
@@ -93,6 +87,10 @@ def adapt(
     kept: Adapted | None = None
     for index in range(first, len(candidates)):
         flow = candidates[index]
+        if isinstance(flow, Untransformed) and kept is None:
+            ready = _as_it_is(system, kT_array, warm, flow, rounds_key, index, found)
+            if ready.score >= options.target_ess:
+                return ready
         neighbour = warm_start if index == first else None
         if neighbour is not None:
             flow = flow.adopt(neighbour.flow)
@@ -108,7 +106,7 @@ def adapt(
             return bool(bounds[0] < bounds[1])
 
         state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick, promising)
-        found = Adapted(
+        adapted = Adapted(
             state.best,
             state.chains.position,
             warm.preconditioner,
@@ -116,23 +114,33 @@ def adapt(
             float(state.best_score),
             index,
             history,
+            found,
         )
-        if kept is not None and uncovered(system, kT_array, found.flow, warm.samples) > MOST_UNCOVERED:
-            found = found._replace(score=0.0)
-        kept = _better(kept, found)
+        if kept is not None and uncovered(system, kT_array, adapted.flow, warm.samples) > MOST_UNCOVERED:
+            adapted = adapted._replace(score=0.0)
+        kept = _better(kept, adapted)
         if kept.score >= options.good_enough:
             break
         # The next candidate learns from where these chains have been.
-        warm = WarmUp(state.chains.position, state.buffer, found.step_size, warm.preconditioner)
+        warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner)
     assert kept is not None
     return kept
+
+
+def _as_it_is(system, kT, warm: WarmUp, flow: Untransformed, key, index: int, found) -> Adapted:
+    """A flow that has nothing to learn, scored on what the warm-up has seen."""
+    value, forward, reverse = (float(figure) for figure in score(system, kT, flow, warm.samples, key))
+    history = {name: np.asarray([np.nan]) for name in ("loss", "global_acceptance", "local_acceptance")}
+    history |= {"ess_forward": np.asarray([forward]), "ess_reverse": np.asarray([reverse])}
+    history |= {"rejected": np.zeros(1), "solver_error": np.zeros(1), "step": np.zeros(1)}
+    return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
 
 
 def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
     """What the rounds before reverse KL minimise; None for a proposal that has but its weights to learn there.
 
     **Raises:** `StudyError` for an objective that cannot train `flow`."""
-    if not isinstance(flow, Flow) or isinstance(flow, MovedLatentField):
+    if not isinstance(flow, Flow) or isinstance(flow, MovedLatentField | Untransformed):
         return None
     if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
         raise StudyError(
@@ -157,23 +165,52 @@ def _better(kept: Adapted | None, found: Adapted) -> Adapted:
     return best._replace(history=history)
 
 
-def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC) -> WarmUp:
-    positions = seed_states(system, kT, seed_key, options.chains)
+def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC, found) -> WarmUp:
+    positions = _seeds(system, kT, seed_key, options, found)
     if isinstance(system.space, Euclidean):
         unit = Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
-        return warm_up(system, kT, positions, unit, warm_key, options, rescale=True)
-    candidates = flows_for(system, kT=kT, key=seed_key)
-    bases = [flow.base for flow in candidates]
-    if isinstance(candidates[0], LatentField) and system.known_states() is None:
-        positions = _drawn(candidates[0], seed_key, options.chains)
-    if isinstance(system.space, Lattice) and system.known_states() is None:
-        # From draws of every candidate's base: they have the right amplitude on every scale, and cover all phases.
-        keys = jax.random.split(seed_key, options.chains)
-        drawn = jnp.stack([jax.vmap(base.sample)(keys) for base in bases])
-        positions = drawn[jnp.arange(options.chains) % len(bases), jnp.arange(options.chains)]
-    # The last candidate's base is the sharpest: its covariance is that of a well.
-    factor = bases[-1].preconditioner
-    return warm_up(system, kT, positions, factor, warm_key, options, rescale=False)
+        warm = warm_up(system, kT, positions, unit, warm_key, options, rescale=True)
+    else:
+        # The last candidate's base is the sharpest: its covariance is that of a well.
+        factor = flows_for(system, kT=kT, key=seed_key)[-1].base.preconditioner
+        warm = warm_up(system, kT, positions, factor, warm_key, options, rescale=False)
+    if found is None:
+        return warm
+    # Training begins on both: walkers may be too few for all the modes that were found.
+    slots = jnp.arange(options.buffer)
+    mixed = jnp.where(_column(slots % 2 == 0, warm.samples), warm.samples, found[slots % found.shape[0]])
+    return eqx.tree_at(lambda w: w.samples, warm, mixed)
+
+
+def _seeds(system: System, kT, key, options: FlowMCMC, found):
+    if found is not None:
+        positions = spread_over(found, options.chains)
+    elif isinstance(system.space, Euclidean) or system.known_states() is not None:
+        positions = seed_states(system, kT, key, options.chains)
+    else:
+        positions = _of_bases(system, kT, key, options.chains)
+    if options.start is None:
+        return positions
+    given = jnp.asarray(options.start, positions.dtype)[jnp.arange(options.chains) % len(options.start)]
+    every = 1 if found is None else 2
+    return jnp.where(_column(jnp.arange(options.chains) % every == 0, given), given, positions)
+
+
+def _of_bases(system: System, kT, key, n: int):
+    candidates = flows_for(system, kT=kT, key=key)
+    if isinstance(candidates[0], LatentField):
+        return _drawn(candidates[0], key, n)
+    if not isinstance(system.space, Lattice):
+        return seed_states(system, kT, key, n)
+    # From draws of every candidate's base: they have the right amplitude on every scale, and cover all phases.
+    keys = jax.random.split(key, n)
+    drawn = jnp.stack([jax.vmap(flow.base.sample)(keys) for flow in candidates])
+    return drawn[jnp.arange(n) % len(candidates), jnp.arange(n)]
+
+
+def _column(mask, like):
+    """A mask over the leading axis, to be spread over the others."""
+    return mask.reshape(-1, *[1] * (like.ndim - 1))
 
 
 @eqx.filter_jit
@@ -185,7 +222,8 @@ def _drawn(proposal: Proposal, key: PRNGKeyArray, n: int):
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
-    polish = polish_rounds(system, options) if isinstance(state.flow, Flow) else 0
+    trainable = isinstance(state.flow, Flow) and not isinstance(state.flow, Untransformed)
+    polish = options.polish(system) if trainable else 0
     stages = [
         (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
         (ReverseKL(), polish, options.polish_steps, "polishing"),
@@ -215,19 +253,12 @@ def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC,
             if len(scores) > 1 and min(scores[-2:]) > options.target_ess:
                 polish = 0
                 break
-            if name == "training" and polish and _has_levelled_off(scores):
+            if name == "training" and (polish or objective is None) and _has_levelled_off(scores):
                 break
         if not polish:
             break
     history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]} if infos else {}
     return state, {**history, "step": np.asarray(steps_taken)}
-
-
-def polish_rounds(system: System, options: FlowMCMC) -> int:
-    """Most rounds of reverse KL."""
-    if options.polish_rounds is None:
-        return _POLISH_ROUNDS if isinstance(system.space, Lattice | ParticleBox) else 0
-    return options.polish_rounds
 
 
 def _has_levelled_off(scores: list[float]) -> bool:

@@ -3,21 +3,45 @@
 import dataclasses
 
 import equinox as eqx
+from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
+from statphys_flows.flows import flows_for
+from statphys_flows.sampling.local import MALA, LocalKernel
+from statphys_flows.sampling.sampler import Sampler
+from statphys_flows.spaces import Euclidean, Lattice, ParticleBox
+from statphys_flows.systems import System
 from statphys_flows.training import Objective, Optimiser
 
+# Local moves between two draws where nothing is known of the flow yet.
+_LOCAL_MOVES = 10
+# Near a critical point the interpolant's flow is a start, and reverse KL doubles or triples its ESS; so it does for
+# particles that exclude each other.
+_POLISH_ROUNDS = 16
+_PARTICLES = 1024
 
-class FlowMCMC(eqx.Module):
-    """Flow-assisted MALA: how many chains, how long they adapt, how long they count.
+
+def found_anew(system: System, kT: float) -> bool:
+    """Whether flows are built from what each search for modes finds, so that none fits a neighbouring temperature."""
+    return isinstance(system.space, Euclidean) and system.known_states() is None and system.base(kT) is None
+
+
+class FlowMCMC(Sampler):
+    """Flow-assisted MCMC: how many chains, how long they adapt, how long they count.
 
     **Arguments:**
 
     - `chains`: chains run side by side.
     - `draws`: draws of each chain in the frozen phase, from which alone results come; rounded up to a multiple of
       ten. A tenth more is run first and thrown away.
-    - `local_moves`, `global_moves`: MALA steps and flow proposals between two draws.
-    - `warm_up`: MALA steps before any flow, in which the step size is tuned.
+    - `local`: the kernel of the local moves, `MALA()`, `HMC()`, `NUTS()`, `RandomWalk()` or a `UserKernel`.
+    - `local_moves`, `global_moves`: local moves and flow proposals between two draws. If `local_moves` is not given,
+      10 while the flow is trained, and then as many, or as few, as the measured autocorrelation asks for.
+    - `particles`: of the tempered search for modes that comes first (`sampling.tempering`), from which walkers start; 0
+      for no search. If not given, 1024 where the system has no `known_states`, and none where it has.
+    - `start`: configurations, (n, *space.shape), near which half of the walkers start (all of them without a search),
+      in place of the known states.
+    - `warm_up`: local moves before any flow, in which the step size is tuned.
     - `rounds`: most rounds of adaptation; each trains for `train_steps` steps, then advances the chains by
       `round_draws` draws.
     - `target_ess`: adaptation ends early once forward and reverse ESS have been above this fraction in two rounds
@@ -38,8 +62,11 @@ class FlowMCMC(eqx.Module):
 
     chains: int = eqx.field(static=True, default=128)
     draws: int = eqx.field(static=True, default=100)
-    local_moves: int = eqx.field(static=True, default=10)
+    local: LocalKernel = eqx.field(default_factory=MALA)
+    local_moves: int | None = eqx.field(static=True, default=None)
     global_moves: int = eqx.field(static=True, default=2)
+    particles: int | None = eqx.field(static=True, default=None)
+    start: Float[Array, "n ..."] | None = None
     warm_up: int = eqx.field(static=True, default=400)
     rounds: int = eqx.field(static=True, default=8)
     train_steps: int = eqx.field(static=True, default=200)
@@ -54,10 +81,10 @@ class FlowMCMC(eqx.Module):
     objective: Objective | None = None
 
     def __check_init__(self):
-        may_be_zero = ("polish_rounds", "thin")
+        may_be_zero, may_be_none = ("polish_rounds", "thin", "particles"), ("polish_rounds", "local_moves", "particles")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is not int and not (field.name == "polish_rounds" and value is not None):
+            if field.type is not int and not (field.name in may_be_none and value is not None):
                 continue
             least = 0 if field.name in may_be_zero else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -71,3 +98,34 @@ class FlowMCMC(eqx.Module):
             raise StudyError(
                 f"FlowMCMC(buffer={self.buffer}) is smaller than its {self.chains} chains; give at least chains."
             )
+
+    @property
+    def adaptive_moves(self) -> int:
+        """Local moves between two draws while everything adapts."""
+        return _LOCAL_MOVES if self.local_moves is None else self.local_moves
+
+    def searchers(self, system: System) -> int:
+        """Particles of the search for modes of a system."""
+        if self.particles is None:
+            return _PARTICLES if system.known_states() is None else 0
+        return self.particles
+
+    def polish(self, system: System) -> int:
+        """Most rounds of reverse KL for a system."""
+        if self.polish_rounds is None:
+            return _POLISH_ROUNDS if isinstance(system.space, Lattice | ParticleBox) else 0
+        return self.polish_rounds
+
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
+        from statphys_flows.sampling.flow_mcmc import run  # which needs these options
+
+        return run(self, system, kT, key, warm_start=warm_start, tick=tick)
+
+    def pieces(self, system: System) -> int:
+        # The start, the warm-up, the rounds and eleven pieces of production.
+        return 13 + self.rounds + self.polish(system)
+
+    def like(self, system, kT, key, candidate):
+        if found_anew(system, kT):
+            return None
+        return flows_for(system, kT=kT, key=key)[candidate]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from statphys_flows.analysis import Estimate
+from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 
 
@@ -17,7 +18,7 @@ def warnings(diagnostics: Mapping) -> list[str]:
             f"R-hat is {diagnostics['r_hat']:.3f}: the chains have not mixed; run more draws or rounds",
         ),
         _when(
-            not diagnostics["ess_forward"] >= 0.02,
+            diagnostics["ess_forward"] < 0.02,
             f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
             "errors of log Z may be too small; train for more rounds",
         ),
@@ -25,6 +26,11 @@ def warnings(diagnostics: Mapping) -> list[str]:
             diagnostics["uncovered"] > 0.01,
             f"a fraction {diagnostics['uncovered']:.2g} of the chains' states lies where the flow hardly goes: their "
             "weight rests on local moves alone",
+        ),
+        _when(
+            diagnostics["unvisited_weight"] > 0.005,
+            f"a fraction {diagnostics['unvisited_weight']:.2g} of the weight that the flow proposes, or that the "
+            "search for modes found, lies where no chain has been: a mode is missing, or has the wrong weight",
         ),
         _when(
             diagnostics["global_acceptance_rate"] < 0.05,
@@ -48,18 +54,36 @@ def warnings(diagnostics: Mapping) -> list[str]:
     return [sentence for sentence in checks if sentence]
 
 
-def assumption(system: System) -> str:
+def assumption(system: System, searched: bool) -> str:
     """What the result takes for granted, because no sample can show it."""
+    if searched:
+        where = "the system's reference density" if _has_reference(system) else _spread(system)
+        return (
+            f"Every mode that matters is taken to be among those that tempering found from {where}: one that is "
+            "narrow, or far outside, can be missed and leaves no trace."
+        )
     if system.known_states() is None:
         return (
             "No known states were given: every mode that matters is taken to lie where walkers were seeded "
-            f"({type(system.space).__name__}'s default spread)."
+            f"({_spread(system)})."
         )
     return "Every mode that matters is taken to be reached from the known states."
 
 
+def _has_reference(system: System) -> bool:
+    return system.reference(1.0) is not None
+
+
+def _spread(system: System) -> str:
+    if isinstance(system.space, Euclidean):
+        return f"a Gaussian about the origin on the scale of {type(system.space).__name__}'s extent"
+    return f"the default spread of a {type(system.space).__name__}"
+
+
 def _disagreement(diagnostics: Mapping) -> str:
     bar: Estimate = diagnostics["log_z_bar"]
+    if np.isnan(bar.error):
+        return ""  # a sampler without a flow
     if not np.isfinite(bar.value):
         return "log Z could not be estimated: flow and chains share nothing, or a log weight is not a number"
     for name, what in (("log_z_importance", "the flow's proposals"), ("log_z_reverse", "the chains' states")):

@@ -1,12 +1,8 @@
-"""Progress of a study, and the seconds that compiling takes."""
+"""Progress of a study."""
 
-import contextlib
 import sys
 import threading
-import time
-from collections.abc import Iterator
 
-import jax
 from tqdm.auto import tqdm
 
 
@@ -59,34 +55,3 @@ class Bar(Progress):
     def close(self) -> None:
         self._stop.set()
         self._bar.close()
-
-
-class Stopwatch:
-    """Wall seconds since it was made or last read, less those spent tracing and compiling, and those alone."""
-
-    def __init__(self):
-        self.compiling = 0.0
-        self._last = time.perf_counter()
-        self._compiled_before = 0.0
-
-    def _listen(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
-        if event.startswith("/jax/core/compile/"):
-            self.compiling += duration_secs
-
-    def lap(self) -> float:
-        """Seconds of running since the last lap, compilation taken off."""
-        now = time.perf_counter()
-        running = max(0.0, now - self._last - (self.compiling - self._compiled_before))
-        self._last, self._compiled_before = now, self.compiling
-        return running
-
-
-@contextlib.contextmanager
-def stopwatch() -> Iterator[Stopwatch]:
-    """A `Stopwatch` that listens to JAX's compiler while the context lasts."""
-    watch = Stopwatch()
-    jax.monitoring.register_event_duration_secs_listener(watch._listen)
-    try:
-        yield watch
-    finally:
-        jax.monitoring.unregister_event_duration_listener(watch._listen)

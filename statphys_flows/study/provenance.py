@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 import statphys_flows
-from statphys_flows.sampling import FlowMCMC
+from statphys_flows.sampling import Sampler
 from statphys_flows.systems import System
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
 
 
-def configuration(system: System, kT: np.ndarray, seed: int, sampler: FlowMCMC) -> dict[str, Any]:
+def configuration(system: System, kT: np.ndarray, seed: int, sampler: Sampler) -> dict[str, Any]:
     """Everything that decides the numbers, as JSON-able data: two studies with the same one give the same numbers on
     the same machine."""
     return {

@@ -49,6 +49,12 @@ LONG_NAMES = {
     "log_q_round_trip_error": ("1", "round-trip error of log q: largest |log q(forward) - log q(reverse)|"),
     "step_size": ("1", "step size of the local moves in preconditioned coordinates"),
     "ode_steps": ("1", "solver steps of the flow, 0 if it is no ODE"),
+    "unvisited_weight": ("1", "fraction of the weight of proposals or search that lies where no chain has been"),
+    "largest_weight": ("1", "largest weight seen: exp(-U/kT)/(Z q)"),
+    "mixing_rate_bound": ("1", "bound on the flow's mixing rate, per proposal: 1/largest weight seen"),
+    "local_moves": ("1", "local moves in a sweep: in the frozen phase"),
+    "local_every": ("1", "draws from one sweep of local moves to the next: in the frozen phase"),
+    "evaluations_per_draw": ("1", "evaluations of U for each draw: in the frozen phase"),
     "rejected_steps": ("1", "training steps that were rejected"),
     "candidate": ("1", "which of the candidate flows was kept"),
     "energy_evaluations": ("1", "evaluations of U"),
@@ -68,6 +74,33 @@ LONG_NAMES = {
     "site": ("1", "lattice site"),
     "component": ("1", "component"),
 }
+
+# What `diagnostics` holds whatever the sampler; NaN where a sampler has no such thing.
+LOG_Z = ("log_z_importance", "log_z_reverse", "log_z_bar")
+OF_A_SAMPLER = (
+    "overlap",
+    "ess_forward",
+    "ess_reverse",
+    "uncovered",
+    "unvisited_weight",
+    "largest_weight",
+    "mixing_rate_bound",
+    "global_acceptance_rate",
+    "step_size",
+    "local_moves",
+    "local_every",
+    "rejected_steps",
+    "candidate",
+    "energy_evaluations",
+    "gradient_evaluations",
+    "evaluations_per_draw",
+    "velocity_evaluations",
+    "ode_steps",
+    "log_q_round_trip_error",
+    "seconds_compiling",
+    "seconds_training",
+    "seconds_sampling",
+)
 
 
 def describe(data: xr.Dataset, system: System) -> xr.Dataset:

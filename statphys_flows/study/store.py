@@ -89,12 +89,13 @@ class Parts:
         path = self.folder / f"{name}.nc"
         return read_tree(path) if path.exists() else None
 
-    def save(self, name: str, tree: xr.DataTree, flow: eqx.Module) -> None:
+    def save(self, name: str, tree: xr.DataTree, flow: eqx.Module | None) -> None:
         """Write a point's flow, then its tree: a tree that is there has its flow beside it."""
-        path = self.folder / f"{name}.flow"
-        temporary = path.with_suffix(".tmp")
-        eqx.tree_serialise_leaves(temporary, flow)
-        os.replace(temporary, path)
+        if flow is not None:
+            path = self.folder / f"{name}.flow"
+            temporary = path.with_suffix(".tmp")
+            eqx.tree_serialise_leaves(temporary, flow)
+            os.replace(temporary, path)
         write_tree(tree, self.folder / f"{name}.nc")
 
     def load_flow(self, name: str, like: eqx.Module) -> Any:

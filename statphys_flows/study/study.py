@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
-from statphys_flows.flows import flows_for
-from statphys_flows.sampling import FlowMCMC, Trained, polish_rounds
+from statphys_flows.sampling import FlowMCMC, Sampler, Trained
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble
 from statphys_flows.study.point import Point, run_point
@@ -42,7 +41,7 @@ class Study:
     system: System
     kT: float | Sequence[float] | ArrayLike
     seed: int = 0
-    sampler: FlowMCMC = dataclasses.field(default_factory=FlowMCMC)
+    sampler: Sampler = dataclasses.field(default_factory=FlowMCMC)
 
     def __post_init__(self):
         object.__setattr__(self, "kT", _temperatures(self.kT))
@@ -53,7 +52,7 @@ class Study:
                 f"A study needs a System, but got {_name(self.system)}; subclass statphys_flows.System, or wrap a "
                 "function of x as Hamiltonian(function, space=Euclidean(n))."
             )
-        if not isinstance(self.sampler, FlowMCMC):
+        if not isinstance(self.sampler, Sampler):
             raise StudyError(f"sampler is {_name(self.sampler)}; write for example sampler=FlowMCMC(chains=64).")
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
             raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
@@ -115,11 +114,10 @@ class Study:
         """Fill `done`, temperature by temperature, from disk where a point is there."""
         warm_start: Trained | None = None
         kT = sorted(map(float, np.asarray(self.kT)), reverse=True)
-        # A point reports its start, its warm-up, its rounds and eleven pieces of production.
-        report.start(len(kT), 13 + self.sampler.rounds + polish_rounds(system, self.sampler))
+        report.start(len(kT), self.sampler.pieces(system))
         for t in kT:
             point_key = jax.random.fold_in(key, zlib.crc32(np.float64(t).tobytes()))
-            point = _saved(parts, system, t, point_key)
+            point = _saved(parts, system, self.sampler, t, point_key)
             if point is None:
 
                 def tick(stage: str, t: float = t) -> None:
@@ -128,7 +126,7 @@ class Study:
                 tick("compiling, warming up")
                 point = run_point(system, t, point_key, self.sampler, warm_start=warm_start, tick=tick)
                 if parts is not None:
-                    parts.save(_part(t), point.tree, point.trained.flow)
+                    parts.save(_part(t), point.tree, None if point.trained is None else point.trained.flow)
             done[t], warm_start = point.tree, point.trained
             report.point_done()
 
@@ -139,7 +137,7 @@ def run_study(
     *,
     seed: int = 0,
     out: str | PathLike | None = None,
-    sampler: FlowMCMC | None = None,
+    sampler: Sampler | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
@@ -152,13 +150,14 @@ def run_study(
     return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
 
 
-def _check_length(sampler: FlowMCMC) -> None:
+def _check_length(sampler: Sampler) -> None:
     try:
         draws = -(-sampler.draws // 10) * 10
         blocks_per_chain(np.empty((sampler.chains, draws)))
     except ValueError as error:
         raise StudyError(
-            f"FlowMCMC(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: {error}"
+            f"{type(sampler).__name__}(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: "
+            f"{error}"
         ) from error
 
 
@@ -181,13 +180,15 @@ def _temperatures(kT) -> tuple[float, ...]:
     return tuple(float(v) for v in values)
 
 
-def _saved(parts: Parts | None, system: System, kT: float, key) -> Point | None:
+def _saved(parts: Parts | None, system: System, sampler: Sampler, kT: float, key) -> Point | None:
     tree = None if parts is None else parts.load(_part(kT))
     if parts is None or tree is None:
         return None
-    candidate = int(tree["diagnostics"].to_dataset()["candidate"].item())
-    like = flows_for(system, kT=kT, key=key)[candidate]
-    return Point(tree, Trained(parts.load_flow(_part(kT), like), candidate))
+    candidate = float(tree["diagnostics"].to_dataset()["candidate"].item())
+    if np.isnan(candidate):  # of a sampler without a flow
+        return Point(tree, None)
+    like = sampler.like(system, kT, key, int(candidate))
+    return Point(tree, None if like is None else Trained(parts.load_flow(_part(kT), like), int(candidate)))
 
 
 def _finished(path: Path, configuration: dict) -> xr.DataTree:

@@ -13,6 +13,8 @@ from statphys_flows.spaces import Interval
 from statphys_flows.systems.system import System
 
 _MASSES = 48
+# Minimisations run side by side.
+_TOGETHER = 64
 _DRAWS = 128
 
 
@@ -28,7 +30,7 @@ def relax(system: System, states: Float[Array, "states ..."]) -> Float[Array, "s
         lower = system.energy(found) < system.energy(state)
         return jnp.where(lower, found, state)
 
-    return jax.lax.map(one, states)
+    return jax.lax.map(one, states, batch_size=_TOGETHER)
 
 
 def variational_bridge(system: System, kT: float) -> MassiveBridge:
@@ -61,26 +63,25 @@ def laplace_chains(system: System, kT: float) -> Base | None:
         GaussianChain(state, _made_positive(d, o), o)
         for state, d, o in zip(np.asarray(states), diagonal, off_diagonal, strict=True)
     ]
-    return chains[0] if len(chains) == 1 else Mixture(chains, orbits=_orbits(np.asarray(states), system.symmetries()))
+    return chains[0] if len(chains) == 1 else Mixture(chains, orbits=orbits_of(np.asarray(states), system.symmetries()))
 
 
-def euclidean_base(system: System, kT: float, samples: Float[Array, "samples n"] | None) -> Base:
-    """A `Gaussian` about each known state, or one as wide as the samples; in one dimension or many."""
+def laplace_mixture(system: System, kT: float) -> Gaussian | Mixture | None:
+    """A `Gaussian` about each known state of a system in ℝⁿ, relaxed to a minimum; None without known states."""
     states = system.known_states()
     if states is None:
-        if samples is None:
-            return Gaussian(jnp.zeros(system.space.shape), jnp.full(system.space.shape, float(system.space.extent)))
-        return Gaussian(jnp.mean(samples, axis=0), jnp.std(samples, axis=0) + 1e-6)
+        return None
     states = relax(system, jnp.asarray(states))
-    hessians = np.asarray(_hessians(system, states), float) / kT
-    components = [Gaussian(state, _covariance_factor(h)) for state, h in zip(np.asarray(states), hessians, strict=True)]
-    orbits = _orbits(np.asarray(states), system.symmetries())
+    hessians = [np.asarray(hessian(system, state), float) / kT for state in states]
+    components = [Gaussian(state, covariance_factor(h)) for state, h in zip(np.asarray(states), hessians, strict=True)]
+    orbits = orbits_of(np.asarray(states), system.symmetries())
     return components[0] if len(components) == 1 else Mixture(components, orbits=orbits)
 
 
 @eqx.filter_jit
-def _hessians(system, states):
-    return jax.vmap(jax.hessian(system.energy))(states)
+def hessian(system: System, state: Float[Array, " n"]) -> Float[Array, "n n"]:
+    """The Hessian of U."""
+    return jax.hessian(system.energy)(state)
 
 
 @eqx.filter_jit
@@ -106,8 +107,9 @@ def _made_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray
     return diagonal + max(0.0, floor - lowest)
 
 
-def _covariance_factor(hessian: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(hessian)
+def covariance_factor(precision: np.ndarray) -> np.ndarray:
+    """The lower triangular factor of a precision's inverse; directions that are flat, or worse, are given a width."""
+    values, vectors = np.linalg.eigh(precision)
     values = np.maximum(values, 1e-3 * np.abs(values).max() + 1e-12)
     return np.linalg.cholesky((vectors / values) @ vectors.T)
 
@@ -127,7 +129,7 @@ def _bridge_divergence(system, kT, stiffness, masses):
     return jax.lax.map(one, masses)
 
 
-def _orbits(states: np.ndarray, symmetries: frozenset[str]) -> list[int]:
+def orbits_of(states: np.ndarray, symmetries: frozenset[str]) -> list[int]:
     """The orbit of each state under the declared symmetries, numbered from 0."""
     actions = {"sign": lambda x: -x, "reflection": lambda x: x[::-1]}
     orbits: list[int] = []

@@ -11,9 +11,8 @@ from statphys_flows import ContinuousFlow, FlowMCMC, Gaussian, Optimiser, StudyE
 from statphys_flows.bases import Diagonal
 from statphys_flows.flows import Velocity
 from statphys_flows.flows.flow import round_trip_error
-from statphys_flows.sampling import Trained, adapt, polish_rounds
+from statphys_flows.sampling import Trained, adapt
 from statphys_flows.sampling.adaptation import (
-    SOLVER_TOLERANCE,
     WarmUp,
     adapt_round,
     begin,
@@ -21,6 +20,7 @@ from statphys_flows.sampling.adaptation import (
     with_score,
 )
 from statphys_flows.sampling.driver import _has_levelled_off, _score
+from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4
 from statphys_flows.training import ReverseKL
@@ -173,11 +173,11 @@ def test_figures_of_a_deceptive_flow_do_not_end_the_training():
 
 def test_polish_is_for_lattices():
     path, field = ContinuumPhi4(sites=8), LatticePhi4((4, 4))
-    assert polish_rounds(field, FlowMCMC()) == 16
-    assert polish_rounds(path, FlowMCMC()) == polish_rounds(SYSTEM, FlowMCMC()) == 0
+    assert FlowMCMC().polish(field) == 16
+    assert FlowMCMC().polish(path) == FlowMCMC().polish(SYSTEM) == 0
     for system in (path, field):
-        assert polish_rounds(system, FlowMCMC(polish_rounds=3)) == 3
-        assert polish_rounds(system, FlowMCMC(polish_rounds=0)) == 0
+        assert FlowMCMC(polish_rounds=3).polish(system) == 3
+        assert FlowMCMC(polish_rounds=0).polish(system) == 0
 
 
 @pytest.mark.parametrize("rounds", [-1, 2.0, True])

@@ -8,7 +8,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.analysis import importance_ess, importance_log_z
 from statphys_flows.flows import flow_for
-from statphys_flows.sampling.adaptation import log_density
+from statphys_flows.sampling.scores import log_density
 from statphys_flows.systems import LatticePhi4, check_system, float_parameters
 from tests.helpers.lattice_reference import log_z_of_two_sites, periodic_chain, phi4_energy
 

@@ -1,0 +1,22 @@
+"""A base as it is."""
+
+import jax.numpy as jnp
+
+from statphys_flows.bases import Base
+from statphys_flows.flows.flow import Flow
+
+
+class Untransformed(Flow):
+    """The identity map on a base: a proposal that costs nothing and has nothing to learn but a mixture's weights."""
+
+    base: Base
+
+    def forward(self, z):
+        return z, jnp.zeros(z.shape[0], z.dtype)
+
+    def inverse(self, x):
+        return x, jnp.zeros(x.shape[0], x.dtype)
+
+    def adopt(self, trained: "Untransformed") -> "Untransformed":
+        del trained  # all of it was built from the system
+        return self

@@ -1,0 +1,156 @@
+"""Local moves: blackjax's kernels behind one small contract, in the coordinates of a preconditioner."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import blackjax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.errors import StudyError
+
+
+class LocalInfo(NamedTuple):
+    """What a local move did: its acceptance probability, and how often it evaluated the density."""
+
+    acceptance_rate: Float[Array, ""]
+    evaluations: Float[Array, ""]
+
+
+class LocalKernel(eqx.Module):
+    """A Markov kernel that leaves exp(logdensity) invariant and moves a little.
+
+    `init` and `move` are blackjax's `init` and `kernel`, with one number to tune, the step size. Its state has the
+    fields `position` and `logdensity`.
+    """
+
+    target_acceptance: ClassVar[float]
+
+    @abc.abstractmethod
+    def init(self, position: Float[Array, " ..."], logdensity_fn: Callable) -> Any:
+        """The state at a position."""
+
+    @abc.abstractmethod
+    def move(
+        self, key: PRNGKeyArray, state: Any, logdensity_fn: Callable, step_size: Float[Array, ""]
+    ) -> tuple[Any, LocalInfo]:
+        """One move."""
+
+
+class MALA(LocalKernel):
+    """Metropolis-adjusted Langevin: one gradient for each move.
+
+    Tuned to an acceptance of 0.574, optimal in high dimension: Roberts & Rosenthal, J. R. Stat. Soc. B 60 (1998) 255.
+    """
+
+    target_acceptance: ClassVar[float] = 0.574
+
+    def init(self, position, logdensity_fn):
+        return blackjax.mala.init(position, logdensity_fn)
+
+    def move(self, key, state, logdensity_fn, step_size):
+        state, info = blackjax.mala.build_kernel()(key, state, logdensity_fn, step_size)
+        return state, LocalInfo(info.acceptance_rate, jnp.ones_like(info.acceptance_rate))
+
+
+class HMC(LocalKernel):
+    """Hamiltonian Monte Carlo with `steps` leapfrog steps for each move.
+
+    Tuned to an acceptance of 0.651: Beskos et al., Bernoulli 19 (2013) 1501.
+    """
+
+    target_acceptance: ClassVar[float] = 0.651
+    steps: int = eqx.field(static=True, default=8)
+
+    def __check_init__(self):
+        _check_count("HMC", "steps", self.steps)
+
+    def init(self, position, logdensity_fn):
+        return blackjax.hmc.init(position, logdensity_fn)
+
+    def move(self, key, state, logdensity_fn, step_size):
+        mass = jnp.ones(state.position.size, state.position.dtype)
+        state, info = blackjax.hmc.build_kernel()(key, state, logdensity_fn, step_size, mass, self.steps)
+        return state, LocalInfo(info.acceptance_rate, jnp.full_like(info.acceptance_rate, self.steps))
+
+
+class NUTS(LocalKernel):
+    """The no-U-turn sampler, at most 2^`max_doublings` leapfrog steps for each move.
+
+    Tuned to a mean acceptance statistic of 0.8: Hoffman & Gelman, J. Mach. Learn. Res. 15 (2014) 1593.
+    """
+
+    target_acceptance: ClassVar[float] = 0.8
+    max_doublings: int = eqx.field(static=True, default=8)
+
+    def __check_init__(self):
+        _check_count("NUTS", "max_doublings", self.max_doublings)
+
+    def init(self, position, logdensity_fn):
+        return blackjax.nuts.init(position, logdensity_fn)
+
+    def move(self, key, state, logdensity_fn, step_size):
+        mass = jnp.ones(state.position.size, state.position.dtype)
+        state, info = blackjax.nuts.build_kernel()(key, state, logdensity_fn, step_size, mass, self.max_doublings)
+        steps = info.num_integration_steps.astype(info.acceptance_rate.dtype)
+        return state, LocalInfo(info.acceptance_rate, steps)
+
+
+class RandomWalk(LocalKernel):
+    """Random-walk Metropolis: no gradient.
+
+    Tuned to an acceptance of 0.234: Roberts, Gelman & Gilks, Ann. Appl. Probab. 7 (1997) 110.
+    """
+
+    target_acceptance: ClassVar[float] = 0.234
+
+    def init(self, position, logdensity_fn):
+        return blackjax.additive_step_random_walk.init(position, logdensity_fn)
+
+    def move(self, key, state, logdensity_fn, step_size):
+        def step(key, position):
+            return step_size * jax.random.normal(key, position.shape, position.dtype)
+
+        state, info = blackjax.additive_step_random_walk.build_kernel()(key, state, logdensity_fn, step)
+        return state, LocalInfo(info.acceptance_rate, jnp.ones_like(info.acceptance_rate))
+
+
+class UserKernel(LocalKernel):
+    """Any kernel of blackjax, or of your own, as the local move.
+
+    **Arguments:**
+
+    - `initialise`: `(position, logdensity_fn) -> state`, with the fields `position` and `logdensity`.
+    - `step`: `(key, state, logdensity_fn, step_size) -> (state, info)`, with a field `acceptance_rate` in `info`; it
+      has to leave exp(logdensity_fn) invariant.
+    - `acceptance`: the acceptance that the step size is tuned to.
+    - `evaluations`: evaluations of the density for each step, for the cost that a result reports.
+    """
+
+    initialise: Callable = eqx.field(static=True)
+    step: Callable = eqx.field(static=True)
+    acceptance: float = eqx.field(static=True, default=0.6)
+    evaluations: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        if not 0 < self.acceptance < 1:
+            raise StudyError(f"UserKernel(acceptance={self.acceptance!r}): give a probability between 0 and 1.")
+
+    @property
+    def target_acceptance(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.acceptance
+
+    def init(self, position, logdensity_fn):
+        return self.initialise(position, logdensity_fn)
+
+    def move(self, key, state, logdensity_fn, step_size):
+        state, info = self.step(key, state, logdensity_fn, step_size)
+        return state, LocalInfo(info.acceptance_rate, jnp.full_like(info.acceptance_rate, self.evaluations))
+
+
+def _check_count(kernel: str, name: str, value) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise StudyError(f"{kernel}({name}={value!r}): give an integer of at least 1.")

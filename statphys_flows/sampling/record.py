@@ -1,0 +1,62 @@
+"""What a sampler hands over: draws as float64 NumPy arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from statphys_flows.sampling.interleaving import Interleaving
+
+# Configurations that are kept for each temperature, about; scalars are kept for every draw.
+_CONFIGURATIONS = 2000
+
+
+class Production(NamedTuple):
+    """Draws of the phase that counts, (chain, draw, ...), float64.
+
+    `positions` are those of the draws `kept_draws`. `evaluations` is of the target, for each draw. From a flow's
+    sampler: `proposal_log_weights` holds every proposal, (chain, draw · global_moves), `log_weights` is
+    log ρ - log q at the chain's own states, `global_acceptance_rate` and `is_global` are of its moves, and `schedule`
+    is that of the local moves; None from others.
+    """
+
+    positions: np.ndarray
+    energy: np.ndarray
+    order_parameter: np.ndarray
+    observables: dict[str, np.ndarray]
+    local_acceptance_rate: np.ndarray
+    evaluations: np.ndarray
+    kept_draws: np.ndarray
+    log_weights: np.ndarray | None = None
+    proposal_log_weights: np.ndarray | None = None
+    global_acceptance_rate: np.ndarray | None = None
+    is_global: np.ndarray | None = None
+    schedule: Interleaving | None = None
+
+
+def thinning(options) -> int:
+    """Draws between two stored configurations: `options.thin`, or so many that about 2000 are kept."""
+    if options.thin:
+        return options.thin
+    return max(1, -(-options.chains * options.draws // _CONFIGURATIONS))
+
+
+def join(records: list[dict], thin: int, schedule: Interleaving | None = None) -> Production:
+    """Pieces of (draw, chain, ...) arrays, all of one length, to one `Production`."""
+    joined = {name: _join([r[name] for r in records]) for name in records[0] if name != "observables"}
+    observables = {o: _join([r["observables"][o] for r in records]) for o in records[0]["observables"]}
+    weights = joined.pop("proposal_log_weights", None)
+    chains = joined["energy"].shape[0]
+    chunk = records[0]["energy"].shape[0]
+    kept = chunk * np.arange(len(records))[:, None] + np.arange(thin - 1, chunk, thin)
+    return Production(
+        **joined,
+        observables=observables,
+        kept_draws=kept.ravel(),
+        proposal_log_weights=None if weights is None else weights.reshape(chains, -1),
+        schedule=schedule,
+    )
+
+
+def _join(pieces: list[np.ndarray]) -> np.ndarray:
+    """(draw, chain, ...) pieces to one (chain, draw, ...) array."""
+    return np.moveaxis(np.concatenate(pieces), 0, 1)

@@ -1,0 +1,73 @@
+"""The contract of a sampler: what a study asks of it, and what it gets."""
+
+import abc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from statphys_flows.analysis import Estimate
+from statphys_flows.flows import Proposal
+from statphys_flows.sampling.record import Production
+from statphys_flows.systems import System
+
+
+class Trained(NamedTuple):
+    """A flow that a neighbouring point was left with: `flow`, and its index among the candidates."""
+
+    flow: Proposal
+    candidate: int
+
+
+class Sampled(NamedTuple):
+    """One temperature, sampled.
+
+    - `production`: equally weighted draws of exp(-U/kT).
+    - `log_z`: NaN with an infinite error from a sampler that cannot know it.
+    - `diagnostics`: numbers and sentences by the names of `study.schema`, what was found about this sampler alone.
+    - `warnings`: sentences on why the numbers may not be right.
+    - `history`: figures of the phase before, by name, each over `step`.
+    - `trained`: what a neighbouring temperature may start from.
+    - `searched`: whether a tempered population looked for modes.
+    """
+
+    production: Production
+    log_z: Estimate
+    diagnostics: dict[str, object]
+    warnings: list[str]
+    history: dict[str, np.ndarray]
+    trained: Trained | None = None
+    searched: bool = False
+
+
+class Sampler(eqx.Module):
+    """Options of a sampler, and the sampler. Every one gives the same tree.
+
+    `chains` independent sequences of `draws` equally weighted draws: error bars come from their differences.
+    """
+
+    chains: eqx.AbstractVar[int]
+    draws: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def run(
+        self,
+        system: System,
+        kT: float,
+        key: PRNGKeyArray,
+        *,
+        warm_start: Trained | None = None,
+        tick: Callable[[str], None] = lambda _: None,
+    ) -> Sampled:
+        """Sample `system` at one temperature. Pure: the same arguments give the same numbers on the same machine.
+        `tick(stage)` is called after each piece of work."""
+
+    @abc.abstractmethod
+    def pieces(self, system: System) -> int:
+        """About how often `run` ticks."""
+
+    def like(self, system: System, kT: float, key: PRNGKeyArray, candidate: int) -> Proposal | None:
+        """A flow of the structure of `Trained.flow`, to be filled from a file; None where no flow is kept."""
+        return None

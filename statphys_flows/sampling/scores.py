@@ -1,0 +1,73 @@
+"""How good a proposal is, from log weights, inside compiled code; on float64 arrays see `analysis`."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.flows import Flow, Proposal, Untransformed
+from statphys_flows.flows.flow import round_trip_error
+from statphys_flows.systems import System
+
+EVALUATION_DRAWS = 2048
+UNCOVERED_LOG_WEIGHT = 5.0
+# The error of log q from which on a round's figures do not count: an objective that sees log q can learn to deceive
+# the solver.
+SOLVER_TOLERANCE = 0.05
+SOLVER_DRAWS = 64
+
+
+def log_density(system: System, kT):
+    """x → -U(x)/kT."""
+    return lambda x: -system.energy(x) / kT
+
+
+@eqx.filter_jit
+def score(
+    system: System, kT: Float[Array, ""], flow: Proposal, seen: Float[Array, "n ..."], key: PRNGKeyArray
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """The smaller of forward ESS, from fresh draws, and reverse ESS, from configurations that chains have seen; -1,
+    below what any flow scores, where log q is wrong. And the two of them."""
+    density = log_density(system, kT)
+    key, solver_key = jax.random.split(key)
+    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
+    seen = seen[:EVALUATION_DRAWS]
+    forward = forward_ess(jax.vmap(density)(x) - log_q)
+    reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen))
+    found = jnp.minimum(forward, reverse)
+    if not isinstance(flow, Flow) or isinstance(flow, Untransformed):
+        return found, forward, reverse
+    honest = round_trip_error(flow, solver_key, SOLVER_DRAWS) < SOLVER_TOLERANCE
+    return jnp.where(honest, found, -1.0), forward, reverse
+
+
+@eqx.filter_jit
+def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Float[Array, ""]:
+    """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart."""
+    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
+    return jnp.mean(log_q - jax.vmap(log_density(system, kT))(x))
+
+
+@eqx.filter_jit
+def uncovered(system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
+    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never."""
+    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples)
+    # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
+    return jnp.mean(log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT)
+
+
+def forward_ess(log_w):
+    """(Σw)²/(n Σw²), over draws of q; 0 where nothing has any weight."""
+    w = jnp.exp(log_w - jnp.max(log_w))
+    return jnp.nan_to_num(jnp.sum(w) ** 2 / (jnp.sum(w**2) * w.size))
+
+
+def reverse_ess(log_w):
+    """1 / (E_p[w] E_p[1/w]), over draws of the target, the 0.5% of largest weights capped."""
+    log_w = log_w.ravel()
+    # The largest few, rather than a quantile: a full sort takes long to compile.
+    largest, _ = jax.lax.top_k(log_w, 1 + log_w.size // 200)
+    log_w = jnp.minimum(log_w, largest[-1])
+    n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
+    return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))

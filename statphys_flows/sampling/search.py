@@ -1,0 +1,60 @@
+"""The search for modes that comes before anything else where no states are known: a tempered population."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases import Gaussian
+from statphys_flows.flows import LatentField, flows_for
+from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.sampling.tempering import temper
+from statphys_flows.spaces import Euclidean
+from statphys_flows.systems import System
+from statphys_flows.systems.reference import Reference
+
+# The reference is so much wider than the scale on which interesting states lie.
+_WIDER = 2.0
+_MOVES = 5
+_EFFECTIVE = 0.7
+
+
+def reference_for(system: System, kT: float, key: PRNGKeyArray) -> Reference | None:
+    """The density that tempering starts from: the system's own; in ℝⁿ a Gaussian twice as wide as the space's `extent`;
+    elsewhere the base of the first flow. None for particles with a latent field: mean-field theory knows its phases."""
+    own = system.reference(kT)
+    if own is not None:
+        return own
+    if isinstance(system.space, Euclidean):
+        return Gaussian(jnp.zeros(system.space.shape), jnp.full(system.space.shape, _WIDER * system.space.extent))
+    flow = flows_for(system, kT=kT, key=key)[0]
+    return None if isinstance(flow, LatentField) else flow.base
+
+
+def search(
+    system: System, kT: Float[Array, ""], key: PRNGKeyArray, options: FlowMCMC
+) -> Float[Array, "particles ..."] | None:
+    """Equally weighted particles, in as many modes as tempering finds; None where `options` asks for no search, or
+    where the particles did not arrive."""
+    particles = options.searchers(system)
+    reference = reference_for(system, float(kT), key) if particles else None
+    if reference is None:
+        return None
+    # In ℝⁿ the particles themselves tell their scales.
+    factor = None if isinstance(system.space, Euclidean) else getattr(reference, "preconditioner", None)
+    found = temper(
+        system,
+        kT,
+        reference,
+        key,
+        particles=particles,
+        moves=_MOVES,
+        effective=_EFFECTIVE,
+        preconditioner=factor,
+    )
+    good = bool(found.finished) and bool(jnp.all(jnp.isfinite(found.particles)))
+    return found.particles if good else None
+
+
+def spread_over(particles: Float[Array, "particles ..."], n: int) -> Float[Array, "n ..."]:
+    """n of the particles, none twice if there are enough; as they were resampled, copies of one stand together."""
+    return particles[np.arange(n) * max(len(particles) // n, 1) % len(particles)]

@@ -1,0 +1,182 @@
+"""Tempered sequential Monte Carlo: particles carried from a reference density to the target, level by level.
+
+    ρ_λ(x) ∝ ρ_0(x)^{1-λ} exp(-λ u(x)),    λ from 0 to 1,    log w(x) = -u(x) - log ρ_0(x)
+
+At each level the particles are reweighted by exp(Δλ log w), with Δλ such that a given fraction of them stays effective,
+resampled, and moved by kernels that leave the new ρ_λ invariant; so the last particles are equally weighted.
+log Z = Σ_levels log mean exp(Δλ log w), whose exponential is unbiased for given levels. Sources: Del Moral, Doucet &
+Jasra, J. R. Stat. Soc. B 68 (2006) 411; adaptive levels: Jasra et al., Scand. J. Stat. 38 (2011) 1.
+
+Two kinds of moves alternate. MALA follows gradients. A random walk along differences of two neighbouring particles has
+the scales and correlations of the modes, however much those of different modes differ (ter Braak, Stat. Comput. 16
+(2006) 239); the pairs are from before the moves, so that the walk is symmetric. It is made in ℝⁿ only.
+"""
+
+from typing import NamedTuple
+
+import blackjax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from blackjax.smc import base as smc
+from blackjax.smc import ess, resampling, solver
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.sampling.local import MALA
+from statphys_flows.sampling.scores import log_density
+from statphys_flows.systems import System
+from statphys_flows.systems.reference import Reference
+
+# Particles looked at to find neighbours, and how many of the nearest are taken.
+_LOOKED_AT, _NEIGHBOURS = 256, 4
+_WALK_ACCEPTANCE = 0.3
+# How fast step sizes follow the acceptance from level to level.
+_GAIN = 1.5
+_MOST_LEVELS = 400
+_GOLDEN = 0.6180339887498949
+
+
+class Tempered(NamedTuple):
+    """Where the particles arrived: `particles` (n, ...), equally weighted at λ = 1; `increments` (most,) of log Z, one
+    for each level, zero beyond; `levels` (most,), the λ after each; `count`; whether λ reached 1; the acceptance of
+    MALA at the last level; evaluations of the target for each particle."""
+
+    particles: Float[Array, "particles ..."]
+    increments: Float[Array, " most"]
+    levels: Float[Array, " most"]
+    count: Int[Array, ""]
+    finished: Bool[Array, ""]
+    acceptance_rate: Float[Array, ""]
+    evaluations: Float[Array, ""]
+
+
+class _Steps(NamedTuple):
+    """Logarithms of the step sizes, and the acceptance of MALA."""
+
+    langevin: Float[Array, ""]
+    walk: Float[Array, ""]
+    acceptance: Float[Array, ""]
+
+
+@eqx.filter_jit
+def temper(
+    system: System,
+    kT: Float[Array, ""],
+    reference: Reference,
+    key: PRNGKeyArray,
+    *,
+    particles: int,
+    moves: int,
+    effective: float,
+    preconditioner: Factor | None = None,
+) -> Tempered:
+    """One population of `particles`, each moved `moves` times by each kernel at each level, with a fraction `effective`
+    of them effective after each reweighting. Traceable, and `jax.vmap` runs several populations over keys.
+
+    MALA is scaled by `preconditioner`, or by the particles' standard deviation if none is given, as in ℝⁿ."""
+    density = log_density(system, kT)
+    start_key, key = jax.random.split(key)
+    start = jax.vmap(reference.sample)(jax.random.split(start_key, particles))
+    zero = jnp.zeros((), start.dtype)
+
+    def log_weight(x):
+        log_w = density(x) - reference.log_prob(x)
+        return jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
+
+    def body(carry):
+        x, level, steps, increments, levels, count, key = carry
+        key, own = jax.random.split(key)
+        log_w = jax.vmap(log_weight)(x)
+        delta = ess.ess_solver(lambda _: log_w, x, effective, 1.0 - level, solver.dichotomy)
+        # Below this the level could not be told from the next in 32 bits.
+        delta = jnp.clip(jnp.nan_to_num(delta), 1e-6 * jnp.maximum(level, 1e-6), 1.0 - level)
+        level = jnp.where(delta >= 1.0 - level, 1.0, level + delta)
+        log_w = delta * log_w
+        increments = increments.at[count].set(logsumexp(log_w) - jnp.log(particles))
+        state = smc.SMCState(x, jax.nn.softmax(log_w), None)
+        update = _update(density, reference, level, steps, moves, preconditioner)
+        state, info = smc.step(own, state, update, lambda x: jnp.zeros(x.shape[0], x.dtype), resampling.systematic)
+        carried = (state.particles, level, info.update_info, increments, levels.at[count].set(level), count + 1, key)
+        return jax.tree.map(
+            lambda new, old: new.astype(old.dtype) if eqx.is_inexact_array(old) else new, carried, carry
+        )
+
+    def unfinished(carry):
+        return (carry[1] < 1.0) & (carry[5] < _MOST_LEVELS)
+
+    steps = _Steps(jnp.log(zero + 0.3), zero, zero)
+    padding = jnp.zeros(_MOST_LEVELS, start.dtype)
+    carry = (start, zero, steps, padding, padding + 1, jnp.zeros((), jnp.int32), key)
+    x, level, steps, increments, levels, count, _ = jax.lax.while_loop(unfinished, body, carry)
+    each = 1 + moves * (2 if _walks(start, preconditioner) else 1)
+    return Tempered(x, increments, levels, count, level >= 1.0, steps.acceptance, each * count.astype(start.dtype))
+
+
+def _walks(x, preconditioner) -> bool:
+    return preconditioner is None and x.ndim == 2
+
+
+def _update(density, reference, level, steps: _Steps, moves: int, preconditioner):
+    """The moves of all particles at one level, and the step sizes for the next."""
+    local, walk = MALA(), blackjax.additive_step_random_walk.build_kernel()
+
+    def log_prob(x):
+        found = (1.0 - level) * reference.log_prob(x) + level * density(x)
+        return jnp.where(jnp.isnan(found), -jnp.inf, found)
+
+    def update(keys, x, _):
+        n = x.shape[0]
+        scale = Diagonal(jnp.std(x, axis=0) + 1e-6 * jnp.max(jnp.std(x, axis=0)) + 1e-30)
+        factor = scale if preconditioner is None else preconditioner
+        # Modes differ in width: some particles try shorter steps, some longer ones (evenly over a normal law).
+        quantiles = (0.5 + _GOLDEN * jnp.arange(n)) % 1.0
+        epsilon = jnp.exp(steps.langevin + 0.7 * jax.scipy.special.ndtri(quantiles).astype(x.dtype))
+        walks = _walks(x, preconditioner)
+        differences = _differences(x, scale) if walks else None
+
+        def one(index, key, x, epsilon):
+            def move(x, inputs):
+                count, key = inputs
+                key, walk_key = jax.random.split(key)
+                state = local.init(factor.solve(x), lambda z: log_prob(factor.apply(z)))
+                state, info = local.move(key, state, lambda z: log_prob(factor.apply(z)), epsilon)
+                x, rate = factor.apply(state.position), jnp.zeros_like(epsilon)
+                if differences is not None:
+                    # That of another particle in every move: which one is fixed beforehand, as it has to be.
+                    step = jnp.exp(steps.walk) * differences[(index + 1 + count * (1 + n // 7)) % n]
+
+                    def along(key, position):
+                        return step * jax.random.normal(key, (), position.dtype)
+
+                    state = blackjax.additive_step_random_walk.init(x, log_prob)
+                    state, walk_info = walk(walk_key, state, log_prob, along)
+                    x, rate = state.position, walk_info.acceptance_rate
+                return x, (info.acceptance_rate, rate)
+
+            x, rates = jax.lax.scan(move, x, (jnp.arange(moves), jax.random.split(key, moves)))
+            return x, jax.tree.map(jnp.mean, rates)
+
+        x, (langevin, walked) = jax.vmap(one)(jnp.arange(n), keys, x, epsilon)
+        langevin, walked = jnp.mean(langevin), jnp.mean(walked)
+        tuned = _Steps(
+            jnp.clip(steps.langevin + _GAIN * (langevin - local.target_acceptance), -20.0, 2.0),
+            jnp.clip(steps.walk + _GAIN * (walked - _WALK_ACCEPTANCE), -10.0, 5.0) if walks else steps.walk,
+            langevin,
+        )
+        return x, tuned
+
+    return update
+
+
+def _differences(x, scale: Diagonal):
+    """From each particle to one of the nearest of some others: (n, d)."""
+    n = x.shape[0]
+    others = x[:: max(1, n // _LOOKED_AT)]
+    squared = jnp.sum(((x[:, None] - others[None]) / scale.scale) ** 2, axis=-1)
+    # A particle is no neighbour of itself, nor of its copies.
+    squared = jnp.where(squared > 0, squared, jnp.inf)
+    _, nearest = jax.lax.top_k(-squared, min(_NEIGHBOURS, others.shape[0]))
+    chosen = nearest[jnp.arange(n), jnp.arange(n) % nearest.shape[1]]
+    return others[chosen] - x

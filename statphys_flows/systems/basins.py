@@ -1,0 +1,97 @@
+"""A mixture of Gaussians read off samples by the minima of U that they run down to.
+
+The configurations that steepest descent carries to one minimum are its basin (Stillinger & Weber, Phys. Rev. A 25
+(1982) 978). Where samples fall into few basins, those are the modes; where every other sample has its own, the
+landscape is rugged or has no minimum, and basins say nothing.
+"""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from statphys_flows.bases import Gaussian, Mixture
+from statphys_flows.systems.laplace import covariance_factor, hessian, orbits_of, relax
+from statphys_flows.systems.system import System
+
+# Basins, at most; each of at least a fraction of the samples; and how much of them all they have to hold together.
+_MOST = 64
+_LEAST = 1 / 200
+_COVERED = 0.9
+# Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
+_SAME = 4.0
+
+
+def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"]) -> Mixture | Gaussian | None:
+    """One Gaussian for each basin that a good part of `samples` falls into, weighted by its share; about the minimum
+    with U's Hessian over kT, or with the mean and covariance of its samples, whichever tells the samples better
+    (Schwarz's criterion). None where basins say nothing."""
+    samples = np.asarray(samples)
+    found = np.asarray(relax(system, samples))
+    energies = np.asarray(_energies(system, found))
+    groups = _grouped(system, kT, found, energies)
+    if groups is None:
+        return None
+    states, label = groups
+    counts = np.bincount(label[label >= 0], minlength=len(states))
+    kept = np.flatnonzero(counts >= max(2.0, _LEAST * len(samples)))
+    if not kept.size or counts[kept].sum() < _COVERED * len(samples):
+        return None
+    components = [_gaussian(system, kT, states[k], samples[label == k]) for k in kept]
+    if len(components) == 1:
+        return components[0]
+    orbits = np.asarray(orbits_of(states[kept], system.symmetries()))
+    return Mixture(components, orbits=orbits, weights=np.bincount(orbits, counts[kept].astype(float)))
+
+
+def _grouped(system, kT, found, energies):
+    """The distinct minima, lowest first, and the one that each sample belongs to."""
+    label = np.full(len(found), -1)
+    states = []
+    for i in np.argsort(energies):
+        if label[i] >= 0:
+            continue
+        if len(states) == _MOST:
+            return None
+        metric = np.asarray(hessian(system, found[i]), float) / kT
+        if not np.all(np.isfinite(metric)):
+            return None
+        away = found - found[i]
+        squared = np.einsum("ni,ij,nj->n", away, metric, away)
+        near = (squared < _SAME) & (energies - energies[i] < _SAME * kT)
+        # Of a flat direction, or one that goes on falling, nothing can be said.
+        if np.linalg.eigvalsh(metric)[0] <= 0:
+            near = np.zeros(len(found), bool)
+        near[i] = True
+        label[near & (label < 0)] = len(states)
+        states.append(found[i])
+    return np.stack(states), label
+
+
+def _gaussian(system, kT, state, members) -> Gaussian:
+    n, count = state.size, len(members)
+    harmonic = Gaussian(state, covariance_factor(np.asarray(hessian(system, state), float) / kT))
+    if count < 2 * n + 2:
+        return harmonic
+    covariance = np.atleast_2d(np.cov(members, rowvar=False)) + 1e-10 * np.eye(n)
+    try:
+        sampled = Gaussian(members.mean(0), np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        return harmonic
+    penalty = 0.5 * np.log(count) * (n + n * (n + 1) / 2)
+    better = _log_likelihood(sampled, members) - penalty > _log_likelihood(harmonic, members)
+    return sampled if better else harmonic
+
+
+def _log_likelihood(gaussian: Gaussian, members) -> float:
+    return float(np.sum(np.asarray(_log_probs(gaussian, members), float)))
+
+
+@eqx.filter_jit
+def _log_probs(gaussian, members):
+    return jax.vmap(gaussian.log_prob)(members)
+
+
+@eqx.filter_jit
+def _energies(system, states):
+    return jax.vmap(system.energy)(states)
