@@ -13,12 +13,16 @@ from statphys_flows.systems.system import System
 def seed_states(system: System, kT: float, key: PRNGKeyArray, walkers: int) -> Float[Array, "walkers ..."]:
     """Starting configurations, shape (walkers, *space.shape).
 
-    The known states in turn, as many walkers in each; where the system names none, draws that cover the space
-    (`spread`). Relative weights of the modes need not be known, but a mode with no walker in it may never be found.
+    The known states in turn, as many walkers in each; where the system names none, draws from its reference density;
+    where it names neither, draws that cover the space (`spread`). Relative weights of the modes need not be known, but
+    a mode with no walker in it may never be found.
     """
     states = system.known_states()
     if states is not None:
         return jnp.asarray(states)[jnp.arange(walkers) % len(states)]
+    reference = system.reference(kT)
+    if reference is not None:
+        return jax.vmap(reference.sample)(jax.random.split(key, walkers))
     return spread(system.space, key, walkers)
 
 

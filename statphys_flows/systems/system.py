@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases import Base
 from statphys_flows.spaces import Space
+from statphys_flows.systems.reference import Reference
 
 
 class System(eqx.Module):
@@ -60,6 +61,11 @@ class System(eqx.Module):
 
     def base(self, kT: float) -> Base | None:
         """A base density for the flow at kT; chosen from the space and the known states if not given."""
+        return None
+
+    def reference(self, kT: float) -> Reference | None:
+        """A normalised density that covers every mode, from which tempering starts and walkers are seeded: an object
+        with `sample(key) -> x` and `log_prob(x)`; chosen from the space if not given."""
         return None
 
     @property
