@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox
     from statphys_flows.study import Study, run_study
     from statphys_flows.systems import (
+        BayesianModel,
         ContinuumPhi4,
         CosinePotential,
         GaussianWell,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         LennardJones,
         PairParticles,
         PeriodicWell,
+        Posterior,
+        RadialVelocity,
         SoftRepulsion,
         System,
         UserPotential,
@@ -90,6 +93,7 @@ _HOME = {
         "run_study",
     ),
     "systems": (
+        "BayesianModel",
         "ContinuumPhi4",
         "CosinePotential",
         "GaussianWell",
@@ -99,6 +103,8 @@ _HOME = {
         "LennardJones",
         "PairParticles",
         "PeriodicWell",
+        "Posterior",
+        "RadialVelocity",
         "SoftRepulsion",
         "System",
         "UserPotential",
@@ -118,6 +124,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "BayesianModel",
     "BrownianBridge",
     "ConditionalFlow",
     "ContinuousFlow",
@@ -147,6 +154,8 @@ __all__ = [
     "PairParticles",
     "ParticleBox",
     "PeriodicWell",
+    "Posterior",
+    "RadialVelocity",
     "ReverseKL",
     "SoftRepulsion",
     "Stages",

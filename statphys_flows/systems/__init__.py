@@ -1,10 +1,12 @@
 """Hamiltonians: what is declared, and what the library reads off a declaration."""
 
+from statphys_flows.systems.bayesian_model import BayesianModel
 from statphys_flows.systems.check import check_system, float_parameters, with_array_parameters
 from statphys_flows.systems.continuum_phi4 import ContinuumPhi4
 from statphys_flows.systems.hamiltonian import Hamiltonian
 from statphys_flows.systems.lattice_phi4 import LatticePhi4
 from statphys_flows.systems.pair_particles import PairParticles
+from statphys_flows.systems.posterior import Posterior
 from statphys_flows.systems.potentials import (
     CosinePotential,
     GaussianWell,
@@ -15,10 +17,13 @@ from statphys_flows.systems.potentials import (
     SoftRepulsion,
     UserPotential,
 )
+from statphys_flows.systems.radial_velocity import RadialVelocity
+from statphys_flows.systems.reference import Reference
 from statphys_flows.systems.seeding import seed_states
 from statphys_flows.systems.system import System
 
 __all__ = [
+    "BayesianModel",
     "ContinuumPhi4",
     "CosinePotential",
     "GaussianWell",
@@ -28,7 +33,10 @@ __all__ = [
     "LennardJones",
     "PairParticles",
     "PeriodicWell",
+    "Posterior",
     "Potential",
+    "RadialVelocity",
+    "Reference",
     "SoftRepulsion",
     "System",
     "UserPotential",

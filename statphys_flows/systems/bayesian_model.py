@@ -1,0 +1,58 @@
+"""The contract of a Bayesian model, whose posterior is a system."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.systems.system import System
+
+
+class BayesianModel(System):
+    r"""A posterior as a Boltzmann weight: $U(x) = -[\log p(x) + \log L(x)]$ with prior p and likelihood L.
+
+    At kT = 1 the weight is the posterior times its normalisation, the evidence $Z = \int p(x) L(x)\, dx$: the log Z of
+    a study is the log evidence, and the difference of two models' is the log of their Bayes factor.
+
+    To declare one, subclass, write data and settings as annotated fields, and give `space`, `log_prior`,
+    `log_likelihood` and `sample_prior`. (`Posterior` does so from functions.)
+    """
+
+    @abc.abstractmethod
+    def log_prior(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
+        """log p(x), normalised in the measure of the space: else the evidence is off by the missing constant."""
+
+    @abc.abstractmethod
+    def log_likelihood(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
+        """log L(x), with all factors that depend on x, and those that do not if they shall count in the evidence."""
+
+    @abc.abstractmethod
+    def sample_prior(self, key: PRNGKeyArray) -> Float[Array, " ..."]:
+        """One independent draw from p."""
+
+    def energy(self, x):
+        return -(self.log_prior(x) + self.log_likelihood(x))
+
+    def observables(self, x):
+        """`log_likelihood`."""
+        return {"log_likelihood": self.log_likelihood(x)}
+
+    def reference(self, kT):
+        """The prior, at every kT: it covers what the posterior covers."""
+        return Prior(self)
+
+    @property
+    def conventions(self) -> str:
+        return "U = -(log prior + log likelihood); at kT = 1, Z is the evidence"
+
+
+class Prior(eqx.Module):
+    """The prior of a model, as a `Reference`."""
+
+    model: BayesianModel
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, " ..."]:
+        return self.model.sample_prior(key)
+
+    def log_prob(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
+        return self.model.log_prior(x)
