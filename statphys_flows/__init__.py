@@ -20,7 +20,18 @@ if TYPE_CHECKING:
         flow_for,
     )
     from statphys_flows.report import load, summary, write_figures
-    from statphys_flows.sampling import FlowMCMC
+    from statphys_flows.sampling import (
+        HMC,
+        MALA,
+        NUTS,
+        FlowMCMC,
+        LocalMCMC,
+        ParallelTempering,
+        RandomWalk,
+        TemperedSMC,
+        UserKernel,
+        importance,
+    )
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox
     from statphys_flows.study import Study, run_study
     from statphys_flows.systems import (
@@ -81,7 +92,18 @@ _HOME = {
         "summary",
         "write_figures",
     ),
-    "sampling": ("FlowMCMC",),
+    "sampling": (
+        "FlowMCMC",
+        "HMC",
+        "LocalMCMC",
+        "MALA",
+        "NUTS",
+        "ParallelTempering",
+        "RandomWalk",
+        "TemperedSMC",
+        "UserKernel",
+        "importance",
+    ),
     "spaces": (
         "Euclidean",
         "Interval",
@@ -124,6 +146,9 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "HMC",
+    "MALA",
+    "NUTS",
     "BayesianModel",
     "BrownianBridge",
     "ConditionalFlow",
@@ -147,15 +172,18 @@ __all__ = [
     "Lattice",
     "LatticePhi4",
     "LennardJones",
+    "LocalMCMC",
     "MassiveBridge",
     "MaximumLikelihood",
     "Mixture",
     "Optimiser",
     "PairParticles",
+    "ParallelTempering",
     "ParticleBox",
     "PeriodicWell",
     "Posterior",
     "RadialVelocity",
+    "RandomWalk",
     "ReverseKL",
     "SoftRepulsion",
     "Stages",
@@ -163,10 +191,13 @@ __all__ = [
     "StudyError",
     "StudyInterrupted",
     "System",
+    "TemperedSMC",
+    "UserKernel",
     "UserPotential",
     "conditional",
     "fit_density",
     "flow_for",
+    "importance",
     "load",
     "mean_field",
     "run_study",

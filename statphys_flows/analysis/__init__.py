@@ -6,9 +6,9 @@ Knows arrays only: samples are (chain, draw), results are `Estimate(value, error
 from .autocorrelation import integrated_autocorrelation_time, mean_error
 from .convergence import effective_sample_size, r_hat
 from .estimate import Estimate
-from .importance import importance_ess, reverse_ess
+from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
 from .jackknife import jackknife, jackknife_means
-from .log_z import bar_log_z, importance_log_z, overlap, reverse_log_z
+from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from .profile import free_energy_profile
 from .thermodynamics import thermodynamics
 
@@ -22,10 +22,13 @@ __all__ = [
     "integrated_autocorrelation_time",
     "jackknife",
     "jackknife_means",
+    "ladder_log_z",
     "mean_error",
     "overlap",
+    "pareto_k",
     "r_hat",
     "reverse_ess",
     "reverse_log_z",
     "thermodynamics",
+    "weighted_mean",
 ]

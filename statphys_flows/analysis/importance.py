@@ -1,10 +1,15 @@
 """How well a proposal q covers a target: effective sample sizes from log weights log w = -u(x) - log q(x)."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from blackjax.diagnostics import psis_weights
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from ._samples import check_forward, check_reverse
+from .estimate import Estimate
+from .jackknife import jackknife
 
 
 def importance_ess(log_w: ArrayLike) -> float:
@@ -29,3 +34,31 @@ def reverse_ess(log_w_chain: ArrayLike) -> float:
     if np.isinf(log_w).any():
         return 0.0
     return float(np.exp(2 * np.log(log_w.size) - logsumexp(log_w) - logsumexp(-log_w)))
+
+
+def pareto_k(log_w: ArrayLike) -> float:
+    """The shape k̂ of the generalised Pareto distribution that fits the largest weights: their moments exist below 1/k̂.
+
+    Below 0.5 the variance of importance estimates is finite and their errors hold; from 0.7 on more draws hardly help.
+    `log_w` as in `importance_ess`; weights are looked at, not smoothed. inf for fewer than 25 draws. Raises ValueError
+    as there. Source: Vehtari, Simpson, Gelman, Yao & Gabry, arXiv:1507.02646; computed by blackjax.
+    """
+    log_w = check_forward(np.atleast_2d(log_w), "log_w").ravel()
+    # Relative to the largest, so that 32 bits hold what decides.
+    _, shape = _psis(jnp.asarray(log_w - log_w.max(), jnp.result_type(float)))
+    return float(shape)
+
+
+_psis = jax.jit(psis_weights)
+
+
+def weighted_mean(values: ArrayLike, log_w: ArrayLike) -> Estimate:
+    """Σ w f/Σ w with its delete-one-group error.
+
+    `values` and `log_w` are (chain, n); where a weight is zero the value does not count, whatever it is. Raises
+    ValueError as `importance_ess`.
+    """
+    log_w = check_forward(log_w, "log_w")
+    weights = np.exp(log_w - log_w.max())
+    values = np.where(weights > 0, np.asarray(values, np.float64), 0.0)
+    return jackknife(lambda f, w: float(np.sum(w * f) / np.sum(w)), values, weights)

@@ -3,6 +3,7 @@
     forward (x ~ q)         Z = E_q[w]                                          `importance_log_z`
     reverse (x ~ e^{-u}/Z)  1/Z = E_p[1/w]                                      `reverse_log_z`
     both                    Σ_F σ(log w - C) = Σ_R σ(C - log w), log Z = C - log(n_F/n_R)   `bar_log_z`
+    level by level          Σ_k of the same between neighbours                `ladder_log_z`
 
 with σ(z) = 1/(1 + e^{-z}). Forward cannot see what q never proposes, reverse cannot see what the chain never visits:
 when the three disagree by more than their errors, believe none. Weights are never clipped.
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logsumexp
 
-from ._samples import check_forward, check_reverse
+from ._samples import as_finite_chains, check_forward, check_reverse
 from .estimate import Estimate
 from .jackknife import blocks_per_chain, error_of_replicas, fold
 
@@ -83,7 +84,38 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
     """
     forward = check_forward(log_w_forward, "log_w_forward")
     reverse = check_reverse(log_w_chain, "log_w_chain")
-    blocks = blocks_per_chain(forward, reverse)
+    value, steps = _bar(forward, reverse, blocks_per_chain(forward, reverse))
+    return Estimate(value, float(error_of_replicas(steps)))
+
+
+def ladder_log_z(log_w: ArrayLike, levels: ArrayLike) -> Estimate:
+    """log(Z_K/Z_0) = Σ_k log(Z_{k+1}/Z_k), each by Bennett's acceptance ratio, from draws at every level of a ladder
+    ρ_k ∝ ρ_0 exp(λ_k log w).
+
+    **Arguments:**
+
+    - `log_w`: (level, chain, draw), log w = -u - log ρ_0 of the draws at each level. The same chains in all: a group is
+      deleted from all the levels at once, so that what exchanges correlate is counted.
+    - `levels`: λ_k, rising.
+
+    Raises ValueError for weights that are not finite or levels that do not rise, RuntimeError as `bar_log_z`.
+    Source: Bennett (1976), as there; Geyer, in Computing Science and Statistics 23 (1991) 156, for the ladder.
+    """
+    levels = np.asarray(levels, np.float64)
+    draws = [as_finite_chains(x, f"log_w[{k}]") for k, x in enumerate(np.asarray(log_w))]
+    if levels.ndim != 1 or len(levels) != len(draws) or len(levels) < 2 or not np.all(np.diff(levels) > 0):
+        raise ValueError(f"levels has shape {levels.shape}: give one rising number for each of {len(draws)} levels.")
+    blocks = blocks_per_chain(*draws)
+    pairs = [
+        _bar(step * low, step * high, blocks)
+        for step, low, high in zip(np.diff(levels), draws[:-1], draws[1:], strict=True)
+    ]
+    replicas = np.sum([steps for _, steps in pairs], axis=0)
+    return Estimate(float(sum(value for value, _ in pairs)), float(error_of_replicas(replicas)))
+
+
+def _bar(forward: Array, reverse: Array, blocks: int) -> tuple[float, Array]:
+    """log Z, and how it moves when a group is deleted, for every group."""
     root = _bar_root(forward, reverse)
     # One Newton step per replica from the common root, on the logarithm of the two sums. The logarithm makes it nearly
     # exact in both limits: where q and p agree the step is small, and where they hardly overlap the difference of the
@@ -94,8 +126,7 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
     with np.errstate(invalid="ignore"):
         steps = (sum_f - sum_r) / (slope_f + slope_r)
     # Where one group alone carries all the weight, nothing is left without it.
-    steps = np.where(np.isfinite(steps), steps, np.inf)
-    return Estimate(float(root - np.log(forward.size / reverse.size)), float(error_of_replicas(steps)))
+    return float(root - np.log(forward.size / reverse.size)), np.where(np.isfinite(steps), steps, np.inf)
 
 
 def overlap(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> float:

@@ -166,7 +166,8 @@ def _(space: Euclidean, system, kT, key, samples):
         return lambda: spline_coupling(key, base, location=location, scale=scale)
 
     if base is None:
-        return Candidates(moved(broad))
+        # Twice: the second time on what chains have visited with the help of the first.
+        return Candidates(moved(broad), moved(broad))
     if isinstance(base, Mixture) and system.base(kT) is None:
         return Candidates(lambda: Untransformed(base), moved(base), moved(broad))
     return Candidates(lambda: Untransformed(base), moved(base))

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.proposal import Proposal
 
 
 class Untransformed(Flow):
@@ -17,6 +18,6 @@ class Untransformed(Flow):
     def inverse(self, x):
         return x, jnp.zeros(x.shape[0], x.dtype)
 
-    def adopt(self, trained: "Untransformed") -> "Untransformed":
+    def adopt(self, trained: Proposal) -> "Untransformed":
         del trained  # all of it was built from the system
         return self

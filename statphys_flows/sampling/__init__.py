@@ -3,11 +3,15 @@
 from statphys_flows.sampling.adaptation import AdaptiveState, adapt_round, begin, warm_up
 from statphys_flows.sampling.assisted import AssistedInfo, AssistedState, as_top_level_api, build_kernel, init
 from statphys_flows.sampling.driver import Adapted, adapt
+from statphys_flows.sampling.importance import importance
 from statphys_flows.sampling.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
+from statphys_flows.sampling.local_mcmc import LocalMCMC
 from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.sampling.parallel_tempering import ParallelTempering
 from statphys_flows.sampling.production import produce, refine
 from statphys_flows.sampling.record import Production
 from statphys_flows.sampling.sampler import Sampled, Sampler, Trained
+from statphys_flows.sampling.tempered_smc import TemperedSMC
 
 __all__ = [
     "HMC",
@@ -20,10 +24,13 @@ __all__ = [
     "FlowMCMC",
     "LocalInfo",
     "LocalKernel",
+    "LocalMCMC",
+    "ParallelTempering",
     "Production",
     "RandomWalk",
     "Sampled",
     "Sampler",
+    "TemperedSMC",
     "Trained",
     "UserKernel",
     "adapt",
@@ -31,6 +38,7 @@ __all__ = [
     "as_top_level_api",
     "begin",
     "build_kernel",
+    "importance",
     "init",
     "produce",
     "refine",

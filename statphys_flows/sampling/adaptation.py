@@ -4,6 +4,8 @@ Nothing recorded here enters a result. Everything here is a function of its stat
 rounds and gives the same numbers when it is read back.
 """
 
+from typing import Protocol
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import ContinuousFlow, Flow, Proposal, Untransformed
 from statphys_flows.flows.flow import round_trip_error, strongly_typed
 from statphys_flows.sampling import assisted
+from statphys_flows.sampling.local import LocalKernel
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.scores import (
     EVALUATION_DRAWS,
@@ -31,6 +34,22 @@ from statphys_flows.training import FitState, Objective, fit, rebalance
 # In preconditioned coordinates. Where every move is accepted, as of an ideal gas, tuning would raise the step for ever,
 # until positions on a torus had no digits left.
 _LARGEST_STEP = 10.0
+
+
+class Warming(Protocol):
+    """What options say about a warm-up, whatever the sampler."""
+
+    @property
+    def chains(self) -> int: ...
+
+    @property
+    def warm_up(self) -> int: ...
+
+    @property
+    def buffer(self) -> int: ...
+
+    @property
+    def local(self) -> LocalKernel: ...
 
 
 class WarmUp(eqx.Module):
@@ -90,7 +109,7 @@ def warm_up(
     positions: Float[Array, "chains ..."],
     preconditioner: Factor,
     key: PRNGKeyArray,
-    options: FlowMCMC,
+    options: Warming,
     *,
     rescale: bool,
 ) -> WarmUp:
@@ -105,7 +124,7 @@ def warm_up(
     recorded = min(half if rescale else keep, half)
     first, second = jax.random.split(key)
     initial = jnp.asarray(0.05, positions.dtype)
-    arguments = (system, kT, options)
+    arguments = (system, kT, options.local)
     positions, preconditioner = strongly_typed((positions, preconditioner))
     positions, step_size, history = _phase(*arguments, positions, preconditioner, initial, first, half, recorded)
     if rescale:
@@ -116,9 +135,9 @@ def warm_up(
 
 
 @eqx.filter_jit
-def _phase(system, kT, options: FlowMCMC, positions, factor, step_size, key, moves: int, recorded: int):
+def _phase(system, kT, local: LocalKernel, positions, factor, step_size, key, moves: int, recorded: int):
     """So many local moves of all chains. Compiled once for both halves of a warm-up."""
-    local, density = options.local, log_density(system, kT)
+    density = log_density(system, kT)
     start, update, final = dual_averaging_adaptation(local.target_acceptance)
 
     def whitened(z):
@@ -126,7 +145,7 @@ def _phase(system, kT, options: FlowMCMC, positions, factor, step_size, key, mov
 
     def move(carry, key):
         states, tuning = carry
-        keys = jax.random.split(key, options.chains)
+        keys = jax.random.split(key, positions.shape[0])
         epsilon = step_of(tuning.log_step_size)
         states, info = jax.vmap(lambda k, s: local.move(k, s, whitened, epsilon))(keys, states)
         return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position

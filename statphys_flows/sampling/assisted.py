@@ -58,10 +58,11 @@ def local_sweep(
     def body(_, carry):
         key, state, rate, evaluations = carry
         key, own = jax.random.split(key)
-        state, info = local.move(own, state, whitened, step_size)
+        state, info = local.move(own, state, whitened, epsilon)
         return key, state, rate + info.acceptance_rate, evaluations + info.evaluations
 
     start = local.init(preconditioner.solve(position), whitened)
+    epsilon = jnp.asarray(step_size, start.logdensity.dtype)
     zero = jnp.zeros_like(start.logdensity)
     _, state, rate, evaluations = jax.lax.fori_loop(0, moves, body, (rng_key, start, zero, zero + 1))
     return preconditioner.apply(state.position), state.logdensity, rate / moves, evaluations

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Diagonal, Factor, UniformTorus
+from statphys_flows.bases import Factor, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, LatentField, MovedLatentField, Proposal, Untransformed, flows_for
 from statphys_flows.sampling.adaptation import (
@@ -26,7 +26,7 @@ from statphys_flows.sampling.adaptation import (
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.sampler import Trained
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE, score, uncovered, variational_bound
-from statphys_flows.sampling.search import search, spread_over
+from statphys_flows.sampling.search import preconditioner_for, search, spread_over
 from statphys_flows.spaces import Euclidean, Lattice
 from statphys_flows.systems import System, seed_states
 from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
@@ -67,7 +67,7 @@ def adapt(
 ) -> Adapted:
     """Seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow where the first
     stays below `options.good_enough`. A later candidate, sharper but blinder, is kept only if it scores higher and
-    also covers what the chains of the first have visited, all but a fraction `MOST_UNCOVERED`. Where reverse KL
+    also covers what the chains of the first have visited, all but a fraction `MOST_UNCOVERED` or what the first misses. Where reverse KL
     follows, at many times the cost, it must first have come nearer than the one that is there.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
@@ -86,6 +86,11 @@ def adapt(
     first = 0 if warm_start is None else warm_start.candidate
     kept: Adapted | None = None
     for index in range(first, len(candidates)):
+        if index > first and isinstance(system.space, Euclidean):
+            # Chains know by now where the target is, and how wide.
+            candidates = flows_for(system, kT=kT, key=flow_key, samples=warm.samples)
+            if index >= len(candidates):
+                break
         flow = candidates[index]
         if isinstance(flow, Untransformed) and kept is None:
             ready = _as_it_is(system, kT_array, warm, flow, rounds_key, index, found)
@@ -116,7 +121,7 @@ def adapt(
             history,
             found,
         )
-        if kept is not None and uncovered(system, kT_array, adapted.flow, warm.samples) > MOST_UNCOVERED:
+        if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
         kept = _better(kept, adapted)
         if kept.score >= options.good_enough:
@@ -155,6 +160,12 @@ def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
     return Interpolant(Linear()) if isinstance(flow.base, UniformTorus) else Interpolant()
 
 
+def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
+    """Whether a later flow misses what chains have visited, and more of it than the one that is there."""
+    missed = float(uncovered(system, kT, later, visited))
+    return missed > MOST_UNCOVERED and missed > float(uncovered(system, kT, kept, visited))
+
+
 def _better(kept: Adapted | None, found: Adapted) -> Adapted:
     if kept is None:
         return found
@@ -167,13 +178,9 @@ def _better(kept: Adapted | None, found: Adapted) -> Adapted:
 
 def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC, found) -> WarmUp:
     positions = _seeds(system, kT, seed_key, options, found)
-    if isinstance(system.space, Euclidean):
-        unit = Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
-        warm = warm_up(system, kT, positions, unit, warm_key, options, rescale=True)
-    else:
-        # The last candidate's base is the sharpest: its covariance is that of a well.
-        factor = flows_for(system, kT=kT, key=seed_key)[-1].base.preconditioner
-        warm = warm_up(system, kT, positions, factor, warm_key, options, rescale=False)
+    factor = preconditioner_for(system, kT, seed_key)
+    rescale = isinstance(system.space, Euclidean)
+    warm = warm_up(system, kT, positions, factor, warm_key, options, rescale=rescale)
     if found is None:
         return warm
     # Training begins on both: walkers may be too few for all the modes that were found.

@@ -92,15 +92,16 @@ def _diagnostics(production: Production, adapted: Adapted) -> dict[str, object]:
 def _rates(forward: np.ndarray, chain: np.ndarray, log_z: Estimate) -> dict[str, object]:
     """An independence sampler forgets its start at a rate of at least 1/w*, w* the supremum of ρ/(Z q): Mengersen &
     Tweedie, Ann. Stat. 24 (1996) 101. Here w* is the largest that was seen."""
-    largest = np.exp(max(forward.max(), chain.max()) - log_z.value)
-    return {"largest_weight": float(largest), "mixing_rate_bound": float(1.0 / largest)}
+    log_largest = max(forward.max(), chain.max()) - log_z.value
+    with np.errstate(over="ignore", under="ignore"):
+        return {"largest_weight": float(np.exp(log_largest)), "mixing_rate_bound": float(np.exp(-log_largest))}
 
 
 def _unvisited(system: System, kT: float, flow, production: Production, adapted: Adapted, key) -> float:
     """The larger one of what the flow's proposals and the search's particles say."""
     chains = production.positions.astype(np.float32)
     shape, draws = chains.shape[:2], chains.reshape(-1, *chains.shape[2:])
-    visited = np.asarray(features(system, draws), float).reshape(*shape, -1)
+    visited = np.asarray(features(system, jnp.asarray(draws)), float).reshape(*shape, -1)
     fractions = [0.0]
     if adapted.particles is not None:
         fractions.append(unvisited_weight(visited, np.asarray(features(system, adapted.particles), float)))

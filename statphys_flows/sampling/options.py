@@ -1,13 +1,12 @@
 """Options of the flow-assisted sampler."""
 
-import dataclasses
-
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import flows_for
 from statphys_flows.sampling.local import MALA, LocalKernel
+from statphys_flows.sampling.record import check_counts
 from statphys_flows.sampling.sampler import Sampler
 from statphys_flows.spaces import Euclidean, Lattice, ParticleBox
 from statphys_flows.systems import System
@@ -81,19 +80,11 @@ class FlowMCMC(Sampler):
     objective: Objective | None = None
 
     def __check_init__(self):
-        may_be_zero, may_be_none = ("polish_rounds", "thin", "particles"), ("polish_rounds", "local_moves", "particles")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is not int and not (field.name in may_be_none and value is not None):
-                continue
-            least = 0 if field.name in may_be_zero else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise StudyError(
-                    f"FlowMCMC({field.name}={value!r}): give an integer of at least {least}; the default is "
-                    f"{field.default}."
-                )
-        if self.chains < 2:
-            raise StudyError(f"FlowMCMC(chains={self.chains}): error bars and R-hat need at least 2 chains.")
+        check_counts(
+            self,
+            may_be_zero=("polish_rounds", "thin", "particles"),
+            may_be_none=("polish_rounds", "local_moves", "particles"),
+        )
         if self.buffer < self.chains:
             raise StudyError(
                 f"FlowMCMC(buffer={self.buffer}) is smaller than its {self.chains} chains; give at least chains."

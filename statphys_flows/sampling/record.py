@@ -1,9 +1,11 @@
 """What a sampler hands over: draws as float64 NumPy arrays."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 
+from statphys_flows.errors import StudyError
 from statphys_flows.sampling.interleaving import Interleaving
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.
@@ -31,6 +33,24 @@ class Production(NamedTuple):
     global_acceptance_rate: np.ndarray | None = None
     is_global: np.ndarray | None = None
     schedule: Interleaving | None = None
+
+
+def check_counts(options, *, may_be_zero: tuple[str, ...] = (), may_be_none: tuple[str, ...] = ()) -> None:
+    """Refuse a sampler's options whose counts are no integers, or too small.
+
+    **Raises:** `StudyError`."""
+    name = type(options).__name__
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if field.type is not int and not (field.name in may_be_none and value is not None):
+            continue
+        least = 0 if field.name in may_be_zero else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise StudyError(
+                f"{name}({field.name}={value!r}): give an integer of at least {least}; the default is {field.default}."
+            )
+    if options.chains < 2:
+        raise StudyError(f"{name}(chains={options.chains}): error bars and R-hat need at least 2 chains.")
 
 
 def thinning(options) -> int:

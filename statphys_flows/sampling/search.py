@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Gaussian
+from statphys_flows.bases import Diagonal, Factor, Gaussian
 from statphys_flows.flows import LatentField, flows_for
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.tempering import temper
@@ -30,6 +30,19 @@ def reference_for(system: System, kT: float, key: PRNGKeyArray) -> Reference | N
     return None if isinstance(flow, LatentField) else flow.base
 
 
+def preconditioner_of(system: System, reference: Reference) -> Factor | None:
+    """The scales of local moves while tempering; None in ℝⁿ, where the particles themselves tell them."""
+    return None if isinstance(system.space, Euclidean) else getattr(reference, "preconditioner", None)
+
+
+def preconditioner_for(system: System, kT: float, key: PRNGKeyArray) -> Factor:
+    """The scales of local moves before anything is known: of the sharpest base, or in ℝⁿ of the space's extent."""
+    if isinstance(system.space, Euclidean):
+        return Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
+    # The last candidate's base is the sharpest: its covariance is that of a well.
+    return flows_for(system, kT=kT, key=key)[-1].base.preconditioner
+
+
 def search(
     system: System, kT: Float[Array, ""], key: PRNGKeyArray, options: FlowMCMC
 ) -> Float[Array, "particles ..."] | None:
@@ -39,8 +52,6 @@ def search(
     reference = reference_for(system, float(kT), key) if particles else None
     if reference is None:
         return None
-    # In ℝⁿ the particles themselves tell their scales.
-    factor = None if isinstance(system.space, Euclidean) else getattr(reference, "preconditioner", None)
     found = temper(
         system,
         kT,
@@ -49,7 +60,7 @@ def search(
         particles=particles,
         moves=_MOVES,
         effective=_EFFECTIVE,
-        preconditioner=factor,
+        preconditioner=preconditioner_of(system, reference),
     )
     good = bool(found.finished) and bool(jnp.all(jnp.isfinite(found.particles)))
     return found.particles if good else None

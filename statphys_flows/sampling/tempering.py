@@ -95,7 +95,7 @@ def temper(
         level = jnp.where(delta >= 1.0 - level, 1.0, level + delta)
         log_w = delta * log_w
         increments = increments.at[count].set(logsumexp(log_w) - jnp.log(particles))
-        state = smc.SMCState(x, jax.nn.softmax(log_w), None)
+        state = smc.SMCState(x, jax.nn.softmax(log_w), ())
         update = _update(density, reference, level, steps, moves, preconditioner)
         state, info = smc.step(own, state, update, lambda x: jnp.zeros(x.shape[0], x.dtype), resampling.systematic)
         carried = (state.particles, level, info.update_info, increments, levels.at[count].set(level), count + 1, key)

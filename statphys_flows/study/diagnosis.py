@@ -88,6 +88,8 @@ def _disagreement(diagnostics: Mapping) -> str:
         return "log Z could not be estimated: flow and chains share nothing, or a log weight is not a number"
     for name, what in (("log_z_importance", "the flow's proposals"), ("log_z_reverse", "the chains' states")):
         other: Estimate = diagnostics[name]
+        if np.isnan(other.error):
+            continue
         gap = abs(other.value - bar.value)
         # Below 1e-3 the solver's own error in log q decides.
         if not gap <= 4 * np.hypot(other.error, bar.error) + 1e-3:

@@ -26,7 +26,6 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
     """One Gaussian for each basin that a good part of `samples` falls into, weighted by its share; about the minimum
     with U's Hessian over kT, or with the mean and covariance of its samples, whichever tells the samples better
     (Schwarz's criterion). None where basins say nothing."""
-    samples = np.asarray(samples)
     found = np.asarray(relax(system, samples))
     energies = np.asarray(_energies(system, found))
     groups = _grouped(system, kT, found, energies)
@@ -37,7 +36,7 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
     kept = np.flatnonzero(counts >= max(2.0, _LEAST * len(samples)))
     if not kept.size or counts[kept].sum() < _COVERED * len(samples):
         return None
-    components = [_gaussian(system, kT, states[k], samples[label == k]) for k in kept]
+    components = [_gaussian(system, kT, states[k], np.asarray(samples)[label == k]) for k in kept]
     if len(components) == 1:
         return components[0]
     orbits = np.asarray(orbits_of(states[kept], system.symmetries()))

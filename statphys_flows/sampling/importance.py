@@ -1,0 +1,111 @@
+"""Importance sampling with a flow as it is: no chain."""
+
+from collections.abc import Callable, Mapping
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import PRNGKeyArray
+
+from statphys_flows import analysis
+from statphys_flows.analysis import Estimate
+from statphys_flows.errors import StudyError
+from statphys_flows.flows import Proposal
+from statphys_flows.sampling.unvisited import proposed
+from statphys_flows.systems import System, with_array_parameters
+
+# Independent groups that errors come from, and draws in memory at once.
+_GROUPS = 64
+_AT_ONCE = 2**16
+
+
+def importance(
+    flow: Proposal,
+    system: System,
+    n: int = 2**14,
+    *,
+    kT: float = 1.0,
+    key: PRNGKeyArray | None = None,
+    estimates: Mapping[str, Callable] | None = None,
+) -> xr.Dataset:
+    r"""Averages over exp(-U/kT)/Z and log Z from n independent draws of `flow`,
+
+    $$\langle f\rangle = \frac{\sum_i w_i f(x_i)}{\sum_i w_i}, \qquad
+      Z \approx \frac1n \sum_i w_i, \qquad w_i = e^{-U(x_i)/kT}/q(x_i).$$
+
+    The weights are never clipped. Whether n is enough says the Pareto shape k̂ of their tail (Vehtari et al.,
+    arXiv:1507.02646): below 0.5 the error bars hold; above 0.7 they do not, and a sentence in `warning` says so. What q
+    never proposes no weight can show.
+
+    **Arguments:**
+
+    - `flow`: anything that draws with a known density; a trained flow, or a base as `Untransformed(base)`.
+    - `system`: its energy, order parameter and observables are averaged.
+    - `n`: draws, rounded up to a multiple of 64.
+    - `kT`: the temperature.
+    - `key`: of the random numbers; `jax.random.key(0)` if not given.
+    - `estimates`: further functions of a configuration to average, by name.
+
+    **Returns:** a dataset of scalars: `log_z`, `free_energy`, `energy`, `order_parameter`, the observables and
+    `estimates`, each with its `_err` (delete-one-group jackknife); `ess` as a fraction, `pareto_k`, `draws`, `warning`.
+
+    **Raises:** `StudyError` for an n or kT that is not positive, or if no draw has a finite energy.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise StudyError(f"importance(n={n!r}): give a positive integer.")
+    if not (np.isfinite(kT) and kT > 0):
+        raise StudyError(f"importance(kT={kT!r}): a temperature is positive and finite.")
+    key = jax.random.key(0) if key is None else key
+    each = -(-n // _GROUPS)
+    per_call = max(1, min(_GROUPS, _AT_ONCE // each))
+    system, kT_array = with_array_parameters(system), jnp.asarray(kT, jnp.result_type(float))
+    functions = tuple((estimates or {}).items())
+    pieces = []
+    for own in jax.random.split(key, -(-_GROUPS // per_call)):
+        pieces.append(jax.tree.map(np.asarray, _draw(system, kT_array, flow, own, each * per_call, functions)))
+    log_w = np.concatenate([p[0] for p in pieces]).astype(float)[: _GROUPS * each].reshape(_GROUPS, each)
+    values = {
+        name: np.concatenate([p[1][name] for p in pieces]).astype(float)[: _GROUPS * each].reshape(_GROUPS, each)
+        for name in pieces[0][1]
+    }
+    if np.isneginf(log_w).all():
+        raise StudyError(
+            f"None of {log_w.size} draws of the flow has a finite energy: it misses the system altogether."
+        )
+    log_z = analysis.importance_log_z(log_w)
+    found: dict[str, Estimate | float | str | int] = {
+        "log_z": log_z,
+        "free_energy": Estimate(-kT * log_z.value, kT * log_z.error),
+    }
+    found |= {name: analysis.weighted_mean(f, log_w) for name, f in values.items()}
+    shape = analysis.pareto_k(log_w)
+    found |= {"ess": analysis.importance_ess(log_w), "pareto_k": shape, "draws": log_w.size}
+    found["warning"] = (
+        f"the tail of the weights has Pareto shape {shape:.2f} > 0.7: error bars are too small; train the flow further"
+        if shape > 0.7
+        else ""
+    )
+    return _dataset(found, kT)
+
+
+@eqx.filter_jit
+def _draw(system, kT, flow, key, n: int, functions):
+    x, log_w = proposed(system, kT, flow, key, n)
+
+    def one(x):
+        own = {"energy": system.energy(x), "order_parameter": system.order_parameter(x)}
+        return own | dict(system.observables(x)) | {name: function(x) for name, function in functions}
+
+    return log_w, jax.vmap(one)(x)
+
+
+def _dataset(found, kT: float) -> xr.Dataset:
+    flat = {}
+    for name, value in found.items():
+        if isinstance(value, Estimate):
+            flat[name], flat[f"{name}_err"] = value.value, value.error
+        else:
+            flat[name] = value
+    return xr.Dataset(flat, {"kT": kT})

@@ -1,0 +1,145 @@
+"""Local moves alone: MALA, HMC, NUTS or random walks without a flow."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from statphys_flows.analysis import Estimate
+from statphys_flows.bases import Factor
+from statphys_flows.errors import StudyError
+from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.local import MALA, LocalKernel
+from statphys_flows.sampling.record import Production, check_counts, join, thinning
+from statphys_flows.sampling.sampler import Sampled, Sampler
+from statphys_flows.sampling.scores import log_density
+from statphys_flows.sampling.search import preconditioner_for
+from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.spaces import Euclidean
+from statphys_flows.systems import System, seed_states
+
+_CHUNKS = 10
+
+
+class LocalMCMC(Sampler):
+    """Chains of local moves, to compare with: `run_study(system, kT, sampler=LocalMCMC(NUTS()))`.
+
+    They know nothing of log Z (NaN in the result), and pass from one mode to another only as far as local moves do.
+
+    **Arguments:**
+
+    - `local`: the kernel, `MALA()`, `HMC()`, `NUTS()`, `RandomWalk()` or a `UserKernel`.
+    - `chains`, `draws`: as many draws of each chain, rounded up to a multiple of ten; a tenth more is run first and
+      thrown away.
+    - `moves`: between two draws.
+    - `warm_up`: moves in which scales and step size are tuned, before anything counts.
+    - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
+
+    **Raises:** `StudyError` for a count that is not a positive integer.
+    """
+
+    local: LocalKernel = eqx.field(default_factory=MALA)
+    chains: int = eqx.field(static=True, default=64)
+    draws: int = eqx.field(static=True, default=200)
+    moves: int = eqx.field(static=True, default=10)
+    warm_up: int = eqx.field(static=True, default=1000)
+    thin: int = eqx.field(static=True, default=0)
+
+    def __check_init__(self):
+        if not isinstance(self.local, LocalKernel):
+            raise StudyError(f"LocalMCMC(local={self.local!r}): write for example LocalMCMC(NUTS()).")
+        check_counts(self, may_be_zero=("thin",))
+
+    @property
+    def buffer(self) -> int:
+        """Configurations that a warm-up hands over; none are needed."""
+        return self.chains
+
+    def pieces(self, system: System) -> int:
+        del system
+        return _CHUNKS + 2
+
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
+        del warm_start  # nothing is learnt
+        seed_key, warm_key, run_key = jax.random.split(key, 3)
+        kT_array = jnp.asarray(kT, jnp.result_type(float))
+        with stopwatch() as watch:
+            tick("warming up")
+            positions = seed_states(system, kT, seed_key, self.chains)
+            factor = preconditioner_for(system, kT, seed_key)
+            rescale = isinstance(system.space, Euclidean)
+            warm = warm_up(system, kT_array, positions, factor, warm_key, self, rescale=rescale)
+            warming = watch.lap()
+            production = self._produce(system, kT_array, warm, run_key, tick)
+            seconds = {
+                "seconds_compiling": watch.compiling,
+                "seconds_training": warming,
+                "seconds_sampling": watch.lap(),
+            }
+        evaluations = 1.1 * production.evaluations.sum() + self.chains * self.warm_up
+        found = {
+            "step_size": float(warm.step_size),
+            "local_moves": self.moves,
+            "local_every": 1,
+            "evaluations_per_draw": float(production.evaluations.mean()),
+            "energy_evaluations": evaluations,
+            "gradient_evaluations": evaluations,
+            **seconds,
+        }
+        history = {"step": np.asarray([self.warm_up]), "local_acceptance": np.asarray([np.nan])}
+        return Sampled(production, Estimate(float("nan"), float("nan")), found, [], history)
+
+    def _produce(self, system, kT, warm: WarmUp, key, tick) -> Production:
+        chunk = -(-self.draws // _CHUNKS)
+        thin = min(thinning(self), chunk)
+        states = _start(system, kT, self.local, warm.preconditioner, warm.positions)
+        records = []
+        for i, own in enumerate(jax.random.split(key, _CHUNKS + 1)):
+            states, record = _run(
+                system, kT, self, warm.preconditioner, warm.step_size, states, own, length=chunk, thin=thin
+            )
+            if i:
+                records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
+            tick("sampling")
+        return join(records, thin)
+
+
+@eqx.filter_jit
+def _start(system, kT, local: LocalKernel, factor: Factor, positions):
+    density = log_density(system, kT)
+    return jax.vmap(lambda x: local.init(factor.solve(x), lambda z: density(factor.apply(z))))(positions)
+
+
+@eqx.filter_jit
+def _run(system, kT, options: LocalMCMC, factor, step_size, states, key, *, length: int, thin: int):
+    density = log_density(system, kT)
+
+    def whitened(z):
+        return density(factor.apply(z))
+
+    def chain(key, state):
+        def move(carry, key):
+            state, rate, evaluations = carry
+            state, info = options.local.move(key, state, whitened, step_size)
+            return (state, rate + info.acceptance_rate, evaluations + info.evaluations), None
+
+        zero = jnp.zeros_like(state.logdensity)
+        keys = jax.random.split(key, options.moves)
+        (state, rate, evaluations), _ = jax.lax.scan(move, (state, zero, zero), keys)
+        return state, rate / options.moves, evaluations
+
+    def draw(states, key):
+        states, rate, evaluations = jax.vmap(chain)(jax.random.split(key, options.chains), states)
+        positions = jax.vmap(factor.apply)(states.position)
+        return states, {
+            "positions": positions,
+            "energy": -kT * states.logdensity,
+            "order_parameter": jax.vmap(system.order_parameter)(positions),
+            "observables": jax.vmap(lambda x: dict(system.observables(x)))(positions),
+            "local_acceptance_rate": rate,
+            "evaluations": evaluations,
+        }
+
+    states, record = jax.lax.scan(draw, states, jax.random.split(key, length))
+    record["positions"] = record["positions"][thin - 1 :: thin]
+    return states, record

@@ -1,0 +1,147 @@
+"""Adaptive tempered sequential Monte Carlo as a sampler of its own."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from statphys_flows import analysis
+from statphys_flows.errors import StudyError
+from statphys_flows.sampling.record import Production, check_counts, thinning
+from statphys_flows.sampling.sampler import Sampled, Sampler
+from statphys_flows.sampling.search import preconditioner_of, reference_for
+from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.sampling.tempering import temper
+from statphys_flows.systems import System
+
+# Populations whose log Z spread by more than this disagree about what there is.
+_SPREAD = 1.0
+
+
+class TemperedSMC(Sampler):
+    """Independent populations, tempered from a reference density to the target (`sampling.tempering`).
+
+    A population is a `chain` of the result, and a particle a `draw`: after the last resampling and the moves at λ = 1
+    all weigh the same. log Z = log of the mean over populations of the unbiased estimates Ẑ; errors are from the
+    differences of populations.
+
+    **Arguments:**
+
+    - `chains`: populations; at least 16, which errors come from.
+    - `draws`: particles of each.
+    - `moves`: of each kernel at each level.
+    - `effective`: the fraction of particles that stays effective from level to level; nearer to 1 is slower and safer.
+    - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
+
+    **Raises:** `StudyError` for counts that are no positive integers, fewer than 16 populations, or a fraction outside
+    (0, 1).
+    """
+
+    chains: int = eqx.field(static=True, default=16)
+    draws: int = eqx.field(static=True, default=512)
+    moves: int = eqx.field(static=True, default=10)
+    effective: float = eqx.field(static=True, default=0.8)
+    thin: int = eqx.field(static=True, default=0)
+
+    def __check_init__(self):
+        check_counts(self, may_be_zero=("thin",))
+        if self.chains < 16:
+            raise StudyError(f"TemperedSMC(chains={self.chains}): errors come from at least 16 populations.")
+        if not 0 < self.effective < 1:
+            raise StudyError(f"TemperedSMC(effective={self.effective!r}): give a fraction between 0 and 1.")
+
+    def pieces(self, system: System) -> int:
+        del system
+        return 2
+
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
+        del warm_start  # every temperature starts from the reference
+        kT_array = jnp.asarray(kT, jnp.result_type(float))
+        reference = reference_for(system, kT, key)
+        if reference is None:
+            raise StudyError(
+                f"{type(system).__name__} has no reference density to temper from: let reference(kT) return one."
+            )
+        with stopwatch() as watch:
+            tick("tempering")
+            found = _populations(
+                system,
+                kT_array,
+                reference,
+                preconditioner_of(system, reference),
+                jax.random.split(key, self.chains),
+                self,
+            )
+            found = jax.tree.map(np.asarray, found)
+            production = self._record(system, kT_array, found)
+            seconds = {"seconds_compiling": watch.compiling, "seconds_training": 0.0, "seconds_sampling": watch.lap()}
+        tick("sampling")
+        each = np.sum(found.increments.astype(float), axis=1)
+        log_z = analysis.importance_log_z(each[:, None])
+        evaluations = float(found.evaluations.sum() * self.draws)
+        diagnostics = {
+            "log_z_importance": log_z,
+            "evaluations_per_draw": float(found.evaluations.mean()),
+            "energy_evaluations": evaluations,
+            "gradient_evaluations": evaluations,
+            "levels": float(found.count.mean()),
+            **seconds,
+        }
+        return Sampled(production, log_z, diagnostics, _warnings(found, each), _history(found))
+
+    def _record(self, system, kT, found) -> Production:
+        thin = thinning(self)
+        kept = np.arange(thin - 1, self.draws, thin)
+        energy, order, observables = _measured(system, jnp.asarray(found.particles))
+        wide = np.ones((1, self.draws))
+        return Production(
+            positions=found.particles[:, kept].astype(float),
+            energy=np.asarray(energy, float),
+            order_parameter=np.asarray(order, float),
+            observables={name: np.asarray(v, float) for name, v in observables.items()},
+            local_acceptance_rate=found.acceptance_rate[:, None] * wide,
+            evaluations=found.evaluations[:, None] * wide,
+            kept_draws=kept,
+        )
+
+
+@eqx.filter_jit
+def _populations(system, kT, reference, factor, keys, options: TemperedSMC):
+    def one(key):
+        return temper(
+            system,
+            kT,
+            reference,
+            key,
+            particles=options.draws,
+            moves=options.moves,
+            effective=options.effective,
+            preconditioner=factor,
+        )
+
+    return jax.vmap(one)(keys)
+
+
+@eqx.filter_jit
+def _measured(system, particles):
+    def one(x):
+        return system.energy(x), system.order_parameter(x), dict(system.observables(x))
+
+    return jax.vmap(jax.vmap(one))(particles)
+
+
+def _warnings(found, each: np.ndarray) -> list[str]:
+    said = []
+    if not found.finished.all():
+        said.append(f"{np.sum(~found.finished)} populations did not reach the target; choose a nearer reference")
+    if np.std(each) > _SPREAD:
+        said.append(
+            f"log Z of the populations spreads by {np.std(each):.2g}: they disagree about what there is; use more "
+            "particles (draws) or moves"
+        )
+    return said
+
+
+def _history(found) -> dict[str, np.ndarray]:
+    longest = int(found.count.max())
+    return {"step": np.arange(1, longest + 1), "inverse_temperature": found.levels[:, :longest].astype(float).mean(0)}
