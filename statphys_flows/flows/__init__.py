@@ -3,9 +3,11 @@
 from statphys_flows.flows.conditional import ConditionalFlow, conditional
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import (
+    CoordinateSplines,
     CouplingFlow,
     checkerboard_coupling,
     circular_spline_coupling,
+    coordinate_splines,
     nice,
     real_nvp,
     spline_coupling,
@@ -33,6 +35,7 @@ __all__ = [
     "BoundedLatticeVelocity",
     "ConditionalFlow",
     "ContinuousFlow",
+    "CoordinateSplines",
     "CouplingFlow",
     "DensityModeVelocity",
     "Flow",
@@ -51,6 +54,7 @@ __all__ = [
     "checkerboard_coupling",
     "circular_spline_coupling",
     "conditional",
+    "coordinate_splines",
     "flow_for",
     "flows_for",
     "latent_field",

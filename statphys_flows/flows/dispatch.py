@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Base, FreeField, Gaussian, Mixture, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
-from statphys_flows.flows.coupling import spline_coupling
+from statphys_flows.flows.coupling import coordinate_splines, spline_coupling
 from statphys_flows.flows.latent import MovedLatentField, latent_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.untransformed import Untransformed
@@ -64,8 +64,9 @@ def flows_for(
     states, sharper where the wells are well apart. On a `Lattice`: on the free field about zero that is nearest to the
     target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
     attractions and repulsions, by the latent field of the former; then with the particles moved after that
-    (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; then carried on by a spline `CouplingFlow`; then
-    the same from one broad Gaussian. Elsewhere there is one. A candidate is built when it is looked at.
+    (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; coordinates each by itself; Gaussians in the
+    modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian. Elsewhere there is one. A
+    candidate is built when it is looked at.
 
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> Sequence[Proposal]`.
@@ -154,7 +155,7 @@ def _(space: Euclidean, system, kT, key, samples):
     if samples is None:
         location, scale = jnp.zeros(space.shape), jnp.full(space.shape, float(space.extent))
     else:
-        location, scale = jnp.mean(samples, axis=0), jnp.std(samples, axis=0) + 1e-6
+        location, scale = _frame(samples)
     broad = Gaussian(location, scale)
     base = system.base(kT)
     if base is None:
@@ -169,8 +170,18 @@ def _(space: Euclidean, system, kT, key, samples):
         # Twice: the second time on what chains have visited with the help of the first.
         return Candidates(moved(broad), moved(broad))
     if isinstance(base, Mixture) and system.base(kT) is None:
-        return Candidates(lambda: Untransformed(base), moved(base), moved(broad))
+        # From few of many modes none but the second would ever get to the others.
+        apart = functools.partial(coordinate_splines, broad, location=location, scale=scale)
+        return Candidates(lambda: Untransformed(base), apart, moved(base), moved(broad))
     return Candidates(lambda: Untransformed(base), moved(base))
+
+
+def _frame(samples):
+    """Centre and spread, such that splines, which end four spreads away, reach all that was seen: a well that only few
+    of the samples are in lies many standard deviations from the others."""
+    low, high = jnp.min(samples, axis=0), jnp.max(samples, axis=0)
+    scale = jnp.maximum(jnp.std(samples, axis=0), (high - low) / 7) + 1e-6
+    return jnp.clip(jnp.mean(samples, axis=0), high - 3.9 * scale, low + 3.9 * scale), scale
 
 
 class Candidates(Sequence[Proposal]):

@@ -31,14 +31,14 @@ def spline_coupling(
 
     $$y_a = x_a,\quad y_b = \mathrm{RQS}(x_b; \theta(x_a))\, e^{s(x_a)} + m(x_a).$$
 
-    The layers act on (x - location)/scale and start as the identity. Splines act within ±`interval` and are the identity
-    beyond, so tails are the base's, up to their scale. In one dimension a plain spline.
+    The layers act on (x - location)/scale and start as the identity. Splines act within ±`interval` and are the
+    identity beyond, so tails are the base's, up to their scale. In one dimension a plain spline.
 
     **Arguments:**
 
     - `location`, `scale`: arrays (n,), the centre and spread of the target, for example of samples of it.
-    - `layers`: coupling layers; if not given, as many as it takes for every coordinate to set the map of every other one
-      in some layer, and at least 6.
+    - `layers`: coupling layers; if not given, as many as it takes for every coordinate to set the map of every other
+      one in some layer, and at least 6.
     - `knots`, `width`, `depth`: spline knots; width and number of hidden layers of the networks.
     """
     n = location.shape[0]
@@ -49,6 +49,22 @@ def spline_coupling(
         transformer = fb.Chain([transformer, affine])
     bijection = coupling_layers(key, n, transformer, layers=layers, width=width, depth=depth)
     return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))
+
+
+class CoordinateSplines(CouplingFlow):
+    """A `CouplingFlow` without any coupling. Its parameters are the splines' own, without a network before them, and
+    can be trained several times faster."""
+
+
+def coordinate_splines(base: Base, *, location, scale, knots: int = 16, interval: float = 4.0) -> CoordinateSplines:
+    """A rational-quadratic spline for each coordinate by itself, on (x - location)/scale.
+
+    It learns the law of every coordinate and nothing of how they hang together: from a few of exponentially many modes
+    it makes all of them, where coordinates are independent or nearly so. Arguments as `spline_coupling`.
+    """
+    spline = fb.RationalQuadraticSpline(knots=knots, interval=interval)
+    each = fb.Vmap(eqx.filter_vmap(lambda: spline, axis_size=location.shape[0])(), in_axes=eqx.if_array(0))
+    return strongly_typed(CoordinateSplines(base, framed(each, location, scale)))
 
 
 def _bounded_exponential(raw):
