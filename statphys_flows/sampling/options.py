@@ -1,6 +1,7 @@
 """Options of the flow-assisted sampler."""
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
@@ -17,7 +18,11 @@ _LOCAL_MOVES = 10
 # Near a critical point the interpolant's flow is a start, and reverse KL doubles or triples its ESS; so it does for
 # particles that exclude each other.
 _POLISH_ROUNDS = 16
-_PARTICLES = 1024
+_PARTICLES = 2048
+
+
+def _as_array(states):
+    return None if states is None else jnp.asarray(states, jnp.result_type(float))
 
 
 def found_anew(system: System, kT: float) -> bool:
@@ -37,7 +42,7 @@ class FlowMCMC(Sampler):
     - `local_moves`, `global_moves`: local moves and flow proposals between two draws. If `local_moves` is not given,
       10 while the flow is trained, and then as many, or as few, as the measured autocorrelation asks for.
     - `particles`: of the tempered search for modes that comes first (`sampling.tempering`), from which walkers start; 0
-      for no search. If not given, 1024 where the system has no `known_states`, and none where it has.
+      for no search. If not given, 2048 where the system has no `known_states`, and none where it has.
     - `start`: configurations, (n, *space.shape), near which half of the walkers start (all of them without a search),
       in place of the known states.
     - `warm_up`: local moves before any flow, in which the step size is tuned.
@@ -65,7 +70,7 @@ class FlowMCMC(Sampler):
     local_moves: int | None = eqx.field(static=True, default=None)
     global_moves: int = eqx.field(static=True, default=2)
     particles: int | None = eqx.field(static=True, default=None)
-    start: Float[Array, "n ..."] | None = None
+    start: Float[Array, "n ..."] | None = eqx.field(converter=_as_array, default=None)
     warm_up: int = eqx.field(static=True, default=400)
     rounds: int = eqx.field(static=True, default=8)
     train_steps: int = eqx.field(static=True, default=200)
@@ -89,6 +94,16 @@ class FlowMCMC(Sampler):
             raise StudyError(
                 f"FlowMCMC(buffer={self.buffer}) is smaller than its {self.chains} chains; give at least chains."
             )
+
+    def check(self, system: System) -> None:
+        shape = system.space.shape
+        if self.start is not None and (self.start.shape[1:] != shape or not len(self.start)):
+            raise StudyError(
+                f"FlowMCMC(start) has shape {self.start.shape}; give (n, {', '.join(map(str, shape))}), one row for "
+                "each configuration."
+            )
+        if self.start is not None and not bool(jnp.all(jnp.isfinite(self.start))):
+            raise StudyError("FlowMCMC(start) holds NaN or infinity; every entry must be a finite number.")
 
     @property
     def adaptive_moves(self) -> int:

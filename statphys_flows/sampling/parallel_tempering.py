@@ -30,7 +30,7 @@ from statphys_flows.sampling.production import refine
 from statphys_flows.sampling.record import Production, check_counts, join, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.scores import log_density
-from statphys_flows.sampling.search import preconditioner_for, preconditioner_of, reference_for, spread_over
+from statphys_flows.sampling.search import preconditioner_for, preconditioner_of, reference_to_temper, spread_over
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.tempering import temper
 from statphys_flows.spaces import Euclidean
@@ -130,16 +130,11 @@ class ParallelTempering(Sampler):
             **seconds,
         }
         history = {"step": np.arange(len(levels)), "inverse_temperature": levels}
-        return Sampled(production, log_z, diagnostics, _warnings(pilot, exchanged), history)
+        return Sampled(production, log_z, diagnostics, _warnings(pilot, exchanged), history, searched=True)
 
     def _reference(self, system, kT, key, tick) -> Reference:
         if self.assisted_by is None:
-            reference = reference_for(system, kT, key)
-            if reference is None:
-                raise StudyError(
-                    f"{type(system).__name__} has no reference density to temper from: let reference(kT) return one."
-                )
-            return reference
+            return reference_to_temper(system, kT, key)
         flow, _ = refine(adapt(system, kT, key, self.assisted_by, tick=tick).flow, key)
         if not isinstance(flow, Flow):
             raise StudyError(

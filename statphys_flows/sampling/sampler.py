@@ -64,6 +64,11 @@ class Sampler(eqx.Module):
         """Sample `system` at one temperature. Pure: the same arguments give the same numbers on the same machine.
         `tick(stage)` is called after each piece of work."""
 
+    def check(self, system: System) -> None:
+        """Refuse, before any compute, what does not fit `system`.
+
+        **Raises:** `StudyError`."""
+
     @abc.abstractmethod
     def pieces(self, system: System) -> int:
         """About how often `run` ticks."""

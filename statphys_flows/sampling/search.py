@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor, Gaussian
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import LatentField, flows_for
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.tempering import temper
@@ -14,8 +15,8 @@ from statphys_flows.systems.reference import Reference
 
 # The reference is so much wider than the scale on which interesting states lie.
 _WIDER = 2.0
-_MOVES = 5
-_EFFECTIVE = 0.7
+_MOVES = 10
+_EFFECTIVE = 0.8
 
 
 def reference_for(system: System, kT: float, key: PRNGKeyArray) -> Reference | None:
@@ -28,6 +29,18 @@ def reference_for(system: System, kT: float, key: PRNGKeyArray) -> Reference | N
         return Gaussian(jnp.zeros(system.space.shape), jnp.full(system.space.shape, _WIDER * system.space.extent))
     flow = flows_for(system, kT=kT, key=key)[0]
     return None if isinstance(flow, LatentField) else flow.base
+
+
+def reference_to_temper(system: System, kT: float, key: PRNGKeyArray) -> Reference:
+    """`reference_for`, where nothing goes without one.
+
+    **Raises:** `StudyError` where there is none."""
+    reference = reference_for(system, kT, key)
+    if reference is None:
+        raise StudyError(
+            f"{type(system).__name__} has no reference density to temper from: let reference(kT) return one."
+        )
+    return reference
 
 
 def preconditioner_of(system: System, reference: Reference) -> Factor | None:

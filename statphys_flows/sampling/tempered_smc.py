@@ -9,7 +9,7 @@ from statphys_flows import analysis
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.record import Production, check_counts, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
-from statphys_flows.sampling.search import preconditioner_of, reference_for
+from statphys_flows.sampling.search import preconditioner_of, reference_to_temper
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.tempering import temper
 from statphys_flows.systems import System
@@ -57,11 +57,7 @@ class TemperedSMC(Sampler):
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
         del warm_start  # every temperature starts from the reference
         kT_array = jnp.asarray(kT, jnp.result_type(float))
-        reference = reference_for(system, kT, key)
-        if reference is None:
-            raise StudyError(
-                f"{type(system).__name__} has no reference density to temper from: let reference(kT) return one."
-            )
+        reference = reference_to_temper(system, kT, key)
         with stopwatch() as watch:
             tick("tempering")
             found = _populations(
@@ -87,7 +83,7 @@ class TemperedSMC(Sampler):
             "levels": float(found.count.mean()),
             **seconds,
         }
-        return Sampled(production, log_z, diagnostics, _warnings(found, each), _history(found))
+        return Sampled(production, log_z, diagnostics, _warnings(found, each), _history(found), searched=True)
 
     def _record(self, system, kT, found) -> Production:
         thin = thinning(self)

@@ -40,8 +40,8 @@ _GOLDEN = 0.6180339887498949
 
 class Tempered(NamedTuple):
     """Where the particles arrived: `particles` (n, ...), equally weighted at λ = 1; `increments` (most,) of log Z, one
-    for each level, zero beyond; `levels` (most,), the λ after each; `count`; whether λ reached 1; the acceptance of
-    MALA at the last level; evaluations of the target for each particle."""
+    for each level, zero beyond; `levels` (most,), the λ after each; `count`; whether λ reached 1; the mean
+    acceptance of the moves at the last level; evaluations of the target for each particle."""
 
     particles: Float[Array, "particles ..."]
     increments: Float[Array, " most"]
@@ -53,7 +53,7 @@ class Tempered(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """Logarithms of the step sizes, and the acceptance of MALA."""
+    """Logarithms of the step sizes, and the mean acceptance of the moves."""
 
     langevin: Float[Array, ""]
     walk: Float[Array, ""]
@@ -163,7 +163,7 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
         tuned = _Steps(
             jnp.clip(steps.langevin + _GAIN * (langevin - local.target_acceptance), -20.0, 2.0),
             jnp.clip(steps.walk + _GAIN * (walked - _WALK_ACCEPTANCE), -10.0, 5.0) if walks else steps.walk,
-            langevin,
+            0.5 * (langevin + walked) if walks else langevin,
         )
         return x, tuned
 

@@ -46,7 +46,7 @@ def unvisited_weight(
     log_w: Float[np.ndarray, " n"] | None = None,
 ) -> float:
     """The fraction of the weight of `others` (equal weights if none are given) that lies where no chain has been, less
-    what of the chains' own states would be called so.
+    what of the chains' own states would be called so; 0 if it is no more than chance.
 
     Compared by distance to the nearest state of a chain, in units of the chains' standard deviations."""
     chains = chains[:, :: max(1, chains[..., 0].size // _MOST)]
@@ -58,8 +58,12 @@ def unvisited_weight(
     threshold = _FURTHER * np.quantile(own, _QUANTILE)
     far = _nearest(others / scale, flat / scale) > threshold
     weights = np.ones(len(others)) if log_w is None else np.exp(log_w - np.max(log_w))
-    found = float(np.sum(weights * far) / np.sum(weights))
-    return max(0.0, found - float(np.mean(own > threshold)))
+    weights /= weights.sum()
+    found = float(np.sum(weights * far))
+    expected = float(np.mean(own > threshold))
+    # A few stray draws say nothing: three standard errors of the fraction.
+    noise = 3.0 * np.sqrt(np.sum((weights * (far - found)) ** 2))
+    return found - expected if found - expected > noise else 0.0
 
 
 def _nearest(points, states, excluded=None) -> np.ndarray:

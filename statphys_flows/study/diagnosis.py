@@ -57,10 +57,9 @@ def warnings(diagnostics: Mapping) -> list[str]:
 def assumption(system: System, searched: bool) -> str:
     """What the result takes for granted, because no sample can show it."""
     if searched:
-        where = "the system's reference density" if _has_reference(system) else _spread(system)
         return (
-            f"Every mode that matters is taken to be among those that tempering found from {where}: one that is "
-            "narrow, or far outside, can be missed and leaves no trace."
+            f"Every mode that matters is taken to be among those that tempering found from {_spread(system)}: one that "
+            "is narrow, or far outside, can be missed and leaves no trace."
         )
     if system.known_states() is None:
         return (
@@ -70,11 +69,9 @@ def assumption(system: System, searched: bool) -> str:
     return "Every mode that matters is taken to be reached from the known states."
 
 
-def _has_reference(system: System) -> bool:
-    return system.reference(1.0) is not None
-
-
 def _spread(system: System) -> str:
+    if system.reference(1.0) is not None:
+        return "the system's reference density"
     if isinstance(system.space, Euclidean):
         return f"a Gaussian about the origin on the scale of {type(system.space).__name__}'s extent"
     return f"the default spread of a {type(system.space).__name__}"

@@ -31,15 +31,16 @@ class Study:
     **Arguments:**
 
     - `system`: the Hamiltonian.
-    - `kT`: one temperature, or a list or array of them; positive, finite, all different.
+    - `kT`: one temperature, or a list or array of them; positive, finite, all different. 1 if not given, at which Z of
+      a posterior is the evidence.
     - `seed`: of all random numbers.
-    - `sampler`: options of the sampler.
+    - `sampler`: `FlowMCMC` if not given; `TemperedSMC`, `ParallelTempering`, `LocalMCMC`, or your own `Sampler`.
 
     **Raises:** `StudyError` for temperatures that cannot be run, or a system or sampler of another type.
     """
 
     system: System
-    kT: float | Sequence[float] | ArrayLike
+    kT: float | Sequence[float] | ArrayLike = 1.0
     seed: int = 0
     sampler: Sampler = dataclasses.field(default_factory=FlowMCMC)
 
@@ -88,6 +89,7 @@ class Study:
             raise StudyError("resume=True needs out=..., the file of the interrupted run.")
         key = jax.random.key(self.seed)
         check_system(system, float(kT.max()), key)
+        self.sampler.check(system)
         configuration = provenance.configuration(self.system, kT, self.seed, self.sampler)
         if path is not None:
             check_out(path, resume=resume, overwrite=overwrite)
@@ -133,7 +135,7 @@ class Study:
 
 def run_study(
     system: System,
-    kT: float | Sequence[float] | ArrayLike,
+    kT: float | Sequence[float] | ArrayLike = 1.0,
     *,
     seed: int = 0,
     out: str | PathLike | None = None,
@@ -142,7 +144,7 @@ def run_study(
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> xr.DataTree:
-    """Sample `system` at every temperature of `kT` and report its free energy and thermodynamics.
+    """Sample `system` at every temperature of `kT` (1 if not given) and report its free energy and thermodynamics.
 
     Short for `Study(system, kT, seed, sampler).run(out, ...)`, where every argument is described.
     """

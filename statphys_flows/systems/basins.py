@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.linalg import solve_triangular
 
 from statphys_flows.bases import Gaussian, Mixture
 from statphys_flows.systems.laplace import covariance_factor, hessian, orbits_of, relax
@@ -16,7 +17,7 @@ from statphys_flows.systems.system import System
 
 # Basins, at most; each of at least a fraction of the samples; and how much of them all they have to hold together.
 _MOST = 64
-_LEAST = 1 / 200
+_LEAST = 1 / 2000
 _COVERED = 0.9
 # Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
 _SAME = 4.0
@@ -33,7 +34,7 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
         return None
     states, label = groups
     counts = np.bincount(label[label >= 0], minlength=len(states))
-    kept = np.flatnonzero(counts >= max(2.0, _LEAST * len(samples)))
+    kept = np.flatnonzero(counts >= max(3.0, _LEAST * len(samples)))
     if not kept.size or counts[kept].sum() < _COVERED * len(samples):
         return None
     components = [_gaussian(system, kT, states[k], np.asarray(samples)[label == k]) for k in kept]
@@ -82,13 +83,11 @@ def _gaussian(system, kT, state, members) -> Gaussian:
     return sampled if better else harmonic
 
 
-def _log_likelihood(gaussian: Gaussian, members) -> float:
-    return float(np.sum(np.asarray(_log_probs(gaussian, members), float)))
-
-
-@eqx.filter_jit
-def _log_probs(gaussian, members):
-    return jax.vmap(gaussian.log_prob)(members)
+def _log_likelihood(gaussian: Gaussian, members: np.ndarray) -> float:
+    # In NumPy: groups are of every size, and each would be compiled anew.
+    lower = np.asarray(gaussian.scale.lower, float)  # pyright: ignore[reportAttributeAccessIssue]
+    z = solve_triangular(lower, (members - np.asarray(gaussian.mean, float)).T, lower=True)
+    return float(-0.5 * np.sum(z**2) - z.shape[1] * (np.sum(np.log(np.diag(lower))) + 0.5 * len(z) * np.log(2 * np.pi)))
 
 
 @eqx.filter_jit
