@@ -28,8 +28,8 @@ class TwoGaussians(sf.System):
 
 
 class ManyWell(sf.System):
-    """Pairs (x, y) of U = a x + b x² + c x⁴ + y²/2, two wells each: 2^pairs modes. Noé et al., Science 365 (2019) eaaw1147;
-    Midgley et al., arXiv:2208.01893."""
+    """Pairs (x, y) of U = a x + b x² + c x⁴ + y²/2, two wells each: 2^pairs modes. Noé et al., Science 365 (2019)
+    eaaw1147; Midgley et al., arXiv:2208.01893."""
 
     a: float = -0.5
     b: float = -6.0
