@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+_MAPS = Path("/proc/self/maps")
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 
@@ -35,6 +37,18 @@ def pytest_unconfigure(config):
 def _forget_compiled_programs():
     """Thousands of compiled programs in one process use up its memory maps, and the compiler then crashes."""
     yield
+    _forget()
+
+
+@pytest.fixture(autouse=True)
+def _forget_in_time():
+    """The same within a file that compiles much, well below the 65 530 maps that a process has by default."""
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 25_000:
+        _forget()
+
+
+def _forget():
     if (jax := sys.modules.get("jax")) is not None:
         jax.clear_caches()
 

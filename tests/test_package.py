@@ -53,7 +53,8 @@ def test_every_public_name_resolves(name):
 
 
 def test_public_names_are_listed_once_and_in_order():
-    assert list(sf.__all__) == sorted(sf.__all__)
+    constants_then_classes_then_functions = sorted(sf.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert list(sf.__all__) == constants_then_classes_then_functions
     assert set(sf.__all__) == set(sf._MODULE_OF)
     assert len(sf._MODULE_OF) == sum(map(len, sf._HOME.values()))
 

@@ -1,0 +1,73 @@
+"""Importance sampling with a density that is known, good and bad."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import statphys_flows as sf
+from statphys_flows import StudyError, importance
+from statphys_flows.bases import Gaussian
+from statphys_flows.flows import Untransformed
+
+
+class Harmonic(sf.System):
+    space = sf.Euclidean(2)
+
+    def energy(self, x):
+        return 0.5 * jnp.sum(x**2)
+
+    def order_parameter(self, x):
+        return x[0]
+
+    def observables(self, x):
+        return {"square": x[1] ** 2}
+
+
+def q(scale):
+    return Untransformed(Gaussian(jnp.asarray([0.2, 0.0]), jnp.full(2, scale)))
+
+
+@pytest.mark.parametrize("kT", [1.0, 0.7])
+def test_log_z_and_averages(kT):
+    found = importance(q(1.3), Harmonic(), 20_000, kT=kT, estimates={"fourth": lambda x: x[0] ** 4})
+    exact = {
+        "log_z": np.log(2 * np.pi * kT),
+        "free_energy": -kT * np.log(2 * np.pi * kT),
+        "energy": kT,
+        "order_parameter": 0.0,
+        "square": kT,
+        "fourth": 3 * kT**2,
+    }
+    for name, value in exact.items():
+        assert abs(float(found[name]) - value) < 4.5 * float(found[f"{name}_err"]), name
+        assert 0 < float(found[f"{name}_err"]) < 0.1
+    assert int(found["draws"]) == 20_032
+    assert float(found["pareto_k"]) < 0.5
+    assert str(found["warning"].values) == ""
+    assert float(found.coords["kT"]) == kT
+
+
+def test_weights_of_infinite_variance_are_said_to_be(getkey):
+    """q = N(0, σ²) with σ² < 1/2: the weights have no second moment."""
+    found = importance(q(0.55), Harmonic(), 2**15, key=getkey())
+    assert float(found["pareto_k"]) > 0.5
+    narrow = importance(q(0.35), Harmonic(), 2**15, key=getkey())
+    assert "error bars are too small" in str(narrow["warning"].values)
+
+
+def test_the_same_key_gives_the_same_numbers_and_another_others():
+    first, again = importance(q(1.2), Harmonic(), 640), importance(q(1.2), Harmonic(), 640)
+    other = importance(q(1.2), Harmonic(), 640, key=jax.random.key(5))
+    assert first.equals(again)
+    assert float(first["log_z"]) != float(other["log_z"])
+
+
+def test_refusals():
+    with pytest.raises(StudyError, match="n=0"):
+        importance(q(1.0), Harmonic(), 0)
+    with pytest.raises(StudyError, match="kT=-1"):
+        importance(q(1.0), Harmonic(), 64, kT=-1.0)
+    nowhere = sf.Hamiltonian(lambda x: jnp.where(x[0] > 50, x[0], jnp.inf), space=sf.Euclidean(2))
+    with pytest.raises(StudyError, match="None of 64 draws"):
+        importance(q(1.0), nowhere, 64)
