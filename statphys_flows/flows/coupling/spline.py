@@ -2,17 +2,15 @@
 
 import equinox as eqx
 import flowjax.bijections as fb
+import flowjax.distributions as fd
+import flowjax.flows as ff
 import jax.numpy as jnp
-import paramax
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.coupling.adapter import CouplingFlow
-from statphys_flows.flows.coupling.layers import coupling_layers, framed
+from statphys_flows.flows.coupling.layers import framed
 from statphys_flows.flows.flow import strongly_typed
-
-# One layer changes a scale by at most exp(±6): a funnel's neck and mouth lie as far apart.
-_MAX_LOG_SCALE = 6.0
 
 
 def spline_coupling(
@@ -21,33 +19,30 @@ def spline_coupling(
     *,
     location,
     scale,
-    layers: int | None = None,
+    layers: int = 6,
     knots: int = 8,
     width: int = 48,
-    depth: int = 2,
     interval: float = 4.0,
 ) -> CouplingFlow:
-    r"""Couplings by a rational-quadratic spline (Durkan et al., arXiv:1906.04032) and then an affine map,
+    """Rational-quadratic spline coupling (Durkan et al., arXiv:1906.04032); in one dimension a plain spline.
 
-    $$y_a = x_a,\quad y_b = \mathrm{RQS}(x_b; \theta(x_a))\, e^{s(x_a)} + m(x_a).$$
-
-    The layers act on (x - location)/scale and start as the identity. Splines act within ±`interval` and are the
-    identity beyond, so tails are the base's, up to their scale. In one dimension a plain spline.
+    The splines act on (x - location)/scale within ±`interval` and are the identity beyond, so tails are the base's.
 
     **Arguments:**
 
     - `location`, `scale`: arrays (n,), the centre and spread of the target, for example of samples of it.
-    - `layers`: coupling layers; if not given, as many as it takes for every coordinate to set the map of every other
-      one in some layer, and at least 6.
-    - `knots`, `width`, `depth`: spline knots; width and number of hidden layers of the networks.
+    - `layers`, `knots`, `width`: coupling layers, spline knots, width of the conditioner network.
     """
     n = location.shape[0]
-    transformer = fb.RationalQuadraticSpline(knots=knots, interval=interval)
-    if n > 1:
-        bounded = paramax.Parameterize(_bounded_exponential, jnp.zeros(()))
-        affine = eqx.tree_at(lambda a: a.scale, fb.Affine(), bounded)
-        transformer = fb.Chain([transformer, affine])
-    bijection = coupling_layers(key, n, transformer, layers=layers, width=width, depth=depth)
+    spline = fb.RationalQuadraticSpline(knots=knots, interval=interval)
+    reference = fd.Normal(jnp.zeros(n), jnp.ones(n))
+    if n == 1:
+        bijection = fb.Vmap(eqx.filter_vmap(lambda: spline, axis_size=1)(), in_axes=eqx.if_array(0))
+    else:
+        flow = ff.coupling_flow(
+            key, base_dist=reference, transformer=spline, flow_layers=layers, nn_width=width, invert=False
+        )
+        bijection = flow.bijection
     return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))
 
 
@@ -65,7 +60,3 @@ def coordinate_splines(base: Base, *, location, scale, knots: int = 16, interval
     spline = fb.RationalQuadraticSpline(knots=knots, interval=interval)
     each = fb.Vmap(eqx.filter_vmap(lambda: spline, axis_size=location.shape[0])(), in_axes=eqx.if_array(0))
     return strongly_typed(CoordinateSplines(base, framed(each, location, scale)))
-
-
-def _bounded_exponential(raw):
-    return jnp.exp(_MAX_LOG_SCALE * jnp.tanh(raw / _MAX_LOG_SCALE))
