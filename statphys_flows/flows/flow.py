@@ -1,6 +1,7 @@
 """The contract of a flow."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -17,6 +18,8 @@ class Flow(Proposal):
     Batches are arrays (n, *space.shape). The log density is that of the map as it is computed: nothing in it is
     estimated.
     """
+
+    has_map: ClassVar[bool] = True
 
     @abc.abstractmethod
     def forward(self, z: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:

@@ -1,7 +1,7 @@
 """The contract of what proposes global moves."""
 
 import abc
-from typing import Self
+from typing import ClassVar, Self
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -19,6 +19,8 @@ class Proposal(eqx.Module):
     """
 
     base: eqx.AbstractVar[Base]
+    # Whether there is a map to train, whose numerics enter log q.
+    has_map: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:

@@ -1,5 +1,7 @@
 """A base as it is."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from statphys_flows.bases import Base
@@ -10,6 +12,7 @@ from statphys_flows.flows.proposal import Proposal
 class Untransformed(Flow):
     """The identity map on a base: a proposal that costs nothing and has nothing to learn but a mixture's weights."""
 
+    has_map: ClassVar[bool] = False
     base: Base
 
     def forward(self, z):

@@ -14,7 +14,7 @@ from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_ave
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
-from statphys_flows.flows import ContinuousFlow, Flow, Proposal, Untransformed
+from statphys_flows.flows import ContinuousFlow, Flow, Proposal
 from statphys_flows.flows.flow import round_trip_error, strongly_typed
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.local import LocalKernel
@@ -223,7 +223,7 @@ def adapt_round(
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, options)
     forward, reverse = forward_ess(log_w), reverse_ess(history.logdensity - history.log_q)
     solver_error = jnp.zeros_like(forward)
-    if isinstance(flow, Flow) and not isinstance(flow, Untransformed):
+    if isinstance(flow, Flow) and flow.has_map:
         solver_error = round_trip_error(flow, solver_key, SOLVER_DRAWS)
     # Below what any flow scores, the untrained one included.
     found = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)

@@ -15,7 +15,6 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import (
     ContinuousFlow,
     CoordinateSplines,
-    Flow,
     LatentField,
     MovedLatentField,
     Proposal,
@@ -158,7 +157,7 @@ def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
     """What the rounds before reverse KL minimise; None for a proposal that has but its weights to learn there.
 
     **Raises:** `StudyError` for an objective that cannot train `flow`."""
-    if not isinstance(flow, Flow) or isinstance(flow, MovedLatentField | Untransformed):
+    if not flow.has_map or isinstance(flow, MovedLatentField):
         return None
     if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
         raise StudyError(
@@ -242,8 +241,7 @@ def _drawn(proposal: Proposal, key: PRNGKeyArray, n: int):
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
-    trainable = isinstance(state.flow, Flow) and not isinstance(state.flow, Untransformed)
-    polish = options.polish(system) if trainable else 0
+    polish = options.polish(system) if state.flow.has_map else 0
     stages = [
         (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
         (ReverseKL(), polish, options.polish_steps, "polishing"),

@@ -19,6 +19,8 @@ from statphys_flows.sampling.scores import UNCOVERED_LOG_WEIGHT
 
 # Velocity evaluations for each step of Dopri5.
 _STAGES = 6
+# Layers of a coupling flow, unless it was built with others.
+_LAYERS = 6
 # A schedule with fewer local moves has to be cheaper by this factor: they are what reaches where the flow does not go.
 _GAIN = 0.8
 # As multiples of the usual number of local moves: (draws from one sweep to the next, moves in a sweep).
@@ -68,7 +70,7 @@ def passes(flow: Proposal) -> int:
     """Evaluations of the velocity, or layers, in one pass through the flow."""
     if isinstance(flow, ContinuousFlow):
         return _STAGES * int(flow.steps)
-    return _STAGES if isinstance(flow, CouplingFlow) else 1
+    return _LAYERS if isinstance(flow, CouplingFlow) else 1
 
 
 def _cost(schedule: Interleaving, global_moves: int, flow: Proposal) -> float:

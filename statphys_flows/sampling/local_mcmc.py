@@ -10,15 +10,13 @@ from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
 from statphys_flows.sampling.local import MALA, LocalKernel
-from statphys_flows.sampling.record import Production, check_counts, join, thinning
+from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.sampling.search import preconditioner_for
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System, seed_states
-
-_CHUNKS = 10
 
 
 class LocalMCMC(Sampler):
@@ -57,7 +55,7 @@ class LocalMCMC(Sampler):
 
     def pieces(self, system: System) -> int:
         del system
-        return _CHUNKS + 2
+        return PIECES + 2
 
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
         del warm_start  # nothing is learnt
@@ -90,18 +88,13 @@ class LocalMCMC(Sampler):
         return Sampled(production, Estimate(float("nan"), float("nan")), found, [], history)
 
     def _produce(self, system, kT, warm: WarmUp, key, tick) -> Production:
-        chunk = -(-self.draws // _CHUNKS)
-        thin = min(thinning(self), chunk)
+        length, thin = piece_of(self)
         states = _start(system, kT, self.local, warm.preconditioner, warm.positions)
-        records = []
-        for i, own in enumerate(jax.random.split(key, _CHUNKS + 1)):
-            states, record = _run(
-                system, kT, self, warm.preconditioner, warm.step_size, states, own, length=chunk, thin=thin
-            )
-            if i:
-                records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
-            tick("sampling")
-        return join(records, thin)
+
+        def run(states, key):
+            return _run(system, kT, self, warm.preconditioner, warm.step_size, states, key, length=length, thin=thin)
+
+        return join(run_in_pieces(run, states, key, lambda: tick("sampling")), thin)
 
 
 @eqx.filter_jit
@@ -132,10 +125,8 @@ def _run(system, kT, options: LocalMCMC, factor, step_size, states, key, *, leng
         states, rate, evaluations = jax.vmap(chain)(jax.random.split(key, options.chains), states)
         positions = jax.vmap(factor.apply)(states.position)
         return states, {
-            "positions": positions,
+            **observed(system, positions),
             "energy": -kT * states.logdensity,
-            "order_parameter": jax.vmap(system.order_parameter)(positions),
-            "observables": jax.vmap(lambda x: dict(system.observables(x)))(positions),
             "local_acceptance_rate": rate,
             "evaluations": evaluations,
         }

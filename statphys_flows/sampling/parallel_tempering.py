@@ -27,7 +27,7 @@ from statphys_flows.sampling.driver import adapt
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.production import refine
-from statphys_flows.sampling.record import Production, check_counts, join, thinning
+from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.sampling.search import preconditioner_for, preconditioner_of, reference_to_temper, spread_over
@@ -37,7 +37,6 @@ from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
 
-_CHUNKS = 10
 # Of the pilot population, from which the levels are read off.
 _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
 # Between two draws: of even pairs, then of odd ones, so that over draws they alternate. Two of a kind in a row would
@@ -85,7 +84,7 @@ class ParallelTempering(Sampler):
         return self.chains
 
     def pieces(self, system: System) -> int:
-        return _CHUNKS + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
+        return PIECES + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
 
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
         del warm_start  # the ladder is built anew
@@ -154,23 +153,16 @@ class ParallelTempering(Sampler):
         return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
 
     def _produce(self, ladder: "_Ladder", warm: WarmUp, key, tick) -> tuple[Production, np.ndarray, np.ndarray]:
-        chunk = -(-self.draws // _CHUNKS)
-        thin = min(thinning(self), chunk)
-        positions = warm.positions
-        records, log_w, exchanged = [], [], []
-        for i, own in enumerate(jax.random.split(key, _CHUNKS + 1)):
-            positions, record = _run(
-                ladder, self, warm.preconditioner, warm.step_size, positions, own, length=chunk, thin=thin
-            )
-            record = jax.tree.map(lambda a: np.asarray(a, np.float64), record)
-            weights, rates = record.pop("log_w"), record.pop("exchanged")
-            if i:
-                records.append(record)
-                log_w.append(weights)
-                exchanged.append(rates)
-            tick("sampling")
+        length, thin = piece_of(self)
+
+        def run(positions, key):
+            return _run(ladder, self, warm.preconditioner, warm.step_size, positions, key, length=length, thin=thin)
+
+        records = run_in_pieces(run, warm.positions, key, lambda: tick("sampling"))
+        log_w = np.concatenate([record.pop("log_w") for record in records])
+        exchanged = np.concatenate([record.pop("exchanged") for record in records])
         # (draw, level, chain) to (level, chain, draw)
-        return join(records, thin), np.moveaxis(np.concatenate(log_w), 0, -1), np.concatenate(exchanged).mean(axis=0)
+        return join(records, thin), np.moveaxis(log_w, 0, -1), exchanged.mean(axis=0)
 
 
 class _Ladder(NamedTuple):
@@ -236,10 +228,8 @@ def _run(ladder: _Ladder, options: ParallelTempering, factors: Factor, steps, po
             rates.append(found)
         x = positions[-1]
         return positions, {
-            "positions": x,
+            **observed(system, x),
             "energy": jax.vmap(system.energy)(x),
-            "order_parameter": jax.vmap(system.order_parameter)(x),
-            "observables": jax.vmap(lambda x: dict(system.observables(x)))(x),
             "local_acceptance_rate": rate[-1],
             "evaluations": jnp.sum(evaluations, axis=0) + options.levels,
             "log_w": log_w,

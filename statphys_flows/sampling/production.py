@@ -9,26 +9,25 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import ContinuousFlow, Flow, Proposal, Untransformed
+from statphys_flows.flows import ContinuousFlow, Flow, Proposal
 from statphys_flows.flows.continuous import MAX_STEPS
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import flow_move
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.interleaving import Interleaving, interleaving, measured
 from statphys_flows.sampling.options import FlowMCMC
-from statphys_flows.sampling.record import Production, join, thinning
+from statphys_flows.sampling.record import Production, join, observed, piece_of, run_in_pieces
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.systems import System
 
 # log q shall be right to this, far below the spread of the log weights.
 ROUND_TRIP_TOLERANCE = 1e-3
-_CHUNKS = 10
 
 
 def refine(flow: Proposal, key: PRNGKeyArray, n: int = 256) -> tuple[Proposal, float]:
     """Raise a continuous flow's solver steps by half until its round-trip error is below `ROUND_TRIP_TOLERANCE`, or
     stops falling, or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
-    if not isinstance(flow, Flow) or isinstance(flow, Untransformed):
+    if not (isinstance(flow, Flow) and flow.has_map):
         return flow, 0.0  # no map, and nothing to solve
     error = float(round_trip_error(flow, key, n))
     while (
@@ -57,8 +56,7 @@ def produce(
     a multiple of ten) that count. `tick` is called after each tenth.
 
     Where `options.local_moves` is not given the schedule of local moves is measured first, on further tenths."""
-    chunk = -(-options.draws // _CHUNKS)
-    thin = min(thinning(options), chunk)
+    chunk, thin = piece_of(options)
     states = _start(system, kT, flow, positions)
     key, pilot_key = jax.random.split(key)
 
@@ -77,12 +75,7 @@ def produce(
         schedule = interleaving(1, options.adaptive_moves)
     else:
         schedule = measured(pilot, options.adaptive_moves, options.global_moves, flow)
-    records = []
-    for i, chunk_key in enumerate(jax.random.split(key, _CHUNKS + 1)):
-        states, record = run(states, chunk_key, schedule)
-        if i:
-            records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
-        tick()
+    records = run_in_pieces(lambda states, own: run(states, own, schedule), states, key, tick)
     return join(records, thin, schedule)
 
 
@@ -131,10 +124,8 @@ def _run(
         keys = jax.random.split(global_key, options.chains)
         states, info = jax.vmap(lambda k, s: propose(k, s, density, flow))(keys, states)
         return states, {
-            "positions": states.position,
+            **observed(system, states.position),
             "energy": -kT * states.logdensity,
-            "order_parameter": jax.vmap(system.order_parameter)(states.position),
-            "observables": jax.vmap(lambda x: dict(system.observables(x)))(states.position),
             "log_weights": states.logdensity - states.log_q,
             "proposal_log_weights": info.proposal_log_weights,
             "local_acceptance_rate": rate,

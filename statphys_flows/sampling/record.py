@@ -1,15 +1,20 @@
 """What a sampler hands over: draws as float64 NumPy arrays."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.interleaving import Interleaving
+from statphys_flows.systems import System
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.
 _CONFIGURATIONS = 2000
+PIECES = 10
 
 
 class Production(NamedTuple):
@@ -51,6 +56,36 @@ def check_counts(options, *, may_be_zero: tuple[str, ...] = (), may_be_none: tup
             )
     if options.chains < 2:
         raise StudyError(f"{name}(chains={options.chains}): error bars and R-hat need at least 2 chains.")
+
+
+def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
+    """What every sampler records of its chains' configurations; traceable."""
+    return {
+        "positions": positions,
+        "order_parameter": jax.vmap(system.order_parameter)(positions),
+        "observables": jax.vmap(lambda x: dict(system.observables(x)))(positions),
+    }
+
+
+def piece_of(options) -> tuple[int, int]:
+    """The length of one of the ten pieces that a sampler's draws are run in, and every how many draws of it a
+    configuration is kept."""
+    length = -(-options.draws // PIECES)
+    return length, min(thinning(options), length)
+
+
+def run_in_pieces(
+    run: Callable[[Any, PRNGKeyArray], tuple[Any, dict]], states, key: PRNGKeyArray, tick: Callable[[], None]
+) -> list[dict]:
+    """`run(states, key) -> (states, record)` for one piece that is thrown away and ten whose records are returned, as
+    float64 arrays. `tick` is called after each."""
+    records = []
+    for i, own in enumerate(jax.random.split(key, PIECES + 1)):
+        states, record = run(states, own)
+        if i:
+            records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
+        tick()
+    return records
 
 
 def thinning(options) -> int:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.flows import Flow, Proposal, Untransformed
+from statphys_flows.flows import Flow, Proposal
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.systems import System
 
@@ -36,7 +36,7 @@ def score(
     forward = forward_ess(jax.vmap(density)(x) - log_q)
     reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen))
     found = jnp.minimum(forward, reverse)
-    if not isinstance(flow, Flow) or isinstance(flow, Untransformed):
+    if not (isinstance(flow, Flow) and flow.has_map):
         return found, forward, reverse
     honest = round_trip_error(flow, solver_key, SOLVER_DRAWS) < SOLVER_TOLERANCE
     return jnp.where(honest, found, -1.0), forward, reverse

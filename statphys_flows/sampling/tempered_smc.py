@@ -7,7 +7,7 @@ import numpy as np
 
 from statphys_flows import analysis
 from statphys_flows.errors import StudyError
-from statphys_flows.sampling.record import Production, check_counts, thinning
+from statphys_flows.sampling.record import Production, check_counts, observed, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.search import preconditioner_of, reference_to_temper
 from statphys_flows.sampling.stopwatch import stopwatch
@@ -69,7 +69,7 @@ class TemperedSMC(Sampler):
                 self,
             )
             found = jax.tree.map(np.asarray, found)
-            production = self._record(system, kT_array, found)
+            production = self._record(system, found)
             seconds = {"seconds_compiling": watch.compiling, "seconds_training": 0.0, "seconds_sampling": watch.lap()}
         tick("sampling")
         each = np.sum(found.increments.astype(float), axis=1)
@@ -85,16 +85,16 @@ class TemperedSMC(Sampler):
         }
         return Sampled(production, log_z, diagnostics, _warnings(found, each), _history(found), searched=True)
 
-    def _record(self, system, kT, found) -> Production:
+    def _record(self, system, found) -> Production:
         thin = thinning(self)
         kept = np.arange(thin - 1, self.draws, thin)
-        energy, order, observables = _measured(system, jnp.asarray(found.particles))
+        seen = jax.tree.map(lambda a: np.asarray(a, np.float64), _measured(system, jnp.asarray(found.particles)))
         wide = np.ones((1, self.draws))
         return Production(
-            positions=found.particles[:, kept].astype(float),
-            energy=np.asarray(energy, float),
-            order_parameter=np.asarray(order, float),
-            observables={name: np.asarray(v, float) for name, v in observables.items()},
+            positions=seen["positions"][:, kept],
+            energy=seen["energy"],
+            order_parameter=seen["order_parameter"],
+            observables=seen["observables"],
             local_acceptance_rate=found.acceptance_rate[:, None] * wide,
             evaluations=found.evaluations[:, None] * wide,
             kept_draws=kept,
@@ -120,10 +120,10 @@ def _populations(system, kT, reference, factor, keys, options: TemperedSMC):
 
 @eqx.filter_jit
 def _measured(system, particles):
-    def one(x):
-        return system.energy(x), system.order_parameter(x), dict(system.observables(x))
+    def one(population):
+        return observed(system, population) | {"energy": jax.vmap(system.energy)(population)}
 
-    return jax.vmap(jax.vmap(one))(particles)
+    return jax.vmap(one)(particles)
 
 
 def _warnings(found, each: np.ndarray) -> list[str]:

@@ -1,4 +1,4 @@
-"""Flows in ℝⁿ that start from few of many modes: coordinate splines, and which coordinate sets the map of which."""
+"""Flows in ℝⁿ that start from few of many modes: splines for each coordinate by itself."""
 
 import equinox as eqx
 import jax
@@ -9,19 +9,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.bases import Gaussian, Mixture
 from statphys_flows.flows import CoordinateSplines, Untransformed, coordinate_splines, flows_for
-from statphys_flows.flows.coupling.layers import _covering_orders
 from statphys_flows.flows.dispatch import _frame
-
-
-@pytest.mark.parametrize("n", [2, 3, 5, 10, 32])
-def test_every_coordinate_sets_the_map_of_every_other_one(n):
-    orders, half = _covering_orders(n), n // 2
-    reached = np.eye(n, dtype=bool)
-    for order in orders:
-        assert sorted(order) == list(range(n))
-        reached[np.ix_(order[:half], order[half:])] = True
-    assert reached.all()
-    assert 6 <= len(orders) <= 4 * np.ceil(np.log2(n)) + 4
 
 
 def test_coordinate_splines_act_on_each_coordinate_alone(getkey):

@@ -6,11 +6,8 @@ import equinox as eqx
 import flowjax.bijections as fb
 import jax
 import jax.numpy as jnp
-import numpy as np
 import paramax
 from jaxtyping import Array, Int, PRNGKeyArray
-
-_LEAST_LAYERS = 6
 
 
 def coupling_layers(
@@ -18,7 +15,7 @@ def coupling_layers(
     dimension: int,
     transformer: fb.AbstractBijection,
     *,
-    layers: int | None,
+    layers: int,
     width: int,
     depth: int,
     periodic: bool = False,
@@ -32,8 +29,6 @@ def coupling_layers(
 
     **Arguments:**
 
-    - `layers`: if None, as many as it takes for every coordinate to set the parameters of every other one in some
-      layer, and at least 6.
     - `width`, `depth`: width and number of hidden layers of the networks.
     - `periodic`: coordinates have period 1, and networks see cos 2πx and sin 2πx.
     - `start_at_zero`: if not, only the last layers' biases do, and the start is near what it would be.
@@ -46,12 +41,10 @@ def coupling_layers(
     coupling = fb.Coupling(
         key, transformer=transformer, untransformed_dim=frozen, dim=dimension, nn_width=1, nn_depth=0
     )
-    orders = _covering_orders(dimension) if layers is None else np.asarray(_orders(order_key, dimension, layers))
-    layers = len(orders)
     outputs = int(coupling.conditioner.out_size)
     networks = _networks(jax.random.split(network_key, layers), frozen, outputs, width, depth, periodic, start_at_zero)
     coupling = eqx.tree_at(lambda c: c.conditioner, coupling, networks)
-    order = _permutations(jnp.asarray(orders))
+    order = _permutations(_orders(order_key, dimension, layers))
     return fb.Scan(fb.Chain([order, coupling, fb.Invert(order)]))
 
 
@@ -84,21 +77,6 @@ def _orders(key: PRNGKeyArray, dimension: int, layers: int) -> Int[Array, "layer
     keys = jax.random.split(key, (layers + 1) // 2)
     orders = jax.vmap(lambda k: jax.random.permutation(k, dimension))(keys)
     return jnp.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, dimension)[:layers]
-
-
-def _covering_orders(dimension: int) -> Int[np.ndarray, "layers dimension"]:
-    """Permutations, each followed by its reverse, of which for every i ≠ j some has i in its first half and j in its
-    second. Greedy: of a few random ones always the one that parts most pairs that have not been parted yet."""
-    rng, half = np.random.default_rng(dimension), dimension // 2
-    together = ~np.eye(dimension, dtype=bool)
-    orders: list[np.ndarray] = []
-    while together.any() or len(orders) < _LEAST_LAYERS:
-        trials = [rng.permutation(dimension) for _ in range(32)]
-        best = max(trials, key=lambda order: together[np.ix_(order[:half], order[half:])].sum())
-        for order in (best, best[::-1]):
-            together[np.ix_(order[:half], order[half:])] = False
-            orders.append(order)
-    return np.stack(orders)
 
 
 def framed(bijection: fb.AbstractBijection, location, scale) -> fb.AbstractBijection:
