@@ -1,7 +1,7 @@
 """What a sampler hands over: draws as float64 NumPy arrays."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.interleaving import Interleaving
-from statphys_flows.systems import System
+from statphys_flows.systems import System, energy_derivatives
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.
 _CONFIGURATIONS = 2000
@@ -20,16 +20,17 @@ PIECES = 10
 class Production(NamedTuple):
     """Draws of the phase that counts, (chain, draw, ...), float64.
 
-    `positions` are those of the draws `kept_draws`. `evaluations` is of the target, for each draw. From a flow's
-    sampler: `proposal_log_weights` holds every proposal, (chain, draw · global_moves), `log_weights` is
-    log ρ - log q at the chain's own states, `global_acceptance_rate` and `is_global` are of its moves, and `schedule`
-    is that of the local moves; None from others.
+    `positions` are those of the draws `kept_draws`. `derivatives` are ∂U/∂θ by the system's parameters θ.
+    `evaluations` is of the target, for each draw. From a flow's sampler: `proposal_log_weights` holds every proposal,
+    (chain, draw · global_moves), `log_weights` is log ρ - log q at the chain's own states, `global_acceptance_rate` and
+    `is_global` are of its moves, and `schedule` is that of the local moves; None from others.
     """
 
     positions: np.ndarray
     energy: np.ndarray
     order_parameter: np.ndarray
     observables: dict[str, np.ndarray]
+    derivatives: dict[str, np.ndarray]
     local_acceptance_rate: np.ndarray
     evaluations: np.ndarray
     kept_draws: np.ndarray
@@ -64,6 +65,7 @@ def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
         "positions": positions,
         "order_parameter": jax.vmap(system.order_parameter)(positions),
         "observables": jax.vmap(lambda x: dict(system.observables(x)))(positions),
+        "derivatives": jax.vmap(lambda x: energy_derivatives(system, x))(positions),
     }
 
 
@@ -97,21 +99,19 @@ def thinning(options) -> int:
 
 def join(records: list[dict], thin: int, schedule: Interleaving | None = None) -> Production:
     """Pieces of (draw, chain, ...) arrays, all of one length, to one `Production`."""
-    joined = {name: _join([r[name] for r in records]) for name in records[0] if name != "observables"}
-    observables = {o: _join([r["observables"][o] for r in records]) for o in records[0]["observables"]}
+    joined = jax.tree.map(lambda *pieces: _join(pieces), *records)
     weights = joined.pop("proposal_log_weights", None)
     chains = joined["energy"].shape[0]
     chunk = records[0]["energy"].shape[0]
     kept = chunk * np.arange(len(records))[:, None] + np.arange(thin - 1, chunk, thin)
     return Production(
         **joined,
-        observables=observables,
         kept_draws=kept.ravel(),
         proposal_log_weights=None if weights is None else weights.reshape(chains, -1),
         schedule=schedule,
     )
 
 
-def _join(pieces: list[np.ndarray]) -> np.ndarray:
+def _join(pieces: Sequence[np.ndarray]) -> np.ndarray:
     """(draw, chain, ...) pieces to one (chain, draw, ...) array."""
     return np.moveaxis(np.concatenate(pieces), 0, 1)

@@ -95,6 +95,7 @@ class TemperedSMC(Sampler):
             energy=seen["energy"],
             order_parameter=seen["order_parameter"],
             observables=seen["observables"],
+            derivatives=seen["derivatives"],
             local_acceptance_rate=found.acceptance_rate[:, None] * wide,
             evaluations=found.evaluations[:, None] * wide,
             kept_draws=kept,

@@ -1,4 +1,4 @@
-"""One temperature: from (system, kT, key, warm start) to a labelled tree and a trained flow."""
+"""One point of a scan: from (system, parameters, key, warm start) to a labelled tree and a trained flow."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,14 +11,15 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.sampling import Production, Sampler, Trained
 from statphys_flows.study.diagnosis import assumption, warnings
-from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER, describe, over_kT
+from statphys_flows.study.scan import Parameters
+from statphys_flows.study.schema import DERIVATIVE, LOG_Z, OF_A_SAMPLER, describe, scalars
 from statphys_flows.systems import System
 
 _UNKNOWN = Estimate(float("nan"), float("nan"))
 
 
 class Point(NamedTuple):
-    """A finished temperature."""
+    """A finished point."""
 
     tree: xr.DataTree
     trained: Trained | None
@@ -26,29 +27,40 @@ class Point(NamedTuple):
 
 def run_point(
     system: System,
-    kT: float,
+    parameters: Parameters,
     key: PRNGKeyArray,
     sampler: Sampler,
     *,
     warm_start: Trained | None = None,
     tick: Callable[[str], None] = lambda _: None,
 ) -> Point:
-    """Sample and estimate. Pure: the same arguments give the same numbers on the same machine."""
+    """Sample and estimate. Pure: the same arguments give the same numbers on the same machine.
+
+    `system` has its fields as in `parameters` already; every group of the tree has one dimension for each of these.
+    """
+    kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick)
-    production = sampled.production
+    production = _with_scanned(sampled.production, parameters)
     diagnostics = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | sampled.diagnostics
     diagnostics |= _of_chains(production)
     found = [*sampled.warnings, *warnings(diagnostics)]
     diagnostics |= {"warning": "; ".join(found), "assumption": assumption(system, sampled.searched)}
     groups = {
-        "thermodynamics": over_kT(kT, _thermodynamics(production, kT, sampled.log_z)),
-        "posterior": _posterior(production, system, kT),
+        "thermodynamics": scalars(_thermodynamics(production, kT, sampled.log_z)),
+        "posterior": _posterior(production, system),
         "sample_stats": _sample_stats(production, kT),
-        "training": _training(sampled.history, kT),
-        "diagnostics": over_kT(kT, diagnostics),
+        "training": _training(sampled.history),
+        "diagnostics": scalars(diagnostics),
     }
-    tree = xr.DataTree.from_dict({name: describe(data, system) for name, data in groups.items()})
+    axes = {name: [value] for name, value in parameters.items()}
+    tree = xr.DataTree.from_dict({name: describe(data.expand_dims(axes), system) for name, data in groups.items()})
     return Point(tree, sampled.trained)
+
+
+def _with_scanned(production: Production, parameters: Parameters) -> Production:
+    """Derivatives by what is scanned join the observables; those by other fields are left out."""
+    scanned = {DERIVATIVE + name: production.derivatives[name] for name in parameters if name != "kT"}
+    return production._replace(observables=production.observables | scanned)
 
 
 def _thermodynamics(production: Production, kT: float, log_z: Estimate) -> dict[str, Estimate]:
@@ -71,23 +83,23 @@ def _of_chains(production: Production) -> dict[str, float]:
     }
 
 
-def _posterior(production: Production, system: System, kT: float) -> xr.Dataset:
+def _posterior(production: Production, system: System) -> xr.Dataset:
     space, draws = system.space, production.kept_draws
-    dims = ("kT", "chain", "draw")
+    dims = ("chain", "draw")
     positions = np.asarray(space.wrap(production.positions.astype(np.float32)))
     return xr.Dataset(
         {
-            space.variable: ((*dims, *space.dims), positions[None]),
-            "energy": (dims, production.energy[None][:, :, draws]),
-            "order_parameter": (dims, production.order_parameter[None][:, :, draws]),
+            space.variable: ((*dims, *space.dims), positions),
+            "energy": (dims, production.energy[:, draws]),
+            "order_parameter": (dims, production.order_parameter[:, draws]),
         },
-        {"kT": [kT], "chain": np.arange(production.energy.shape[0]), "draw": draws, **space.coords()},
+        {"chain": np.arange(production.energy.shape[0]), "draw": draws, **space.coords()},
     )
 
 
 def _sample_stats(production: Production, kT: float) -> xr.Dataset:
-    dims = ("kT", "chain", "draw")
-    scalars = {
+    dims = ("chain", "draw")
+    each = {
         "lp": -production.energy / kT,
         "energy": production.energy,
         "order_parameter": production.order_parameter,
@@ -97,13 +109,13 @@ def _sample_stats(production: Production, kT: float) -> xr.Dataset:
         "is_global": None if production.is_global is None else production.is_global.astype(np.int8),
         **production.observables,
     }
-    data = xr.Dataset({name: (dims, values[None]) for name, values in scalars.items() if values is not None})
+    data = xr.Dataset({name: (dims, values) for name, values in each.items() if values is not None})
     if production.proposal_log_weights is not None:
-        data["proposal_log_weight"] = (("kT", "chain", "proposal"), production.proposal_log_weights[None])
+        data["proposal_log_weight"] = (("chain", "proposal"), production.proposal_log_weights)
     chains, draws = production.energy.shape
-    return data.assign_coords(kT=[kT], chain=np.arange(chains), draw=np.arange(draws))
+    return data.assign_coords(chain=np.arange(chains), draw=np.arange(draws))
 
 
-def _training(history: dict[str, np.ndarray], kT: float) -> xr.Dataset:
-    data = {n: (("kT", "step"), np.asarray(values, float)[None]) for n, values in history.items() if n != "step"}
-    return xr.Dataset(data, {"kT": [kT], "step": history["step"].astype(int)})
+def _training(history: dict[str, np.ndarray]) -> xr.Dataset:
+    data = {n: ("step", np.asarray(values, float)) for n, values in history.items() if n != "step"}
+    return xr.Dataset(data, {"step": history["step"].astype(int)})

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import platform
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -18,9 +19,10 @@ from statphys_flows.systems import System
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
 
 
-def configuration(system: System, kT: np.ndarray, seed: int, sampler: Sampler) -> dict[str, Any]:
+def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int, sampler: Sampler) -> dict[str, Any]:
     """Everything that decides the numbers, as JSON-able data: two studies with the same one give the same numbers on
-    the same machine."""
+    the same machine. `axes` are the values of what is scanned, temperatures as "kT"."""
+    scanned = {name: [float(v) for v in values] for name, values in axes.items() if name != "kT"}
     return {
         "system": {
             "class": type(system).__qualname__,
@@ -28,7 +30,8 @@ def configuration(system: System, kT: np.ndarray, seed: int, sampler: Sampler) -
             "parameters": _fields(system),
             "code": _code(type(system)),
         },
-        "kT": [float(t) for t in kT],
+        "kT": [float(t) for t in axes["kT"]],
+        **({"scan": scanned} if scanned else {}),
         "seed": int(seed),
         "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
         "precision": str(jax.numpy.result_type(float)),

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import xarray as xr
 
 from statphys_flows.analysis import Estimate
 from statphys_flows.systems import System
 
 _ENERGY, _ORDER = "energy", "order_parameter"
+# What is recorded of each field that is scanned: energy_derivative_<field>.
+DERIVATIVE = "energy_derivative_"
 
 # name: (units, "long name: formula"). Units are "1" or made of those the system gives to energy and order parameter.
 LONG_NAMES = {
@@ -115,7 +116,7 @@ def describe(data: xr.Dataset, system: System) -> xr.Dataset:
     resolved = {"energy": energy, "order": order, "susceptibility": _susceptibility(energy, order)}
     for name, variable in data.variables.items():
         stem = str(name).removesuffix("_err")
-        unit, text = LONG_NAMES.get(stem, (units.get(stem, "1"), stem.replace("_", " ")))
+        unit, text = LONG_NAMES.get(stem) or _of_the_system(stem, units)
         text, _, formula = text.partition(": ")
         if stem != name:
             text = f"standard error of {text}"
@@ -125,15 +126,27 @@ def describe(data: xr.Dataset, system: System) -> xr.Dataset:
     return data
 
 
-def over_kT(kT: float, values: Mapping[str, object]) -> xr.Dataset:
-    """A dataset of scalars at one temperature; an `Estimate` becomes a variable and its `_err`."""
+def scalars(values: Mapping[str, object]) -> xr.Dataset:
+    """A dataset of scalars; an `Estimate` becomes a variable and its `_err`."""
     flat: dict[str, object] = {}
     for name, value in values.items():
         if isinstance(value, Estimate):
             flat[name], flat[f"{name}_err"] = value.value, value.error
         else:
             flat[name] = value
-    return xr.Dataset({name: ("kT", np.asarray([value])) for name, value in flat.items()}, {"kT": [kT]})
+    return xr.Dataset({name: ((), value) for name, value in flat.items()})
+
+
+def _of_the_system(name: str, units: Mapping[str, str]) -> tuple[str, str]:
+    """Units and description of an observable, a field that is scanned, or a derivative by one."""
+    if name.startswith(DERIVATIVE):
+        field = name.removeprefix(DERIVATIVE)
+        return _ratio(units.get(_ENERGY, "1"), units.get(field, "1")), f"derivative of U by {field}: dU/d({field})"
+    return units.get(name, "1"), name.replace("_", " ")
+
+
+def _ratio(above: str, below: str) -> str:
+    return above if below == "1" else f"({above})/({below})"
 
 
 def _susceptibility(energy: str, order: str) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Bar, Progress
+from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
 from statphys_flows.study.store import Parts, check_out, check_same, parts_folder, read_tree, write_tree
 from statphys_flows.systems import System, check_system, with_array_parameters
 
@@ -33,19 +34,24 @@ class Study:
     - `system`: the Hamiltonian.
     - `kT`: one temperature, or a list or array of them; positive, finite, all different. 1 if not given, at which Z of
       a posterior is the evidence.
+    - `scan`: values of fields of the system, `{"field": [...], ...}`, in all combinations with each other and with
+      the temperatures. A field is scanned that is a single float.
     - `seed`: of all random numbers.
     - `sampler`: `FlowMCMC` if not given; `TemperedSMC`, `ParallelTempering`, `LocalMCMC`, or your own `Sampler`.
 
-    **Raises:** `StudyError` for temperatures that cannot be run, or a system or sampler of another type.
+    **Raises:** `StudyError` for values that cannot be run, or a system or sampler of another type.
     """
 
     system: System
     kT: float | Sequence[float] | ArrayLike = 1.0
     seed: int = 0
     sampler: Sampler = dataclasses.field(default_factory=FlowMCMC)
+    scan: Mapping[str, Sequence[float] | ArrayLike] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "kT", _temperatures(self.kT))
+        axes = Scan(self.kT, self.scan).axes
+        object.__setattr__(self, "kT", axes["kT"])
+        object.__setattr__(self, "scan", {name: values for name, values in axes.items() if name != "kT"})
         if isinstance(self.system, type) and issubclass(self.system, System):
             raise StudyError(f"system is the class {self.system.__name__}; write {self.system.__name__}() to make one.")
         if not isinstance(self.system, System):
@@ -57,6 +63,7 @@ class Study:
             raise StudyError(f"sampler is {_name(self.sampler)}; write for example sampler=FlowMCMC(chains=64).")
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
             raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
+        Scan(self.kT, self.scan).check(self.system)
         _check_length(self.sampler)
 
     def run(
@@ -67,7 +74,8 @@ class Study:
         overwrite: bool = False,
         progress: bool | Progress = True,
     ) -> xr.DataTree:
-        """Run every point, from the hottest down, each warm-started from the one before.
+        """Run every point of the scan, each warm-started from a neighbour: from the hottest down, and back and forth
+        along other parameters.
 
         **Arguments:**
 
@@ -79,18 +87,21 @@ class Study:
         - `progress`: a bar on standard error; `False` for none, or your own `Progress`.
 
         **Returns:** the result (groups `thermodynamics`, `profiles`, `posterior`, `sample_stats`, `training`,
-        `diagnostics`; temperatures in the order they were given).
+        `diagnostics`), with a dimension for the temperature and for each field of `scan`; values in the order they
+        were given.
 
         **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C.
         """
-        system, kT = with_array_parameters(self.system), np.asarray(self.kT)
+        scan = Scan(self.kT, self.scan)
         path = None if out is None else Path(out)
         if path is None and resume:
             raise StudyError("resume=True needs out=..., the file of the interrupted run.")
         key = jax.random.key(self.seed)
-        check_system(system, float(kT.max()), key)
-        self.sampler.check(system)
-        configuration = provenance.configuration(self.system, kT, self.seed, self.sampler)
+        for end in (min, max) if self.scan else (max,):
+            corner = {name: end(values) for name, values in scan.axes.items()}
+            check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key)
+        self.sampler.check(self.system)
+        configuration = provenance.configuration(self.system, scan.axes, self.seed, self.sampler)
         if path is not None:
             check_out(path, resume=resume, overwrite=overwrite)
             # A run that was replacing an earlier result goes on from its parts, not from what it was to replace.
@@ -98,38 +109,38 @@ class Study:
                 return _finished(path, configuration)
         parts = None if path is None else Parts(path, configuration, resume=resume)
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
-        done: dict[float, xr.DataTree] = {}
+        done: dict[str, xr.DataTree] = {}
         try:
-            self._run_points(system, key, parts, report, done)
-            tree = assemble([done[float(t)] for t in kT], system)
-            tree.attrs = _attributes(self.system, kT, self.seed, configuration)
+            self._run_points(scan, key, parts, report, done)
+            tree = assemble(done, scan, self.system)
+            tree.attrs = _attributes(self.system, scan, self.seed, configuration)
             if path is not None and parts is not None:
                 write_tree(tree, path)
                 parts.remove()
         except KeyboardInterrupt:
-            raise StudyInterrupted(_interrupted(len(done), len(kT), path)) from None
+            raise StudyInterrupted(_interrupted(len(done), scan, path)) from None
         finally:
             report.close()
         return tree
 
-    def _run_points(self, system, key, parts: Parts | None, report: Progress, done: dict[float, xr.DataTree]) -> None:
-        """Fill `done`, temperature by temperature, from disk where a point is there."""
+    def _run_points(self, scan: Scan, key, parts: Parts | None, report: Progress, done: dict[str, xr.DataTree]) -> None:
+        """Fill `done`, point by point, from disk where a point is there."""
         warm_start: Trained | None = None
-        kT = sorted(map(float, np.asarray(self.kT)), reverse=True)
-        report.start(len(kT), self.sampler.pieces(system))
-        for t in kT:
-            point_key = jax.random.fold_in(key, zlib.crc32(np.float64(t).tobytes()))
-            point = _saved(parts, system, self.sampler, t, point_key)
+        report.start(len(scan), self.sampler.pieces(self.system))
+        for parameters in scan.points():
+            point_key = jax.random.fold_in(key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
+            system = with_array_parameters(at(self.system, parameters))
+            point = _saved(parts, system, self.sampler, parameters, point_key)
             if point is None:
 
-                def tick(stage: str, t: float = t) -> None:
-                    report.tick(f"kT={t:.4g}, {len(done) + 1} of {len(kT)}: {stage}")
+                def tick(stage: str, parameters: Parameters = parameters) -> None:
+                    report.tick(f"{label(parameters)}, {len(done) + 1} of {len(scan)}: {stage}")
 
                 tick("compiling, warming up")
-                point = run_point(system, t, point_key, self.sampler, warm_start=warm_start, tick=tick)
+                point = run_point(system, parameters, point_key, self.sampler, warm_start=warm_start, tick=tick)
                 if parts is not None:
-                    parts.save(_part(t), point.tree, None if point.trained is None else point.trained.flow)
-            done[t], warm_start = point.tree, point.trained
+                    parts.save(name_of(parameters), point.tree, None if point.trained is None else point.trained.flow)
+            done[name_of(parameters)], warm_start = point.tree, point.trained
             report.point_done()
 
 
@@ -137,6 +148,7 @@ def run_study(
     system: System,
     kT: float | Sequence[float] | ArrayLike = 1.0,
     *,
+    scan: Mapping[str, Sequence[float] | ArrayLike] | None = None,
     seed: int = 0,
     out: str | PathLike | None = None,
     sampler: Sampler | None = None,
@@ -144,11 +156,12 @@ def run_study(
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> xr.DataTree:
-    """Sample `system` at every temperature of `kT` (1 if not given) and report its free energy and thermodynamics.
+    """Sample `system` at every temperature of `kT` (1 if not given), and at every value of its fields in `scan`, and
+    report its free energy and thermodynamics.
 
-    Short for `Study(system, kT, seed, sampler).run(out, ...)`, where every argument is described.
+    Short for `Study(system, kT, seed, sampler, scan).run(out, ...)`, where every argument is described.
     """
-    study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler)
+    study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler, {} if scan is None else scan)
     return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
 
 
@@ -163,34 +176,16 @@ def _check_length(sampler: Sampler) -> None:
         ) from error
 
 
-def _temperatures(kT) -> tuple[float, ...]:
-    try:
-        values = np.asarray(kT, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise StudyError(f"kT={kT!r} is no list of numbers; write for example kT=[0.5, 1.0, 2.0].") from error
-    if values.ndim > 1:
-        raise StudyError(f"kT has shape {values.shape}; give one temperature or a one-dimensional list of them.")
-    values = np.atleast_1d(values)
-    if values.size == 0:
-        raise StudyError("kT is empty; give at least one temperature.")
-    for i, value in enumerate(values):
-        if not (np.isfinite(value) and value > 0):
-            raise StudyError(f"kT[{i}] is {value}; temperatures must be positive and finite.")
-        if value in values[:i]:
-            first = int(np.flatnonzero(values == value)[0])
-            raise StudyError(f"kT[{i}] and kT[{first}] are both {value}; give every temperature once.")
-    return tuple(float(v) for v in values)
-
-
-def _saved(parts: Parts | None, system: System, sampler: Sampler, kT: float, key) -> Point | None:
-    tree = None if parts is None else parts.load(_part(kT))
+def _saved(parts: Parts | None, system: System, sampler: Sampler, parameters: Parameters, key) -> Point | None:
+    name = name_of(parameters)
+    tree = None if parts is None else parts.load(name)
     if parts is None or tree is None:
         return None
     candidate = float(tree["diagnostics"].to_dataset()["candidate"].item())
     if np.isnan(candidate):  # of a sampler without a flow
         return Point(tree, None)
-    like = sampler.like(system, kT, key, int(candidate))
-    return Point(tree, None if like is None else Trained(parts.load_flow(_part(kT), like), int(candidate)))
+    like = sampler.like(system, parameters["kT"], key, int(candidate))
+    return Point(tree, None if like is None else Trained(parts.load_flow(name, like), int(candidate)))
 
 
 def _finished(path: Path, configuration: dict) -> xr.DataTree:
@@ -203,12 +198,11 @@ def _finished(path: Path, configuration: dict) -> xr.DataTree:
     return tree
 
 
-def _attributes(system: System, kT, seed: int, configuration: dict) -> dict:
+def _attributes(system: System, scan: Scan, seed: int, configuration: dict) -> dict:
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    number = f"{len(kT)} temperature{'s' if len(kT) > 1 else ''}"
     versions = provenance.versions()
     return {
-        "title": f"{type(system).__name__}: {number}",
+        "title": f"{type(system).__name__}: {_number(scan, len(scan))}",
         "Conventions": "CF-1.11",
         "history": f"{now} written by statphys_flows {versions['statphys_flows']}",
         "configuration": json.dumps(configuration),
@@ -220,19 +214,16 @@ def _attributes(system: System, kT, seed: int, configuration: dict) -> dict:
     }
 
 
-def _interrupted(done: int, total: int, path: Path | None) -> str:
+def _interrupted(done: int, scan: Scan, path: Path | None) -> str:
+    after = f"Interrupted after {done} of {_number(scan, len(scan))}"
     if path is None:
-        return (
-            f"Interrupted after {done} of {total} temperatures. Nothing is on disk: give out=... to be able to resume."
-        )
-    return (
-        f"Interrupted after {done} of {total} temperatures, which are in {parts_folder(path)}. To go on: the same "
-        "command with --resume, or resume=True."
-    )
+        return f"{after}. Nothing is on disk: give out=... to be able to resume."
+    return f"{after}, which are in {parts_folder(path)}. To go on: the same command with --resume, or resume=True."
 
 
-def _part(kT: float) -> str:
-    return f"kT_{kT!r}"
+def _number(scan: Scan, count: int) -> str:
+    what = "temperature" if len(scan.names) == 1 else "point"
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def _name(value) -> str:

@@ -1,11 +1,17 @@
 """Hamiltonians: what is declared, and what the library reads off a declaration."""
 
 from statphys_flows.systems.bayesian_model import BayesianModel
-from statphys_flows.systems.check import check_system, float_parameters, with_array_parameters
+from statphys_flows.systems.check import check_system
 from statphys_flows.systems.continuum_phi4 import ContinuumPhi4
 from statphys_flows.systems.hamiltonian import Hamiltonian
 from statphys_flows.systems.lattice_phi4 import LatticePhi4
 from statphys_flows.systems.pair_particles import PairParticles
+from statphys_flows.systems.parameters import (
+    energy_derivatives,
+    float_parameters,
+    with_array_parameters,
+    with_parameters,
+)
 from statphys_flows.systems.posterior import Posterior
 from statphys_flows.systems.potentials import (
     CosinePotential,
@@ -41,7 +47,9 @@ __all__ = [
     "System",
     "UserPotential",
     "check_system",
+    "energy_derivatives",
     "float_parameters",
     "seed_states",
     "with_array_parameters",
+    "with_parameters",
 ]

@@ -1,7 +1,4 @@
-"""Checks of a declared system before any compute, and the split of its fields into parameters and structure."""
-
-import dataclasses
-from typing import Any
+"""Checks of a declared system before any compute."""
 
 import jax
 import jax.numpy as jnp
@@ -10,32 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Space
+from statphys_flows.systems.parameters import float_parameters
 from statphys_flows.systems.seeding import seed_states
 from statphys_flows.systems.system import System
-
-
-def float_parameters(system: System) -> dict[str, float]:
-    """The fields of `system` that are single floats, by name: what may be scanned."""
-    found = {}
-    for field in dataclasses.fields(system):
-        value: Any = getattr(system, field.name, None)
-        if isinstance(value, float) or (is_float_array(value) and np.ndim(value) == 0):
-            found[field.name] = float(value)
-    return found
-
-
-def is_float_array(value) -> bool:
-    """Whether `value` is an array of floats (of JAX or NumPy)."""
-    return isinstance(value, (jax.Array, np.ndarray)) and np.issubdtype(value.dtype, np.floating)
-
-
-def with_array_parameters(system: System) -> System:
-    """`system` with its float fields as arrays of JAX's default precision, so that their values are no part of what
-    is compiled."""
-    dtype = jnp.result_type(float)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, float) or is_float_array(leaf) else leaf, system
-    )
 
 
 def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:

@@ -15,7 +15,7 @@ from statphys_flows.flows import ContinuousFlow, Flow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.systems import System
-from statphys_flows.systems.check import with_array_parameters
+from statphys_flows.systems.parameters import with_array_parameters
 from statphys_flows.training.fit import FitState, Optimiser, fit_steps
 from statphys_flows.training.interpolant import Interpolant
 from statphys_flows.training.likelihood import MaximumLikelihood

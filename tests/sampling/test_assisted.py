@@ -270,11 +270,11 @@ def test_a_further_temperature_traces_nothing(getkey):
     """The second one still traces the score of a flow that a neighbour has trained."""
     counter = []
     system = counted(counter)
-    found = run_point(with_array_parameters(system), 1.0, getkey(), OPTIONS)
-    found = run_point(with_array_parameters(system), 0.9, getkey(), OPTIONS, warm_start=found.trained)
+    found = run_point(with_array_parameters(system), {"kT": 1.0}, getkey(), OPTIONS)
+    found = run_point(with_array_parameters(system), {"kT": 0.9}, getkey(), OPTIONS, warm_start=found.trained)
     so_far = len(counter)
     assert so_far > 0
-    run_point(with_array_parameters(system), 0.8, getkey(), OPTIONS, warm_start=found.trained)
+    run_point(with_array_parameters(system), {"kT": 0.8}, getkey(), OPTIONS, warm_start=found.trained)
     assert len(counter) == so_far
 
 

@@ -1,0 +1,116 @@
+"""The grid of a study: temperatures, and fields of the system."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from statphys_flows.errors import StudyError
+from statphys_flows.systems import System, float_parameters
+
+# The parameters of one point, "kT" first.
+Parameters = dict[str, float]
+
+
+class Scan:
+    """All combinations of temperatures and of values of the system's fields.
+
+    `axes` holds the values of each parameter, in the order that they were given, "kT" first.
+    """
+
+    def __init__(self, kT, scan: Mapping | None = None):
+        self.axes = {"kT": _values("kT", kT, positive=True)}
+        self.axes |= {str(name): _values(str(name), values) for name, values in (scan or {}).items() if name != "kT"}
+        if scan is not None and "kT" in scan:
+            raise StudyError('scan holds "kT"; give temperatures as kT=[...], and other parameters in scan.')
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, "kT" first."""
+        return tuple(self.axes)
+
+    def check(self, system: System) -> None:
+        """Refuse names that are no parameters of `system`, and values that it does not take.
+
+        **Raises:** `StudyError`."""
+        known = float_parameters(system)
+        for name in self.names[1:]:
+            if name not in known:
+                has = ", ".join(known) or "none"
+                raise StudyError(
+                    f"scan[{name!r}]: {type(system).__name__} has no parameter of this name that is a single float; "
+                    f"it has {has}."
+                )
+        for point in self.points():
+            at(system, point)
+
+    def points(self) -> Iterator[Parameters]:
+        """Every point, as they are run: from the hottest down, and back and forth along the other parameters, so that
+        each is a neighbour of the one before."""
+        kT = sorted(self.axes["kT"], reverse=True)
+        yield from _snake({**self.axes, "kT": tuple(kT)})
+
+    def given(self) -> Iterator[Parameters]:
+        """Every point, in the order that values were given, the last parameter fastest."""
+        for values in itertools.product(*self.axes.values()):
+            yield dict(zip(self.axes, values, strict=True))
+
+    def __len__(self) -> int:
+        return int(np.prod([len(values) for values in self.axes.values()]))
+
+
+def at(system: System, point: Parameters) -> System:
+    """`system` with its fields as at `point`.
+
+    **Raises:** `StudyError` where it refuses a value."""
+    values = {name: value for name, value in point.items() if name != "kT"}
+    if not values:
+        return system
+    try:
+        return dataclasses.replace(system, **values)
+    except (ValueError, TypeError) as error:
+        where = ", ".join(f"{name}={value:g}" for name, value in values.items())
+        raise StudyError(f"{type(system).__name__} refuses {where}: {error}") from error
+
+
+def label(point: Parameters) -> str:
+    """A point in words, for people."""
+    return ", ".join(f"{name}={value:.4g}" for name, value in point.items())
+
+
+def name_of(point: Parameters) -> str:
+    """A point in words, exactly: the name of its files."""
+    return ",".join(f"{name}_{value!r}" for name, value in point.items())
+
+
+def _snake(axes: Mapping[str, tuple[float, ...]]) -> Iterator[Parameters]:
+    (name, values), *others = axes.items()
+    for i, value in enumerate(values):
+        rest = list(_snake(dict(others))) if others else [{}]
+        for point in rest if i % 2 == 0 else reversed(rest):
+            yield {name: value, **point}
+
+
+def _values(name: str, given, *, positive: bool = False) -> tuple[float, ...]:
+    where = name if name == "kT" else f"scan[{name!r}]"
+    what = "temperature" if name == "kT" else "value"
+    try:
+        values = np.asarray(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise StudyError(
+            f"{where}={given!r} is no list of numbers; write for example {name}=[0.5, 1.0, 2.0]."
+        ) from error
+    if values.ndim > 1:
+        raise StudyError(f"{where} has shape {values.shape}; give one {what} or a one-dimensional list of them.")
+    values = np.atleast_1d(values)
+    if values.size == 0:
+        raise StudyError(f"{where} is empty; give at least one {what}.")
+    for i, value in enumerate(values):
+        if not np.isfinite(value) or (positive and value <= 0):
+            must = "positive and finite" if positive else "finite"
+            raise StudyError(f"{where}[{i}] is {value}; {what}s must be {must}.")
+        if value in values[:i]:
+            first = int(np.flatnonzero(values == value)[0])
+            raise StudyError(f"{where}[{i}] and {where}[{first}] are both {value}; give every {what} once.")
+    return tuple(float(v) for v in values)
