@@ -9,6 +9,7 @@ from .estimate import Estimate
 from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
 from .jackknife import jackknife, jackknife_means
 from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
+from .mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
 from .profile import free_energy_profile
 from .thermodynamics import thermodynamics
 
@@ -23,8 +24,12 @@ __all__ = [
     "jackknife",
     "jackknife_means",
     "ladder_log_z",
+    "log_mixture",
+    "mbar",
+    "mbar_covariance",
     "mean_error",
     "overlap",
+    "overlap_matrix",
     "pareto_k",
     "r_hat",
     "reverse_ess",

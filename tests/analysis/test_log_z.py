@@ -1,14 +1,10 @@
 """log Z between Gaussians: q = N(0, 1), exp(-u) = exp(-(x-μ)²/(2σ²)), log Z = log(σ√(2π))."""
 
-import os
-
-os.environ["PYMBAR_DISABLE_JAX"] = "TRUE"  # it would switch 64-bit JAX on for every test after this one
-
 import numpy as np
-import pymbar
 import pytest
 
 from statphys_flows.analysis import bar_log_z, importance_log_z, jackknife, overlap, reverse_log_z
+from tests.analysis.numpy_pymbar import pymbar
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
 MU, SIGMA = 0.7, 0.8

@@ -1,0 +1,206 @@
+"""Against pymbar on its own test systems, against exact free energies, and where the answer can be told by hand."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from statphys_flows.analysis import bar_log_z, log_mixture, mbar, mbar_covariance, overlap_matrix
+from tests.analysis.numpy_pymbar import pymbar
+from tests.analysis.synthetic_chains import assert_covers
+
+HarmonicOscillators = pymbar.testsystems.HarmonicOscillatorsTestCase
+
+
+def oscillators(spacing=0.7, states=6, samples=200, seed=0):
+    system = HarmonicOscillators(O_k=spacing * np.arange(states), K_k=np.linspace(1, 2, states))
+    _, u, counts, _ = system.sample(N_k=[samples] * states, seed=seed)
+    return u, counts, -system.analytical_free_energies()
+
+
+def gaussian_work():
+    """Two states whose energies differ by the work."""
+    forward, reverse = pymbar.testsystems.gaussian_work_example(N_F=200, N_R=300, seed=3)
+    work = np.concatenate([forward, -reverse])
+    return np.stack([np.zeros_like(work), work]), np.array([200, 300])
+
+
+def hard_boxes():
+    """Uniform on (0, L): each state forbids what lies beyond."""
+    lengths = np.array([1.0, 1.5, 3.0, 4.0])
+    x = lengths[:, None] * np.random.default_rng(4).uniform(size=(4, 150))
+    return np.where(x.ravel() < lengths[:, None], 0.0, np.inf), np.full(4, 150)
+
+
+SYSTEMS = {
+    "harmonic": lambda: HarmonicOscillators().sample(seed=1)[1:3],
+    "harmonic, many": lambda: oscillators(0.3, 24, 300)[:2],
+    "harmonic, poor overlap": lambda: oscillators(4.5, 8)[:2],
+    "states without samples": lambda: HarmonicOscillators().sample(N_k=[0, 100, 0, 200, 50], seed=2)[1:3],
+    "exponential": lambda: pymbar.testsystems.ExponentialTestCase().sample(mode="u_kn", seed=3)[1:3],
+    "gaussian work": gaussian_work,
+    "extensive energies": lambda: (1e4 * np.linspace(1, 3, 6)[:, None] + oscillators()[0], oscillators()[1]),
+    "the same state twice": lambda: (oscillators()[0][[0, 0, 1, 3, 4, 5]], oscillators()[1]),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_pymbar(name):
+    u, counts = SYSTEMS[name]()
+    log_z = mbar(u, counts)
+    theirs = pymbar.MBAR(u, counts, relative_tolerance=1e-14)
+    np.testing.assert_allclose(log_z, theirs.f_k[0] - theirs.f_k, rtol=0, atol=1e-8)
+    found = theirs.compute_free_energy_differences()
+    covariance = mbar_covariance(u, counts, log_z)
+    variance = np.diag(covariance)[:, None] + np.diag(covariance) - 2 * covariance
+    np.testing.assert_allclose(np.sqrt(np.abs(variance)), found["dDelta_f"], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(overlap_matrix(u, counts, log_z), theirs.compute_overlap()["matrix"], atol=1e-8)
+    weights = np.exp(-u - log_mixture(u, counts, log_z) - log_z[:, None])
+    np.testing.assert_allclose(weights, theirs.W_nk.T, rtol=1e-7, atol=1e-12)
+
+
+def test_two_states_are_bennetts_ratio():
+    work = gaussian_work()[0][1]
+    forward, chain = -work[:192].reshape(16, 12), -work[200:].reshape(20, 15)[:16]
+    u = np.stack([np.zeros(192 + 240), -np.concatenate([forward.ravel(), chain.ravel()])])
+    assert mbar(u, [192, 240])[1] == pytest.approx(bar_log_z(forward, chain).value, abs=1e-9)
+
+
+def test_covers():
+    """Independent samples, each state within its own error."""
+    found, errors = [], []
+    for seed in range(200):
+        u, counts, exact = oscillators(1.0, 5, 100, seed)
+        log_z = mbar(u, counts)
+        found.append(log_z - exact + exact[0])
+        errors.append(np.sqrt(np.diag(mbar_covariance(u, counts, log_z))))
+    for k in range(1, 5):
+        assert_covers(np.array(found)[:, k], np.array(errors)[:, k], 0.0)
+
+
+def test_hard_boxes():
+    u, counts = hard_boxes()
+    log_z = mbar(u, counts)
+    error = np.sqrt(np.diag(mbar_covariance(u, counts, log_z)))
+    assert (np.abs(log_z - np.log([1.0, 1.5, 3.0, 4.0]))[1:] < 4 * error[1:]).all()
+    # The stationarity that defines the solution.
+    np.testing.assert_allclose(logsumexp(-u - log_mixture(u, counts, log_z), axis=1), log_z, atol=1e-10)
+
+
+def test_a_shift_common_to_all_states_does_not_matter():
+    u, counts, _ = oscillators()
+    shift = 1e3 * np.random.default_rng(0).normal(size=u.shape[1])
+    np.testing.assert_allclose(mbar(u + shift, counts), mbar(u, counts), atol=1e-9)
+    np.testing.assert_allclose(
+        log_mixture(u + shift, counts, mbar(u, counts)) + shift, log_mixture(u, counts, mbar(u, counts)), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("spacing", [0.7, 5.5])
+def test_bad_starts_end_at_the_same_place(spacing):
+    u, counts, _ = oscillators(spacing)
+    for scale in (3.0, 100.0):
+        start = scale * np.random.default_rng(1).normal(size=6)
+        np.testing.assert_allclose(mbar(u, counts, start=start), mbar(u, counts), atol=1e-8)
+
+
+def test_weights_are_repetitions():
+    u, counts, _ = oscillators(samples=100)
+    weights = np.random.default_rng(2).integers(0, 4, size=600).astype(np.uint8)
+    repeated = np.repeat(u, weights, axis=1)
+    expected = mbar(repeated, weights.reshape(6, 100).sum(axis=1))
+    np.testing.assert_allclose(mbar(u, counts, weights=weights), expected, atol=1e-10)
+    np.testing.assert_allclose(mbar(u, counts, weights=weights[None])[0], expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["harmonic, many", "harmonic, poor overlap", "states without samples"])
+def test_replicas_are_solutions(name):
+    u, counts = SYSTEMS[name]()
+    rng = np.random.default_rng(3)
+    weights = rng.poisson(1.0, size=(5, u.shape[1]))
+    replicas = mbar(u, counts, weights=weights)
+    for w, log_z in zip(weights, replicas, strict=True):
+        np.testing.assert_allclose(log_z, mbar(u, counts, weights=w), atol=1e-9)
+
+
+def test_a_jackknife_may_leave_out_a_state_and_split_the_others():
+    u, counts, _ = oscillators(5.0, 3, 100)
+    weights = np.ones((3, 300))
+    weights[0, :100], weights[1, 100:200], weights[2, :50] = 0, 0, 0
+    first, apart, half = mbar(u, counts, weights=weights)
+    np.testing.assert_allclose(first[1:] - first[1], mbar(u[1:, 100:], counts[1:]), atol=1e-9)
+    assert np.isnan(apart).all()
+    np.testing.assert_allclose(half, mbar(u[:, 50:], [50, 100, 100]), atol=1e-9)
+
+
+def test_bootstrap_spread_is_the_asymptotic_error():
+    u, counts, _ = oscillators()
+    replicas = mbar(u, counts, weights=np.random.default_rng(4).poisson(1.0, size=(400, u.shape[1])))
+    error = np.sqrt(np.diag(mbar_covariance(u, counts, mbar(u, counts))))
+    np.testing.assert_allclose(replicas.std(axis=0)[1:], error[1:], rtol=4 / np.sqrt(2 * 400))
+
+
+def test_reweighting_to_a_state_in_between():
+    u, counts, _ = oscillators(1.0, 5, 2000)
+    system = HarmonicOscillators(O_k=np.arange(5.0), K_k=np.linspace(1, 2, 5))
+    x = system.sample(N_k=[2000] * 5, seed=0)[0]
+    log_w = -0.8 * (x - 1.5) ** 2 - log_mixture(u, counts, mbar(u, counts))
+    assert logsumexp(log_w) == pytest.approx(-0.5 * np.log(1.6), abs=0.05)
+    assert np.average(x, weights=np.exp(log_w)) == pytest.approx(1.5, abs=0.05)
+
+
+def test_many_portions_and_energies_of_32_bits():
+    u, counts, _ = oscillators(0.1, 64, 300)
+    log_z = mbar(u, counts)
+    np.testing.assert_allclose(logsumexp(-u - log_mixture(u, counts, log_z), axis=1) - log_z, 0, atol=1e-10)
+    np.testing.assert_allclose(mbar(u.astype(np.float32), counts), log_z, atol=1e-4)
+
+
+def test_one_state_is_nothing():
+    assert mbar(np.zeros((1, 10)), [10]) == [0.0]
+    assert mbar(np.stack([np.zeros(10), np.ones(10)]), [10, 0])[1] == pytest.approx(-1.0)
+    np.testing.assert_allclose(mbar(np.zeros((1, 10)), [10], weights=np.ones((2, 10))), np.zeros((2, 1)))
+
+
+def test_64_bits_stay_here():
+    mbar(*oscillators()[:2])
+    assert not jax.config.jax_enable_x64
+
+
+def test_groups_that_share_nothing():
+    u, counts, _ = oscillators(0.5, 4)
+    far = np.full_like(u, 1e4)
+    u = np.block([[u, far], [far, u]])
+    with pytest.raises(RuntimeError, match=r"2 groups that share nothing: 0, 1, 2, 3 \| 4, 5, 6, 7 .* Sample states"):
+        mbar(u, np.tile(counts, 2))
+    with pytest.raises(RuntimeError, match="share nothing"):
+        mbar(np.where(u == 1e4, np.inf, u), np.tile(counts, 2))
+
+
+def test_refusals():
+    u, counts, _ = oscillators()
+    for value in (np.nan, -np.inf):
+        bad = u.copy()
+        bad[2, 7] = value
+        with pytest.raises(ValueError, match=rf"reduced_energies\[2, 7\] is {value}: .* \+inf where state 2 forbids"):
+            mbar(bad, counts)
+    bad = u.copy()
+    bad[1, 250] = np.inf
+    with pytest.raises(ValueError, match=r"reduced_energies\[1, 250\] is inf, but sample 250 comes from state 1"):
+        mbar(bad, counts)
+    with pytest.raises(ValueError, match=r"State 6 forbids every sample .* Leave it out, or sample it"):
+        mbar(np.vstack([u, np.full(u.shape[1], np.inf)]), [*counts, 0])
+    with pytest.raises(ValueError, match=r"add up to the 1200 samples"):
+        mbar(u, counts + 1)
+    with pytest.raises(ValueError, match=r"whole numbers"):
+        mbar(u, counts / 1.0)
+    with pytest.raises(ValueError, match=r"they are \(state, sample\) and \(state,\)"):
+        mbar(u[0], counts)
+    with pytest.raises(ValueError, match=r"weights has shape \(3,\), but it is \(1200,\)"):
+        mbar(u, counts, weights=np.ones(3))
+    with pytest.raises(ValueError, match="negative, NaN or inf"):
+        mbar(u, counts, weights=-np.ones(1200))
+    with pytest.raises(ValueError, match="6 finite numbers"):
+        mbar(u, counts, start=np.zeros(3))
+    with pytest.raises(ValueError, match=r"log_z\[\d\] is off by .* Give what mbar"):
+        mbar_covariance(u, counts, np.zeros(6))
