@@ -11,15 +11,18 @@ from .jackknife import jackknife, jackknife_means
 from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from .mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
 from .profile import free_energy_profile
+from .thermodynamic_integration import Integral, integrate
 from .thermodynamics import thermodynamics
 
 __all__ = [
     "Estimate",
+    "Integral",
     "bar_log_z",
     "effective_sample_size",
     "free_energy_profile",
     "importance_ess",
     "importance_log_z",
+    "integrate",
     "integrated_autocorrelation_time",
     "jackknife",
     "jackknife_means",
