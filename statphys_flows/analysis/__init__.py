@@ -4,6 +4,7 @@ Knows arrays only: samples are (chain, draw), results are `Estimate(value, error
 """
 
 from .autocorrelation import integrated_autocorrelation_time, mean_error
+from .blocking import block_length, blocking_error
 from .convergence import effective_sample_size, r_hat
 from .estimate import Estimate
 from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
@@ -18,6 +19,8 @@ __all__ = [
     "Estimate",
     "Integral",
     "bar_log_z",
+    "block_length",
+    "blocking_error",
     "effective_sample_size",
     "free_energy_profile",
     "importance_ess",
