@@ -5,6 +5,7 @@ Knows arrays only: samples are (chain, draw), results are `Estimate(value, error
 
 from .autocorrelation import integrated_autocorrelation_time, mean_error
 from .blocking import block_length, blocking_error
+from .bootstrap import bootstrap, bootstrap_counts, bootstrap_error
 from .convergence import effective_sample_size, r_hat
 from .estimate import Estimate
 from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
@@ -21,6 +22,9 @@ __all__ = [
     "bar_log_z",
     "block_length",
     "blocking_error",
+    "bootstrap",
+    "bootstrap_counts",
+    "bootstrap_error",
     "effective_sample_size",
     "free_energy_profile",
     "importance_ess",
