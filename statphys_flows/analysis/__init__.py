@@ -13,6 +13,7 @@ from .jackknife import jackknife, jackknife_means
 from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from .mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
 from .profile import free_energy_profile
+from .reweighting import reweight
 from .thermodynamic_integration import Integral, integrate
 from .thermodynamics import thermodynamics
 
@@ -44,6 +45,7 @@ __all__ = [
     "r_hat",
     "reverse_ess",
     "reverse_log_z",
+    "reweight",
     "thermodynamics",
     "weighted_mean",
 ]

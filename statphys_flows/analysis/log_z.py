@@ -88,6 +88,13 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
     return Estimate(value, float(error_of_replicas(steps)))
 
 
+def bar_left_out(log_w_forward: ArrayLike, log_w_chain: ArrayLike, blocks: int) -> Array:
+    """`bar_log_z` without each of the groups that chains are cut into, `blocks` from each chain, (groups,)."""
+    forward = check_forward(log_w_forward, "log_w_forward")
+    value, steps = _bar(forward, check_reverse(log_w_chain, "log_w_chain"), blocks)
+    return value + steps
+
+
 def ladder_log_z(log_w: ArrayLike, levels: ArrayLike) -> Estimate:
     """log(Z_K/Z_0) = Σ_k log(Z_{k+1}/Z_k), each by Bennett's acceptance ratio, from draws at every level of a ladder
     ρ_k ∝ ρ_0 exp(λ_k log w).

@@ -20,6 +20,7 @@ def thermodynamics(energy: ArrayLike, order_parameter: ArrayLike, log_z: Estimat
         order_parameter      = ⟨m⟩
         order_parameter_abs  = ⟨|m|⟩
         susceptibility       = (⟨m²⟩ - ⟨m⟩²)/kT
+        susceptibility_abs   = (⟨m²⟩ - ⟨|m|⟩²)/kT
         binder_cumulant      = 1 - ⟨m⁴⟩/(3 ⟨m²⟩²)
 
     **Arguments:**
@@ -49,6 +50,7 @@ def thermodynamics(energy: ArrayLike, order_parameter: ArrayLike, log_z: Estimat
         "order_parameter": _mean(m),
         "order_parameter_abs": _mean(np.abs(m)),
         "susceptibility": _variance(m, scale=1 / kT),
+        "susceptibility_abs": _variance(np.abs(m), scale=1 / kT),
         "binder_cumulant": jackknife_means(_binder, np.stack([m**2, m**4])),
     }
 

@@ -23,6 +23,7 @@ LONG_NAMES = {
     "order_parameter_abs": ("order", "mean absolute order parameter: <|m|>"),
     "order_parameter_bin": ("order", "order parameter m, centre of bin"),
     "susceptibility": ("susceptibility", "susceptibility: (<m^2> - <m>^2)/kT"),
+    "susceptibility_abs": ("susceptibility", "susceptibility about <|m|>: (<m^2> - <|m|>^2)/kT"),
     "binder_cumulant": ("1", "Binder cumulant: 1 - <m^4>/(3 <m^2>^2)"),
     "lp": ("1", "log density: -U/kT"),
     "acceptance_rate": ("1", "local acceptance: mean acceptance probability of the local moves"),

@@ -29,7 +29,7 @@ def test_values():
     result = thermodynamics(*oscillator(0, (32, 5000)), LOG_Z, kT=KT)
     for name, exact in EXACT.items():
         assert abs(result[name].value - exact) < 4 * result[name].error, name
-    assert set(result) == {*EXACT, "order_parameter_abs"}
+    assert set(result) == {*EXACT, "order_parameter_abs", "susceptibility_abs"}
 
 
 def test_covers():

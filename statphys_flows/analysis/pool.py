@@ -1,0 +1,224 @@
+r"""Draws at the points of a scan, pooled: averages and log Z at parameters in between.
+
+The energy at any parameters has to be known from what was recorded of each draw. With couplings θ_a that U is linear
+in,
+
+    u(x; b) = Σ_a b_a s_a(x),    s = (U, ∂U/∂θ_1, ...),    b = (1, θ_1 - θ°_1, ...)/kT,
+
+U at the reference θ°. With z_k = log Z at the points and n_k draws of each, every draw stands for
+
+    w(x) = exp(-u(x; b)) / Σ_k n_k exp(-u(x; b_k) - z_k),    Z(b) = Σ w,    <f> = Σ w f / Σ w
+
+(Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105, eqs. 11 to 14; for histograms Ferrenberg & Swendsen, Phys. Rev.
+Lett. 63 (1989) 1195). The z_k are known twice: each point's own, from its flow, and their differences from the draws by
+MBAR; they enter with the inverse squares of their errors.
+
+Errors are those of a bootstrap over chains. What a replica changes is followed to first order, in z_k as well: solving
+for each anew costs hundreds of times more and moves the error by less than its own uncertainty.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .bootstrap import bootstrap_counts
+from .jackknife import blocks_per_chain, fold
+from .mbar import log_mixture, mbar
+
+Array = np.ndarray
+
+REPLICAS = 200
+# Draws in memory at once, in the products over replicas.
+_CHUNK = 2**14
+
+
+class Pool(NamedTuple):
+    """Pooled draws.
+
+    - `natural`: b of the points, (K, S); `statistics`: s of the draws about `centre`, (S, N), point by point.
+    - `observables`: (F, N).
+    - `log_z`: z_k but for what `centre` adds, (K,), and in the replicas, (B, K).
+    - `log_mixture`: log of the sum in the denominator of w, (N,).
+    - `multiplicity`: how often each replica holds a group, (B, K·G); a group is N/(K·G) draws that follow each other.
+    - `anchored`: whether log Z itself is known, not its differences alone.
+    """
+
+    natural: Array
+    statistics: Array
+    centre: Array
+    observables: Array
+    log_z: Array
+    log_z_replicas: Array
+    log_mixture: Array
+    multiplicity: Array
+    anchored: bool
+
+    @property
+    def groups(self) -> int:
+        """G, of each point."""
+        return self.multiplicity.shape[1] // len(self.natural)
+
+
+class Averages(NamedTuple):
+    """At T targets: log Z (T,), ⟨s⟩ (T, S), the covariance of s (T, S, S), ⟨f⟩ (T, F); each with the replicas' along a
+    new first axis, in `replicas`; and how many draws, and groups of them, the weights are worth."""
+
+    log_z: Array
+    statistics: Array
+    covariance: Array
+    observables: Array
+    replicas: "Averages | None"
+    draws: Array
+    groups: Array
+
+
+def pool(
+    statistics: Array,
+    natural: Array,
+    observables: Array,
+    log_z: Array,
+    log_z_left_out: Array | None,
+    log_z_error: Array,
+    *,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+) -> Pool:
+    """Pool the draws of K points.
+
+    **Arguments:**
+
+    - `statistics`: s of every draw, (S, K, chain, draw).
+    - `natural`: b of every point, (K, S).
+    - `observables`: (F, K, chain, draw).
+    - `log_z`, `log_z_error`: of every point; an error of NaN or infinity where it is not known.
+    - `log_z_left_out`: the estimates without each group, (K, G), groups as in `jackknife`: so what chains and log Z
+      have in common is counted once. If not given, replicas of log Z are drawn from its errors.
+    """
+    s_count, k_count = statistics.shape[:2]
+    blocks = blocks_per_chain(statistics[0, 0])
+    folded = np.stack([[fold(x, blocks) for x in row] for row in statistics])
+    groups = folded.shape[2]
+    s = folded.reshape(s_count, -1)
+    f = np.stack([np.stack([fold(x, blocks) for x in row]) for row in observables]).reshape(len(observables), -1)
+    centre = s.mean(axis=1)
+    s = s - centre[:, None]
+    counts = np.full(k_count, s.shape[1] // k_count)
+    # One bootstrap of the groups for every point: they are independent of each other.
+    multiplicity = bootstrap_counts(groups, replicas * k_count, seed).reshape(replicas, k_count * groups)
+    own = _own(
+        log_z + natural @ centre, log_z_left_out, log_z_error, multiplicity.reshape(replicas, k_count, groups), seed
+    )
+    known = np.isfinite(log_z_error) & np.isfinite(log_z)
+    z, z_replicas = _combined(own, known, _differences(natural @ s, counts, multiplicity))
+    mixture = log_mixture(natural @ s, counts, z)
+    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, bool(known.any()))
+
+
+def averages(pool: Pool, targets: Array, *, replicas: bool = True) -> Averages:
+    """log Z and averages at `targets`, b of shape (T, S)."""
+    targets = np.atleast_2d(targets)
+    log_w = -(targets @ pool.statistics) - pool.log_mixture
+    top = log_w.max(axis=1, keepdims=True)
+    w = np.exp(log_w - top)
+    k_count, s_count, groups = len(pool.natural), len(pool.statistics), pool.multiplicity.shape[1]
+    features = _features(pool)
+    sums = w @ features.T
+    worth = sums[:, 0] ** 2 / np.sum(w**2, axis=1)
+    of_groups = w.reshape(len(w), groups, -1).sum(axis=2)
+    worth_groups = sums[:, 0] ** 2 / np.sum(of_groups**2, axis=1)
+    shift = top[:, 0] - targets @ pool.centre
+    found = _of_sums(sums, shift, s_count, pool.centre)
+    if not replicas:
+        return found._replace(draws=worth, groups=worth_groups)
+    # What a replica's z does to the denominators: a product with each point's share in them.
+    share = np.exp(-(pool.natural @ pool.statistics) - pool.log_mixture - pool.log_z[:, None])
+    share *= pool.statistics.shape[1] / k_count
+    moved = np.exp(pool.log_z - pool.log_z_replicas)
+    total = np.zeros((len(pool.multiplicity), *sums.shape))
+    length = pool.statistics.shape[1] // groups
+    for start in range(0, w.shape[1], _CHUNK):
+        here = slice(start, start + _CHUNK)
+        group = np.arange(w.shape[1])[here] // length
+        factor = pool.multiplicity[:, group] / (moved @ share[:, here])
+        for t in range(len(w)):
+            total[:, t] += (factor * w[t, here]) @ features[:, here].T
+    of_replicas = _of_sums(total, shift, s_count, pool.centre)
+    return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups)
+
+
+def _features(pool: Pool) -> Array:
+    """1, s_a, s_a s_b for a ≤ b, f: (features, N)."""
+    s = pool.statistics
+    pairs = [s[a] * s[b] for a, b in zip(*np.triu_indices(len(s)), strict=True)]
+    return np.concatenate([np.ones((1, s.shape[1])), s, np.stack(pairs), pool.observables])
+
+
+def _of_sums(sums: Array, shift: Array, s_count: int, centre: Array) -> Averages:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_z = np.log(sums[..., 0]) + shift
+        means = sums[..., 1:] / sums[..., :1]
+    first, pairs = means[..., :s_count], means[..., s_count : s_count + s_count * (s_count + 1) // 2]
+    covariance = np.zeros((*first.shape, s_count))
+    a, b = np.triu_indices(s_count)
+    covariance[..., a, b] = covariance[..., b, a] = pairs
+    covariance = covariance - first[..., :, None] * first[..., None, :]
+    rest = means[..., s_count + len(a) :]
+    nothing = np.full(sums.shape[:-1], np.nan)
+    return Averages(log_z, first + centre, covariance, rest, None, nothing, nothing)
+
+
+def _own(log_z, left_out, error, multiplicity, seed: int) -> tuple[Array, Array, Array]:
+    """Each point's own log Z, its replicas (B, K) and its error."""
+    replicas, k_count, groups = multiplicity.shape
+    if left_out is None:
+        noise = np.random.default_rng(seed + 1).normal(size=(replicas, k_count))
+        return log_z, log_z + noise * np.where(np.isfinite(error), error, 0.0), error
+    # A statistic to first order in the groups' multiplicities, from its values without each.
+    influence = (groups - 1) / groups * (left_out.mean(axis=1, keepdims=True) - left_out)
+    moved = np.einsum("bkg,kg->bk", multiplicity - 1.0, np.where(np.isfinite(influence), influence, 0.0))
+    return log_z, log_z + moved, error
+
+
+def _differences(u: Array, counts: Array, multiplicity: Array) -> tuple[Array, Array] | None:
+    """log Z of the points by MBAR but for a constant, and of the replicas; None where the draws do not connect them."""
+    try:
+        z = mbar(u, counts)
+    except RuntimeError:
+        return None
+    share = np.exp(-u - log_mixture(u, counts, z) - z[:, None]) * counts[:, None]
+    groups = multiplicity.shape[1]
+    # One Newton step for each replica, from Σ_n m_n p_k(n) = n_k, p the shares.
+    of_groups = share.reshape(len(u), groups, -1).sum(axis=2)
+    excess = (multiplicity - 1.0) @ of_groups.T
+    hessian = np.diag(share.sum(axis=1)) - share @ share.T
+    step = np.zeros_like(excess)
+    step[:, 1:] = np.linalg.solve(hessian[1:, 1:], excess[:, 1:].T).T
+    return z, z + step
+
+
+def _combined(own, known: Array, differences) -> tuple[Array, Array]:
+    """z_k from both, by the inverse squares of their errors; differences of neighbours count as independent."""
+    value, replicas, error = own
+    if differences is None:
+        if not known.all():
+            raise ValueError(
+                "The points of the scan share no draws and their own log Z are not known, so that they cannot be "
+                "pooled; add points in between, or use a sampler that knows log Z."
+            )
+        return value, replicas
+    z, z_replicas = differences
+    count = len(z)
+    d, d_replicas = np.diff(z), np.diff(z_replicas, axis=1)
+    weight = 1 / np.maximum(np.var(d_replicas, axis=0), 1e-18)
+    weight_own = np.where(known, 1 / np.where(known, np.maximum(error, 1e-9), 1.0) ** 2, 0.0)
+    if not known.any():
+        weight_own[0], value, replicas = 1.0, np.zeros(count), np.zeros_like(replicas)
+    value, replicas = np.where(known, value, 0.0), np.where(known, replicas, 0.0)
+    difference = np.diff(np.eye(count), axis=0)
+    matrix = np.diag(weight_own) + difference.T @ (weight[:, None] * difference)
+
+    def solved(value, d):
+        right = weight_own * value + (weight * d) @ difference
+        return np.linalg.solve(matrix, right.T).T
+
+    return solved(value, d), solved(replicas, d_replicas)

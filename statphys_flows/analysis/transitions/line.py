@@ -1,0 +1,81 @@
+"""A study along one of its parameters."""
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ..reweighting import Curves, Pooled, curves
+
+Array = np.ndarray
+
+FEWEST_POINTS = 4
+_PER_INTERVAL = 8
+
+
+class Line(NamedTuple):
+    """A study along one parameter, all others fixed at `at`; `x` is the grid, (T,), in the range that is trusted."""
+
+    data: Pooled
+    along: int
+    at: Array
+    x: Array
+    curves: Curves
+
+    def at_values(self, x: Array) -> Array:
+        parameters = np.repeat(self.at[None], len(x), axis=0)
+        parameters[:, self.along] = x
+        return parameters
+
+
+def others(data: Pooled, along: str | None) -> Iterator[Array]:
+    """The values of all parameters but `along`, as the study combined them."""
+    index = _index(data, along)
+    rest = np.delete(data.points, index, axis=1)
+    for values in np.unique(rest, axis=0):
+        yield np.insert(values, index, np.nan)
+
+
+def _index(data: Pooled, along: str | None) -> int:
+    counts = [len(np.unique(column)) for column in data.points.T]
+    if along is None:
+        enough = [i for i, count in enumerate(counts) if count >= FEWEST_POINTS]
+        if not enough:
+            raise ValueError(
+                f"A transition is looked for along at least {FEWEST_POINTS} values of a parameter, but this study has "
+                f"{', '.join(f'{c} of {n}' for c, n in zip(counts, data.names, strict=True))}."
+            )
+        return enough[0]
+    if along not in data.names:
+        raise ValueError(f"along={along!r} was not scanned in this study: give one of {', '.join(data.names)}.")
+    return data.names.index(along)
+
+
+def line_along(data: Pooled, along: str | None, at: Array) -> Line:
+    index = _index(data, along)
+    points = np.unique(data.points[:, index])
+    if len(points) < FEWEST_POINTS:
+        raise ValueError(
+            f"A transition is looked for along at least {FEWEST_POINTS} values of a parameter, but this study has "
+            f"{len(points)} of {data.names[index]}."
+        )
+    x = np.unique(np.concatenate([np.linspace(a, b, _PER_INTERVAL + 1) for a, b in itertools.pairwise(points)]))
+    line = Line(data, index, at, x, Curves({}, {}, np.ones(0)))
+    found = curves(data, line.at_values(x))
+    first, last = _longest(found.trusted)
+    kept = slice(first, last)
+    inside = Curves(
+        {n: v[kept] for n, v in found.values.items()}, {n: v[:, kept] for n, v in found.replicas.items()}, found.trusted
+    )
+    return line._replace(x=x[kept], curves=inside)
+
+
+def _longest(trusted: Array) -> tuple[int, int]:
+    """The longest run of targets where the draws overlap."""
+    edges = np.flatnonzero(np.diff(np.r_[0, trusted.astype(int), 0]))
+    starts, ends = edges[::2], edges[1::2]
+    longest = int(np.argmax(ends - starts)) if starts.size else 0
+    if not starts.size or ends[longest] - starts[longest] < 5:
+        raise ValueError("The draws of neighbouring points overlap nowhere: add points in between.")
+    return int(starts[longest]), int(ends[longest])

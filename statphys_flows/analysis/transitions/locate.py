@@ -1,0 +1,182 @@
+"""Transitions in a study, or in studies of several sizes, as labelled data."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from ..estimate import Estimate
+from ..reweighting import curves, pooled
+from .coexistence import Coexistence, coexistence
+from .crossing import crossing
+from .finite_size import FEWEST_SIZES, Sampled, ScalingFit, binder_fit, exponent
+from .labels import UNKNOWN, labelled
+from .line import Line, line_along, others
+from .peak import Peak, peak, stands_out, widest
+
+Array = np.ndarray
+
+_FINE = 33
+# A dip this deep, in kT, between two phases is no fluctuation of a critical point, where it is about 3 at any size.
+_DEEP = 5.0
+
+
+def locate_transitions(study: xr.DataTree, along: str | None = None) -> xr.Dataset:
+    """Where a study's temperature, or a field that it scans, passes a transition.
+
+    **Arguments:**
+
+    - `study`: a result of `run_study` with at least four values of `along`, or of `run_size_study`.
+    - `along`: the parameter; the temperature if not given, or the first field where there are not four temperatures.
+      Of other parameters each value is taken by itself.
+
+    **Returns:** a dataset over `transition`, with `location`, the height of what was looked at (`value`), `latent_heat`
+    and `barrier` of a first-order transition, each with its `_err`; `parameter`, `method` and `order` in words; and, of
+    several sizes, `size`, `nu`, `gamma_over_nu`, `chi2_per_dof`. NaN where a method does not apply or finds nothing.
+
+    `method` is `susceptibility_peak`, `heat_capacity_peak`, `equal_weight` (see `coexistence`), of several sizes also
+    `binder_crossing` of two and `finite_size_fit` of all (see `finite_size`). `order` is
+
+    - `first`: two phases, with a dip of more than 5 kT between them; of several sizes one that grows with size.
+    - `continuous`: of three sizes or more, Binder cumulants that cross and a susceptibility that grows as a power.
+    - `crossover`: of three sizes or more, a susceptibility that stops growing.
+    - `undecided`: what one finite system can say where there is no deep dip: its maxima are rounded either way.
+
+    The susceptibility is about ⟨|m|⟩ where ⟨m⟩ vanishes by symmetry.
+
+    **Raises:** `ValueError` where there are too few points, or draws that cannot be pooled (`reweight`).
+    """
+    sizes = dict(_sizes(study))
+    if not sizes:
+        return labelled(list(_of_one(study, along)), study)
+    studies = {size: pooled(tree, seed=17 + i) for i, (size, tree) in enumerate(sizes.items())}
+    first = next(iter(sizes.values()))
+    rows: list[dict] = []
+    for at in others(next(iter(studies.values())), along):
+        lines = {size: line_along(data, along, at) for size, data in studies.items()}
+        rows += _of_sizes(lines, sizes)
+    return labelled(rows, first)
+
+
+def _sizes(study: xr.DataTree) -> Iterator[tuple[float, xr.DataTree]]:
+    for tree in study.children.values():
+        if "size" in tree.attrs:
+            yield float(tree.attrs["size"]), tree
+
+
+def _of_one(study: xr.DataTree, along: str | None) -> Iterator[dict]:
+    data = pooled(study)
+    for at in others(data, along):
+        line = line_along(data, along, at)
+        phases = _phases(line)
+        order = "first" if phases is not None and phases.barrier.value > _DEEP else "undecided"
+        for row in _rows(line, phases):
+            yield row | {"order": order}
+
+
+def _rows(line: Line, phases: Coexistence | None) -> Iterator[dict]:
+    named = line.data.names
+    fixed = {name: line.at[i] for i, name in enumerate(named) if i != line.along}
+    common = {"parameter": named[line.along], **fixed}
+    for method, found in _peaks(line).items():
+        height = {} if found is None else {"location": found.location, "value": found.height}
+        yield common | {"method": method} | height
+    if phases is not None:
+        yield common | {"method": "equal_weight"} | phases._asdict()
+
+
+def _peaks(line: Line) -> dict[str, Peak | None]:
+    return {f"{name}_peak": _peak(line, quantity) for name, quantity in _susceptibilities(line).items()}
+
+
+def _susceptibilities(line: Line) -> dict[str, str]:
+    m, m_abs = line.curves.values["order_parameter"], line.curves.values["order_parameter_abs"]
+    by_symmetry = np.max(np.abs(m)) < 0.5 * np.max(m_abs)
+    return {
+        "susceptibility": "susceptibility_abs" if by_symmetry else "susceptibility",
+        "heat_capacity": "heat_capacity",
+    }
+
+
+def _peak(line: Line, quantity: str) -> Peak | None:
+    """On the line's grid, and then on a finer one about it."""
+    values, replicas = line.curves.values[quantity], line.curves.replicas[quantity]
+    groups = line.data.pool.groups
+    if not stands_out(values, replicas, groups):
+        return None
+    x = np.linspace(*widest(line.x, values, replicas), _FINE)
+    fine = curves(line.data, line.at_values(x))
+    return peak(x, fine.values[quantity], fine.replicas[quantity], groups)
+
+
+def _phases(line: Line) -> Coexistence | None:
+    return coexistence(line.data, line.along, line.at, float(line.x[0]), float(line.x[-1]))
+
+
+def _of_sizes(lines: dict[float, Line], studies: dict[float, xr.DataTree]) -> list[dict]:
+    phases = {size: _phases(line) for size, line in lines.items()}
+    peaks = {size: _peaks(line) for size, line in lines.items()}
+    rows = [row | {"size": size} for size, line in lines.items() for row in _rows(line, phases[size])]
+    common = {key: rows[0][key] for key in rows[0] if key not in ("method", "location", "value", "size")}
+    crossings = list(_crossings(lines))
+    rows += [common | {"method": "binder_crossing", "size": a, "size_2": b, **c._asdict()} for a, b, c in crossings]
+    growth, chi2 = _growth(peaks, {size: float(tree.attrs["sites"]) for size, tree in studies.items()})
+    fit = None
+    if crossings:
+        sampled = [_sampled(size, line, studies[size]) for size, line in lines.items()]
+        fit = binder_fit(sampled, crossings[-1][2].location.value)
+    if fit is not None:
+        rows.append(
+            common
+            | {"method": "finite_size_fit", "location": fit.critical, "value": fit.binder, "nu": fit.nu}
+            | {"gamma_over_nu": growth, "chi2_per_dof": fit.chi2_per_dof, "gamma_over_nu_chi2_per_dof": chi2}
+            | {"sizes": ", ".join(f"{s:g}" for s in fit.sizes)}
+        )
+    order = _order(phases, growth, fit, len(lines))
+    return [row | {"order": order} for row in rows]
+
+
+def _crossings(lines: dict[float, Line]):
+    """Of neighbouring sizes."""
+    for (size, line), (larger, other) in itertools.pairwise(sorted(lines.items())):
+        low, high = max(line.x[0], other.x[0]), min(line.x[-1], other.x[-1])
+        if not low < high:
+            continue
+        x = np.linspace(low, high, _FINE)
+        both = [curves(each.data, each.at_values(x)) for each in (line, other)]
+        binder = [(c.values["binder_cumulant"], c.replicas["binder_cumulant"]) for c in both]
+        found = crossing(x, *binder, min(line.data.pool.groups, other.data.pool.groups))
+        if found is not None:
+            yield size, larger, found
+
+
+def _growth(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, float]) -> tuple[Estimate, float]:
+    """γ/ν from the maxima of N χ."""
+    found = {size: p for size, each in peaks.items() if (p := each["susceptibility_peak"]) is not None}
+    if len(found) < 2:
+        return UNKNOWN, float("nan")
+    heights = [Estimate(sites[s] * p.height.value, sites[s] * p.height.error) for s, p in found.items()]
+    return exponent(np.asarray(list(found)), heights)
+
+
+def _sampled(size: float, line: Line, study: xr.DataTree) -> Sampled:
+    """U₄ of each point from its own draws alone."""
+    binder = study["thermodynamics"].to_dataset()[["binder_cumulant", "binder_cumulant_err"]]
+    name = line.data.names[line.along]
+    binder = binder.sel({n: line.at[i] for i, n in enumerate(line.data.names) if n != name})
+    values = (binder[n].values.astype(float) for n in (name, "binder_cumulant", "binder_cumulant_err"))
+    return Sampled(size, *values)
+
+
+def _order(phases: dict[float, Coexistence | None], growth: Estimate, fit: ScalingFit | None, sizes: int) -> str:
+    found = [p.barrier for _, p in sorted(phases.items()) if p is not None]
+    if len(found) == sizes and found[-1].value > _DEEP and found[-1].value > found[0].value:
+        return "first"
+    if sizes < FEWEST_SIZES or not np.isfinite(growth.error):
+        return "undecided"
+    if fit is not None and growth.value > 3 * growth.error and fit.nu.value > 0:
+        return "continuous"
+    if fit is None and growth.value < 3 * growth.error:
+        return "crossover"
+    return "undecided"
