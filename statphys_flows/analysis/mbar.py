@@ -72,15 +72,15 @@ def mbar(
     w = _check_weights(weights, n)
     guess = _guess(u, n) if start is None else -_check_log_z(start, len(n))
     with jax.enable_x64(True):
-        samples = _portions(u, n > 0)
+        samples, _ = _portions(u, n > 0, guess)
         common = w if w is not None and w.ndim == 1 else np.ones(u.shape[1])
         problem = _Weighted.of(samples, common, _per_state(common, n))
-        f = _solve(problem, guess, tolerance)
+        f = _solve(problem, np.zeros(len(n)), tolerance)
         _refuse_forbidden(f)
-        if w is None or w.ndim == 1:
-            return _relative(-f)
-        batches = [w[b : b + _REPLICAS] for b in range(0, len(w), _REPLICAS)]
-        return _relative(-np.concatenate([_solve_replicas(problem, batch, n, f, tolerance) for batch in batches]))
+        if w is not None and w.ndim == 2:
+            batches = [w[b : b + _REPLICAS] for b in range(0, len(w), _REPLICAS)]
+            f = np.concatenate([_solve_replicas(problem, batch, n, f, tolerance) for batch in batches])
+    return _relative(-guess - f)
 
 
 def log_mixture(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike) -> Array:
@@ -90,11 +90,11 @@ def log_mixture(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike
     ValueError as for `mbar`.
     """
     u, n = _check(reduced_energies, counts)
-    level = _level(n, -_check_log_z(log_z, len(n)))
-    lowest = [u[n > 0, a:b].min(axis=0) for a, b in _bounds(*u.shape)]
+    f = -_check_log_z(log_z, len(n))
     with jax.enable_x64(True):
-        above = [np.asarray(_log_density(block, level)) for block in _portions(u, n > 0)]
-    return np.concatenate(above)[: u.shape[1]] - np.concatenate(lowest)
+        samples, lowest = _portions(u, n > 0, f)
+        above = [np.asarray(_log_density(block, _level(n, np.zeros(len(n))))) for block in samples]
+    return np.concatenate(above)[: u.shape[1]] - lowest
 
 
 def mbar_covariance(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike) -> Array:
@@ -128,9 +128,10 @@ def _overlap(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike) -
     u, n = _check(reduced_energies, counts)
     f = -_check_log_z(log_z, len(n))
     with jax.enable_x64(True):
-        samples, once = _portions(u, n > 0), np.ones(u.shape[1])
-        weights = _portions_of_weights(once, samples)
-        overlap, sums = _total(_weight_products, samples, weights, _level(n, f), f)
+        samples, _ = _portions(u, n > 0, f)
+        weights = _portions_of_weights(np.ones(u.shape[1]), samples)
+        zero = np.zeros(len(n))
+        overlap, sums = _total(_weight_products, samples, weights, _level(n, zero), zero)
     # log Z as it comes from mbar makes every column of W sum to 1; an offset common to all is no matter.
     with np.errstate(divide="ignore"):
         wrong = np.abs(np.log(sums))
@@ -207,18 +208,22 @@ def _width(states: int, count: int) -> int:
     return min(max(_PORTION // states, 1), 2 ** max(int(np.ceil(np.log2(count))), 6))
 
 
-def _portions(u: Array, sampled: Array) -> list[jax.Array]:
-    """u cut into portions of equal width, the last filled up with its last sample, and lowered at each sample by the
-    least of the sampled states: D takes up what is common to all states, and small numbers keep more digits."""
+def _portions(u: Array, sampled: Array, f: Array) -> tuple[list[jax.Array], Array]:
+    """u - f cut into portions of equal width, the last filled up with its last sample, and lowered at each sample by
+    the least of the sampled states: D takes up what is common to all states, and small numbers keep more digits. What
+    solves for these is f's correction. Also how far they were lowered, (N,)."""
     states, count = u.shape
-    blocks = []
+    blocks, lowest = [], np.empty(count)
     for a, b in _bounds(states, count):
         block = np.empty((states, _width(states, count)))
         block[:, : b - a] = u[:, a:b]
         block[:, b - a :] = u[:, b - 1 : b]
-        block -= block[sampled].min(axis=0)
+        block -= f[:, None]
+        least = block[sampled].min(axis=0)
+        lowest[a:b] = least[: b - a]
+        block -= least
         blocks.append(jax.device_put(block))
-    return blocks
+    return blocks, lowest
 
 
 def _portions_of_weights(w: Array, samples: list[jax.Array]) -> list[jax.Array]:
@@ -291,7 +296,8 @@ def _minimise(problem: _Weighted, sampled: Array, f: Array, tolerance: float) ->
         step = np.zeros_like(f)
         step[sampled] = -newton(gradient[sampled])
         length = float(np.abs(step).max())
-        if length < tolerance:
+        rounding = np.finfo(float).eps * np.abs(f).max()
+        if length < max(tolerance, 4 * rounding):
             return f + step
         if np.isfinite(length):
             tried = problem.objective(f + step)
@@ -301,7 +307,7 @@ def _minimise(problem: _Weighted, sampled: Array, f: Array, tolerance: float) ->
                 last = length
                 continue
         newton, last = None, np.inf
-        if fresh and _off_balance(gradient[sampled], n) < 1e-12:
+        if fresh and _off_balance(gradient[sampled], n) < max(1e-12, 4 * rounding):
             return f  # a Newton step no longer helps, and all is in balance: 64 bits get no closer
         if fresh:
             f = np.where(problem.n > 0, problem.self_consistent(f), f)

@@ -32,6 +32,13 @@ def hard_boxes():
     return np.where(x.ravel() < lengths[:, None], 0.0, np.inf), np.full(4, 150)
 
 
+def temperatures():
+    """A scan of 200 oscillators about -10⁵: neighbours overlap, log Z spans 10⁵."""
+    beta = np.linspace(0.8, 1.2, 12)
+    energy = np.random.default_rng(5).gamma(100, 1 / beta[:, None], size=(12, 100)).ravel() - 1e5
+    return beta[:, None] * energy, np.full(12, 100)
+
+
 SYSTEMS = {
     "harmonic": lambda: HarmonicOscillators().sample(seed=1)[1:3],
     "harmonic, many": lambda: oscillators(0.3, 24, 300)[:2],
@@ -40,6 +47,7 @@ SYSTEMS = {
     "exponential": lambda: pymbar.testsystems.ExponentialTestCase().sample(mode="u_kn", seed=3)[1:3],
     "gaussian work": gaussian_work,
     "extensive energies": lambda: (1e4 * np.linspace(1, 3, 6)[:, None] + oscillators()[0], oscillators()[1]),
+    "temperatures": temperatures,
     "the same state twice": lambda: (oscillators()[0][[0, 0, 1, 3, 4, 5]], oscillators()[1]),
 }
 
