@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from statphys_flows.analysis import bar_log_z, log_mixture, mbar, mbar_covariance, overlap_matrix
+from statphys_flows.analysis import (
+    bar_log_z,
+    bootstrap_counts,
+    bootstrap_error,
+    log_mixture,
+    mbar,
+    mbar_covariance,
+    overlap_matrix,
+)
 from tests.analysis.numpy_pymbar import pymbar
-from tests.analysis.synthetic_chains import assert_covers
+from tests.analysis.synthetic_chains import ar1, assert_covers
 
 HarmonicOscillators = pymbar.testsystems.HarmonicOscillatorsTestCase
 
@@ -146,6 +154,18 @@ def test_bootstrap_spread_is_the_asymptotic_error():
     replicas = mbar(u, counts, weights=np.random.default_rng(4).poisson(1.0, size=(400, u.shape[1])))
     error = np.sqrt(np.diag(mbar_covariance(u, counts, mbar(u, counts))))
     np.testing.assert_allclose(replicas.std(axis=0)[1:], error[1:], rtol=4 / np.sqrt(2 * 400))
+
+
+def test_bootstrap_of_whole_chains_covers_for_correlated_draws():
+    """16 chains at each of five states, drawn together."""
+    centre, covered = np.arange(5.0), []
+    for seed in range(100):
+        x = centre[:, None, None] + ar1(np.random.default_rng(seed), (5, 16, 40), 0.8)
+        u, counts = (x.ravel() - centre[:, None]) ** 2 / 2, np.full(5, 640)
+        weights = np.tile(np.repeat(bootstrap_counts(16, 100, seed), 40, axis=1), 5)
+        error = bootstrap_error(mbar(u, counts, weights=weights), 16)
+        covered.append(np.abs(mbar(u, counts)) <= 1.96 * error)
+    assert 0.88 < np.mean(np.array(covered)[:, 4]) <= 0.99  # all log Z are the same
 
 
 def test_reweighting_to_a_state_in_between():
