@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from statphys_flows.analysis import locate_transitions, reweight
     from statphys_flows.bases import BrownianBridge, FreeField, Gaussian, GaussianChain, MassiveBridge, Mixture
     from statphys_flows.errors import StudyError, StudyInterrupted
     from statphys_flows.flows import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         importance,
     )
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox
-    from statphys_flows.study import Study, run_study
+    from statphys_flows.study import Study, concat, run_size_study, run_study, validate
     from statphys_flows.systems import (
         BayesianModel,
         ContinuumPhi4,
@@ -66,6 +67,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "analysis": (
+        "locate_transitions",
+        "reweight",
+    ),
     "bases": (
         "BrownianBridge",
         "FreeField",
@@ -112,7 +117,10 @@ _HOME = {
     ),
     "study": (
         "Study",
+        "concat",
+        "run_size_study",
         "run_study",
+        "validate",
     ),
     "systems": (
         "BayesianModel",
@@ -194,15 +202,20 @@ __all__ = [
     "TemperedSMC",
     "UserKernel",
     "UserPotential",
+    "concat",
     "conditional",
     "fit_density",
     "flow_for",
     "importance",
     "load",
+    "locate_transitions",
     "mean_field",
+    "reweight",
+    "run_size_study",
     "run_study",
     "summary",
     "train",
+    "validate",
     "write_figures",
 ]
 

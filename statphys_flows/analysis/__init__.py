@@ -13,9 +13,11 @@ from .jackknife import jackknife, jackknife_means
 from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from .mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
 from .profile import free_energy_profile
+from .refinement import refinement
 from .reweighting import reweight
 from .thermodynamic_integration import Integral, integrate
 from .thermodynamics import thermodynamics
+from .transitions import locate_transitions
 
 __all__ = [
     "Estimate",
@@ -35,6 +37,7 @@ __all__ = [
     "jackknife",
     "jackknife_means",
     "ladder_log_z",
+    "locate_transitions",
     "log_mixture",
     "mbar",
     "mbar_covariance",
@@ -43,6 +46,7 @@ __all__ = [
     "overlap_matrix",
     "pareto_k",
     "r_hat",
+    "refinement",
     "reverse_ess",
     "reverse_log_z",
     "reweight",

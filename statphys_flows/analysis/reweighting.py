@@ -46,7 +46,7 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     draws, or points that share no draws have no log Z of their own.
     """
     stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
-    names = ("kT", *(d for d in thermodynamics["log_z"].dims if d != "kT"))
+    names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
     for name in names[1:]:
         derivative = stats.get(DERIVATIVE + name)
         if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
@@ -55,10 +55,17 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
                 f"one value of it, study.isel({name}=0), or more points."
             )
     flat = stats.transpose(*names, "chain", "draw", ...).stack(point=names)
-    done = np.isfinite(flat["energy"]).all(("chain", "draw")).values
+    known = np.isfinite(flat["energy"].transpose("point", "chain", "draw").values)
+    done = known.any(axis=(1, 2))
     if not done.any():
-        raise ValueError("The study holds no point whose energies are all finite: there is nothing to pool.")
-    flat = flat.isel(point=np.flatnonzero(done))
+        raise ValueError("The study holds no point with a finite energy: there is nothing to pool.")
+    # Of points with different numbers of chains or draws, as many as all have.
+    chains, draws = (int(known[done].any(axis=axis).sum(axis=1).min()) for axis in (2, 1))
+    flat = flat.isel(point=np.flatnonzero(done), chain=slice(chains), draw=slice(draws))
+    if "proposal_log_weight" in flat:
+        # -inf is a proposal that weighs nothing; NaN is none.
+        given = ~np.isnan(flat["proposal_log_weight"].transpose("point", "chain", "proposal").values)
+        flat = flat.isel(proposal=slice(int(given.any(axis=1).sum(axis=1).min())))
 
     def of(name: str, last: str = "draw") -> Array:
         return flat[name].transpose("point", "chain", last).values.astype(float)

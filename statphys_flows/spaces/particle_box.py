@@ -95,6 +95,10 @@ class ParticleBox(Space):
     def measure(self) -> str:
         return f"{_MEASURES['normalised' if self.normalised else 'lebesgue']} over labelled particles (no 1/n!)"
 
+    @property
+    def sites(self):
+        return self.n
+
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         return {
             "particle": ("particle", np.arange(self.n)),

@@ -38,6 +38,11 @@ class Space(eqx.Module):
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         """Coordinates of the axes as `{name: (dim, values)}`."""
 
+    @property
+    def sites(self) -> int:
+        """How many sites, particles or components there are: what extensive quantities grow with."""
+        return int(np.prod(self.shape))
+
     def wrap(self, x):
         """The representative of a batch of configurations that a result holds, where several arrays stand for one
         configuration; by default `x` itself."""

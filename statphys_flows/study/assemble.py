@@ -1,5 +1,6 @@
 """Finished points put together into one tree."""
 
+import itertools
 from collections.abc import Mapping
 
 import jax
@@ -7,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from statphys_flows.analysis import free_energy_profile
+from statphys_flows.analysis import free_energy_profile, locate_transitions
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
-from statphys_flows.study.schema import DERIVATIVE, describe
+from statphys_flows.study.schema import DERIVATIVE
 from statphys_flows.systems import System
 
 _BINS = 60
@@ -26,16 +27,51 @@ def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> x
 
     `points` are by their `scan.name_of`.
     """
-    groups = {name: _joined(points, scan, {}, name) for name in _GROUPS if name != "profiles"}
-    groups["profiles"] = describe(_profiles(groups["sample_stats"], scan), system)
-    for name in ("free_energy", "free_energy_err"):  # the schema's entry of this name is -kT log Z
-        groups["profiles"][name].attrs["comment"] = "-kT log p(m), p(m) the density of the order parameter"
+    linear = True
     if len(scan.names) > 1:
-        positions = groups["posterior"][system.space.variable].transpose("chain", "draw", *scan.names, ...)
-        linear = is_linear(system, scan, positions.values.reshape(-1, *system.space.shape))
-        for name in scan.names[1:]:
-            groups["sample_stats"][DERIVATIVE + name].attrs["energy_is_linear"] = "yes" if linear else "no"
+        space = system.space
+        kept = [
+            np.reshape(point["posterior"].to_dataset()[space.variable].values, (-1, *space.shape))
+            for point in points.values()
+        ]
+        linear = is_linear(system, scan, np.concatenate(kept))
+    return assembled(points, scan, linear=linear)
+
+
+def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
+    """`assemble`, with what is asked of the system known: whether U is linear in what is scanned."""
+    groups = {name: _joined(points, scan, {}, name) for name in _GROUPS if name != "profiles"}
+    groups["profiles"] = _profiles(groups["sample_stats"], scan)
+    for name in scan.names[1:]:
+        groups["sample_stats"][DERIVATIVE + name].attrs["energy_is_linear"] = "yes" if linear else "no"
     return xr.DataTree.from_dict({name: groups[name] for name in _GROUPS})
+
+
+def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
+    """The points of an assembled tree, by their `scan.name_of`: what `assemble` takes."""
+    log_z = tree["thermodynamics"].to_dataset()["log_z"]
+    names = ("kT", *(str(d) for d in log_z.dims if d != "kT"))
+    found = {}
+    for place in itertools.product(*(range(log_z.sizes[name]) for name in names)):
+        here = {name: [i] for name, i in zip(names, place, strict=True)}
+        groups = {n: tree[n].to_dataset().isel(here) for n in _GROUPS if n != "profiles"}
+        parameters = {name: float(log_z[name].values[i]) for name, i in zip(names, place, strict=True)}
+        found[name_of(parameters)] = xr.DataTree.from_dict(groups)
+    return found
+
+
+def with_transitions(tree: xr.DataTree) -> xr.DataTree:
+    """The tree with the group `transitions`, where the scan is long enough and its draws can be pooled; why not is said
+    in the attribute `no_transitions`."""
+    try:
+        found = locate_transitions(tree)
+    except ValueError as reason:
+        tree.attrs["no_transitions"] = str(reason)
+        return tree
+    groups = {name: node.to_dataset() for name, node in tree.children.items()}
+    whole = xr.DataTree.from_dict({**groups, "transitions": found})
+    whole.attrs = tree.attrs
+    return whole
 
 
 def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
@@ -75,13 +111,32 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
     shape = m.shape[: len(scan.names)]
     found = [
-        free_energy_profile(m.values[place], float(m["kT"].values[place[0]]), edges) for place in np.ndindex(*shape)
+        free_energy_profile(_drawn(m.values[place]), float(m["kT"].values[place[0]]), edges)
+        for place in np.ndindex(*shape)
     ]
     dims = (*scan.names, "order_parameter_bin")
-    return xr.Dataset(
+    energy, order = (sample_stats[name].attrs.get("units", "1") for name in ("energy", "order_parameter"))
+    about = {"units": energy, "comment": "-kT log p(m), p(m) the density of the order parameter"}
+    profiles = xr.Dataset(
         {
-            "free_energy": (dims, np.reshape([p[0] for p in found], (*shape, _BINS))),
-            "free_energy_err": (dims, np.reshape([p[1] for p in found], (*shape, _BINS))),
+            "free_energy": (dims, np.reshape([p[0] for p in found], (*shape, _BINS)), {"long_name": "free energy"}),
+            "free_energy_err": (
+                dims,
+                np.reshape([p[1] for p in found], (*shape, _BINS)),
+                {"long_name": "standard error of free energy"},
+            ),
         },
-        {**{name: m[name].values for name in scan.names}, "order_parameter_bin": 0.5 * (edges[1:] + edges[:-1])},
+        {name: m[name] for name in scan.names},
     )
+    for name in profiles:
+        profiles[name].attrs |= about
+    described = {"units": order, "long_name": "order parameter m, centre of bin"}
+    return profiles.assign_coords(
+        order_parameter_bin=("order_parameter_bin", 0.5 * (edges[1:] + edges[:-1]), described)
+    )
+
+
+def _drawn(m: np.ndarray) -> np.ndarray:
+    """(chain, draw) without what pads a point that has fewer of either."""
+    known = np.isfinite(m)
+    return m[known.any(axis=1)][:, known.any(axis=0)]

@@ -1,9 +1,11 @@
 """What a result was made from: the configuration as plain data, versions, device."""
 
 import dataclasses
+import datetime
 import hashlib
 import importlib.metadata
 import inspect
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +37,23 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
         "seed": int(seed),
         "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
         "precision": str(jax.numpy.result_type(float)),
+    }
+
+
+def attributes(system: System, size: str, seed: int, configuration: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a result's root; `size` says in words what it holds."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "title": f"{type(system).__name__}: {size}",
+        "Conventions": "CF-1.11",
+        "history": f"{now} written by statphys_flows {statphys_flows.__version__}",
+        "configuration": json.dumps(configuration),
+        "seed": int(seed),
+        "versions": json.dumps(versions()),
+        "device": device(),
+        "measure": system.space.measure,
+        "energy_convention": system.conventions,
+        "sites": system.space.sites,
     }
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -74,9 +74,22 @@ def at(system: System, point: Parameters) -> System:
         raise StudyError(f"{type(system).__name__} refuses {where}: {error}") from error
 
 
+def joined(old: Sequence[float], new) -> tuple[float, ...]:
+    """All values, rising; falling where the old ones fall."""
+    values = sorted({*map(float, old), *map(float, np.atleast_1d(np.asarray(new, float)))})
+    falls = len(old) > 1 and old[0] > old[-1]
+    return tuple(values[::-1] if falls else values)
+
+
 def label(point: Parameters) -> str:
     """A point in words, for people."""
     return ", ".join(f"{name}={value:.4g}" for name, value in point.items())
+
+
+def number(scan: Scan) -> str:
+    """How many points, in words."""
+    what = "temperature" if len(scan.names) == 1 else "point"
+    return f"{len(scan)} {what}{'s' if len(scan) > 1 else ''}"
 
 
 def name_of(point: Parameters) -> str:

@@ -114,7 +114,17 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def check_same(old: dict[str, Any], new: dict[str, Any], where: Path) -> None:
+def configuration_of(tree: xr.DataTree, where: Path | str) -> dict[str, Any]:
+    """What a result was made from.
+
+    **Raises:** `StudyError` if it does not say."""
+    try:
+        return json.loads(tree.attrs["configuration"])
+    except (KeyError, ValueError) as error:
+        raise StudyError(f"{where} was not written by a study: choose another.") from error
+
+
+def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> None:
     """Refuse to go on with a run of another configuration, naming what differs.
 
     **Raises:** `StudyError`."""

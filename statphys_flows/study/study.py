@@ -1,7 +1,6 @@
 """`Study` and `run_study`: a scan of points, saved as it goes."""
 
 import dataclasses
-import datetime
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -13,15 +12,24 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statphys_flows.analysis import refinement
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.sampling import FlowMCMC, Sampler, Trained
 from statphys_flows.study import provenance
-from statphys_flows.study.assemble import assemble
+from statphys_flows.study.assemble import assemble, points_of, with_transitions
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Bar, Progress
-from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
-from statphys_flows.study.store import Parts, check_out, check_same, parts_folder, read_tree, write_tree
+from statphys_flows.study.scan import Parameters, Scan, at, joined, label, name_of, number
+from statphys_flows.study.store import (
+    Parts,
+    check_out,
+    check_same,
+    configuration_of,
+    parts_folder,
+    read_tree,
+    write_tree,
+)
 from statphys_flows.systems import System, check_system, with_array_parameters
 
 
@@ -92,6 +100,82 @@ class Study:
 
         **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C.
         """
+        return self._run({}, out, resume=resume, overwrite=overwrite, progress=progress)
+
+    def extend(
+        self,
+        result: xr.DataTree,
+        *,
+        kT: Sequence[float] | ArrayLike = (),
+        scan: Mapping[str, Sequence[float] | ArrayLike] | None = None,
+        out: str | PathLike | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool | Progress = True,
+    ) -> xr.DataTree:
+        """Run further points of a finished study, and none again that it has.
+
+        **Arguments:**
+
+        - `result`: of `run`, or its file read back, with the same system, sampler and seed.
+        - `kT`, `scan`: values to add. Of several parameters all combinations are completed.
+        - `out`, `resume`, `overwrite`, `progress`: as in `run`; to replace the file of `result` say `overwrite=True`.
+
+        **Returns:** a result with the points of both, values in rising order (falling, where those of `result` fall).
+
+        **Raises:** as `run`; `StudyError` where `result` is of another study.
+        """
+        old = self._axes_of(result)
+        added = {"kT": kT, **(scan or {})}
+        if unknown := [name for name in added if name not in old]:
+            raise StudyError(f"scan holds {unknown[0]!r}, which this result does not scan: it has {', '.join(old)}.")
+        axes = {name: joined(values, added.get(name, ())) for name, values in old.items()}
+        wider = dataclasses.replace(self, kT=axes.pop("kT"), scan=axes)
+        return wider._run(points_of(result), out, resume=resume, overwrite=overwrite, progress=progress)
+
+    def refine(
+        self,
+        result: xr.DataTree,
+        points: int = 4,
+        *,
+        quantity: str = "heat_capacity",
+        along: str | None = None,
+        **options,
+    ) -> xr.DataTree:
+        """`extend` a study where `quantity` bends most between its points, or is known least (`analysis.refinement`).
+
+        **Arguments:**
+
+        - `result`: as in `extend`.
+        - `points`: how many to add.
+        - `quantity`: of the group `thermodynamics`.
+        - `along`: the parameter, if more than one has several values; of the others the mean is looked at.
+        - `options`: `out`, `resume`, `overwrite`, `progress`, as in `extend`.
+        """
+        axes = self._axes_of(result)
+        along = along or max(axes, key=lambda name: len(axes[name]))
+        if along not in axes:
+            raise StudyError(f"along={along!r}: this result scans {', '.join(axes)}.")
+        data = result["thermodynamics"].to_dataset()
+        if quantity not in data:
+            raise StudyError(f"quantity={quantity!r} is not in this result; it has {', '.join(map(str, data))}.")
+        others = [name for name in axes if name != along]
+        values, errors = (data[name].mean(others).values for name in (quantity, f"{quantity}_err"))
+        new = refinement(data[along].values, values, errors, points)
+        return self.extend(result, **({"kT": new} if along == "kT" else {"scan": {along: new}}), **options)
+
+    def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
+        """The values that a result holds. Refuses one of another study."""
+        old = configuration_of(result, "This result")
+        axes = {"kT": tuple(old["kT"]), **{name: tuple(values) for name, values in old.get("scan", {}).items()}}
+        own = provenance.configuration(self.system, axes, self.seed, self.sampler)
+        for each in (old, own):
+            each["system"]["parameters"] = {k: v for k, v in each["system"]["parameters"].items() if k not in axes}
+        check_same(old, json.loads(json.dumps(own)), "This result")
+        return axes
+
+    def _run(self, done: dict[str, xr.DataTree], out, *, resume: bool, overwrite: bool, progress) -> xr.DataTree:
+        """`run`, but for the points that are in `done`."""
         scan = Scan(self.kT, self.scan)
         path = None if out is None else Path(out)
         if path is None and resume:
@@ -109,11 +193,12 @@ class Study:
                 return _finished(path, configuration)
         parts = None if path is None else Parts(path, configuration, resume=resume)
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
-        done: dict[str, xr.DataTree] = {}
+        done = dict(done)
         try:
             self._run_points(scan, key, parts, report, done)
             tree = assemble(done, scan, self.system)
-            tree.attrs = _attributes(self.system, scan, self.seed, configuration)
+            tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
+            tree = with_transitions(tree)
             if path is not None and parts is not None:
                 write_tree(tree, path)
                 parts.remove()
@@ -126,8 +211,9 @@ class Study:
     def _run_points(self, scan: Scan, key, parts: Parts | None, report: Progress, done: dict[str, xr.DataTree]) -> None:
         """Fill `done`, point by point, from disk where a point is there."""
         warm_start: Trained | None = None
-        report.start(len(scan), self.sampler.pieces(self.system))
-        for parameters in scan.points():
+        missing = [parameters for parameters in scan.points() if name_of(parameters) not in done]
+        report.start(len(missing), self.sampler.pieces(self.system))
+        for parameters in missing:
             point_key = jax.random.fold_in(key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
             system = with_array_parameters(at(self.system, parameters))
             point = _saved(parts, system, self.sampler, parameters, point_key)
@@ -190,40 +276,15 @@ def _saved(parts: Parts | None, system: System, sampler: Sampler, parameters: Pa
 
 def _finished(path: Path, configuration: dict) -> xr.DataTree:
     tree = read_tree(path)
-    try:
-        old = json.loads(tree.attrs["configuration"])
-    except (KeyError, ValueError) as error:
-        raise StudyError(f"{path} was not written by a study: choose another out.") from error
-    check_same(old, json.loads(json.dumps(configuration)), path)
+    check_same(configuration_of(tree, path), json.loads(json.dumps(configuration)), path)
     return tree
 
 
-def _attributes(system: System, scan: Scan, seed: int, configuration: dict) -> dict:
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    versions = provenance.versions()
-    return {
-        "title": f"{type(system).__name__}: {_number(scan, len(scan))}",
-        "Conventions": "CF-1.11",
-        "history": f"{now} written by statphys_flows {versions['statphys_flows']}",
-        "configuration": json.dumps(configuration),
-        "seed": int(seed),
-        "versions": json.dumps(versions),
-        "device": provenance.device(),
-        "measure": system.space.measure,
-        "energy_convention": system.conventions,
-    }
-
-
 def _interrupted(done: int, scan: Scan, path: Path | None) -> str:
-    after = f"Interrupted after {done} of {_number(scan, len(scan))}"
+    after = f"Interrupted after {done} of {number(scan)}"
     if path is None:
         return f"{after}. Nothing is on disk: give out=... to be able to resume."
     return f"{after}, which are in {parts_folder(path)}. To go on: the same command with --resume, or resume=True."
-
-
-def _number(scan: Scan, count: int) -> str:
-    what = "temperature" if len(scan.names) == 1 else "point"
-    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def _name(value) -> str:

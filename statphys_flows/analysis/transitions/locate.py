@@ -145,8 +145,8 @@ def _crossings(lines: dict[float, Line]):
             continue
         x = np.linspace(low, high, _FINE)
         both = [curves(each.data, each.at_values(x)) for each in (line, other)]
-        binder = [(c.values["binder_cumulant"], c.replicas["binder_cumulant"]) for c in both]
-        found = crossing(x, *binder, min(line.data.pool.groups, other.data.pool.groups))
+        first, second = ((c.values["binder_cumulant"], c.replicas["binder_cumulant"]) for c in both)
+        found = crossing(x, first, second, min(line.data.pool.groups, other.data.pool.groups))
         if found is not None:
             yield size, larger, found
 
@@ -165,8 +165,8 @@ def _sampled(size: float, line: Line, study: xr.DataTree) -> Sampled:
     binder = study["thermodynamics"].to_dataset()[["binder_cumulant", "binder_cumulant_err"]]
     name = line.data.names[line.along]
     binder = binder.sel({n: line.at[i] for i, n in enumerate(line.data.names) if n != name})
-    values = (binder[n].values.astype(float) for n in (name, "binder_cumulant", "binder_cumulant_err"))
-    return Sampled(size, *values)
+    x, value, error = (binder[n].values.astype(float) for n in (name, "binder_cumulant", "binder_cumulant_err"))
+    return Sampled(size, x, value, error)
 
 
 def _order(phases: dict[float, Coexistence | None], growth: Estimate, fit: ScalingFit | None, sizes: int) -> str:

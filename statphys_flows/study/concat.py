@@ -1,0 +1,63 @@
+"""Two results put together."""
+
+import json
+from pathlib import Path
+
+import xarray as xr
+
+from statphys_flows.errors import StudyError
+from statphys_flows.study.assemble import assembled, points_of, with_transitions
+from statphys_flows.study.scan import Scan, joined, name_of, number
+from statphys_flows.study.store import check_same, configuration_of
+
+
+def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
+    """One result with the points of two, of the same system at different temperatures or values of what was scanned.
+
+    Samplers and seeds may differ. The attribute `joined` holds both configurations, `history` both histories, and other
+    attributes those of `first`; units and descriptions stay. `profiles` are computed anew over the range of both, and
+    `transitions` over all points.
+
+    **Raises:** `StudyError` where the systems differ, where a point is in both, or where the points of both together
+    are not all combinations of their values.
+    """
+    configurations = [configuration_of(first, "The first result"), configuration_of(second, "The second result")]
+    axes = [{"kT": c["kT"], **c.get("scan", {})} for c in configurations]
+    if set(axes[0]) != set(axes[1]):
+        raise StudyError(
+            f"One result scans {', '.join(axes[0])} and the other {', '.join(axes[1])}: scan the same parameters in "
+            "both, the one that is fixed with a single value."
+        )
+    check_same(_system(configurations[0], axes[0]), _system(configurations[1], axes[1]), Path("The first result"))
+    points = points_of(first)
+    if twice := sorted(points.keys() & (more := points_of(second)).keys()):
+        raise StudyError(f"Both results hold the point {twice[0]}: drop it from one, for example with .sel.")
+    points |= more
+    merged = {name: joined(axes[0][name], axes[1][name]) for name in axes[0]}
+    scan = Scan(merged.pop("kT"), merged)
+    if missing := [name_of(p) for p in scan.given() if name_of(p) not in points]:
+        raise StudyError(f"The two results together lack the point {missing[0]}: run it with Study.extend first.")
+    linear = all(
+        tree["sample_stats"].to_dataset()[name].attrs.get("energy_is_linear") == "yes"
+        for tree in (first, second)
+        for name in tree["sample_stats"].to_dataset()
+        if str(name).startswith("energy_derivative_")
+    )
+    tree = assembled(points, scan, linear=linear)
+    tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}
+    whole = configurations[0] | {"kT": list(scan.axes["kT"])}
+    if len(scan.names) > 1:
+        whole["scan"] = {name: list(scan.axes[name]) for name in scan.names[1:]}
+    tree.attrs |= {
+        "title": f"{first.attrs['title'].partition(':')[0]}: {number(scan)}",
+        "configuration": json.dumps(whole),
+        "joined": json.dumps(configurations),
+        "history": f"{first.attrs['history']}\n{second.attrs['history']}",
+    }
+    return with_transitions(tree)
+
+
+def _system(configuration: dict, axes: dict) -> dict:
+    system = configuration["system"]
+    parameters = {name: value for name, value in system["parameters"].items() if name not in axes}
+    return {"system": {**system, "parameters": parameters}, "precision": configuration["precision"]}

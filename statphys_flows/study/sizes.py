@@ -1,0 +1,104 @@
+"""The same study at several sizes of a system."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from statphys_flows.analysis import locate_transitions
+from statphys_flows.errors import StudyError
+from statphys_flows.sampling import FlowMCMC, Sampler
+from statphys_flows.study.progress import Progress
+from statphys_flows.study.store import check_out, parts_folder, read_tree, write_tree
+from statphys_flows.study.study import Study
+from statphys_flows.systems import System
+
+
+def run_size_study(
+    system_at_size: Callable[[int], System],
+    sizes: Sequence[int],
+    kT: float | Sequence[float] | ArrayLike | Callable[[int], Any] = 1.0,
+    *,
+    scan: Mapping[str, Any] | Callable[[int], Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    out: str | PathLike | None = None,
+    sampler: Sampler | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
+) -> xr.DataTree:
+    """Run a study at several sizes, and look for transitions in all of them together (`locate_transitions`).
+
+    **Arguments:**
+
+    - `system_at_size`: from a size to a system, `lambda L: sf.LatticePhi4((L, L), ...)`.
+    - `sizes`: two or more, all different. The size is what exponents refer to: the length L of a lattice, or a number
+      N of particles.
+    - `kT`, `scan`: as in `run_study`, the same for all sizes; or functions of the size, to narrow the range for larger
+      ones.
+    - `seed`, `sampler`, `progress`: as in `run_study`.
+    - `out`, `resume`, `overwrite`: as in `run_study`. Finished sizes, and points of the one under way, are kept in a
+      folder `out.parts` until the file is whole.
+
+    **Returns:** a tree with a child `size_<n>` for each, a result as `run_study` returns, and `transitions`.
+
+    **Raises:** `StudyError` for bad input, before any compute.
+    """
+    sampler = FlowMCMC() if sampler is None else sampler
+    studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _checked(sizes)}
+    path = None if out is None else Path(out)
+    if path is not None:
+        check_out(path, resume=resume, overwrite=overwrite)
+        if resume and path.exists() and not parts_folder(path).exists():
+            return read_tree(path)
+        if not resume:
+            shutil.rmtree(parts_folder(path), ignore_errors=True)
+        parts_folder(path).mkdir(exist_ok=True)
+    done = {}
+    for n, study in studies.items():
+        part = None if path is None else parts_folder(path) / f"size_{n}.nc"
+        tree = study.run(part, resume=part is not None, progress=progress)
+        tree.attrs["size"] = n
+        done[f"size_{n}"] = tree
+    whole = _whole(done)
+    if path is not None:
+        write_tree(whole, path)
+        shutil.rmtree(parts_folder(path), ignore_errors=True)
+    return whole
+
+
+def _whole(done: dict[str, xr.DataTree]) -> xr.DataTree:
+    whole = xr.DataTree.from_dict(done)
+    first = next(iter(done.values())).attrs
+    kept = ("Conventions", "history", "seed", "versions", "device", "measure", "energy_convention")
+    whole.attrs = {name: first[name] for name in kept}
+    whole.attrs["title"] = (
+        f"{first['title'].partition(':')[0]}: sizes {', '.join(n.removeprefix('size_') for n in done)}"
+    )
+    try:
+        whole["transitions"] = xr.DataTree(locate_transitions(whole))
+    except ValueError as reason:
+        whole.attrs["no_transitions"] = str(reason)
+    return whole
+
+
+def _study(system_at_size, n: int, kT, scan, seed: int, sampler: Sampler) -> Study:
+    def of_size(given: Any) -> Any:
+        return given(n) if callable(given) else given
+
+    return Study(system_at_size(n), of_size(kT), seed, sampler, of_size(scan) or {})
+
+
+def _checked(sizes: Sequence[int]) -> list[int]:
+    found = list(sizes)
+    for n in found:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise StudyError(f"sizes holds {n!r}: give positive integers, for example sizes=[6, 8, 10].")
+    if len(found) < 2 or len(set(found)) < len(found):
+        raise StudyError(f"sizes={found}: give two or more, all different, for example sizes=[6, 8, 10].")
+    return sorted(int(n) for n in found)
