@@ -7,10 +7,12 @@ in,
 
 U at the reference θ°. With z_k = log Z at the points and n_k draws of each, every draw stands for
 
-    w(x) = exp(-u(x; b)) / Σ_k n_k exp(-u(x; b_k) - z_k),    Z(b) = Σ w,    <f> = Σ w f / Σ w
+    w(x) = exp(-u(x; b)) / Σ_k n_k exp(-u(x; b_k) - z_k),    <f> = Σ w f / Σ w,    Z(b) = Σ w - Σ_k β_k (Σ p_k - n_k)
 
 (Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105, eqs. 11 to 14; for histograms Ferrenberg & Swendsen, Phys. Rev.
-Lett. 63 (1989) 1195). The z_k are known twice: each point's own, from its flow, and their differences from the draws by
+Lett. 63 (1989) 1195). The share p_k of point k in a draw's denominator is a control variate, whose sum is known, β the
+coefficients of w's regression on them (Owen & Zhou, J. Am. Stat. Assoc. 95 (2000) 135): so Z is exp(z_k) at a point of
+the scan. The z_k are known twice: each point's own, from its flow, and their differences from the draws by
 MBAR; they enter with the inverse squares of their errors.
 
 Errors are those of a bootstrap over chains. What a replica changes is followed to first order, in z_k as well: solving
@@ -127,22 +129,25 @@ def averages(pool: Pool, targets: Array, *, replicas: bool = True) -> Averages:
     of_groups = w.reshape(len(w), groups, -1).sum(axis=2)
     worth_groups = sums[:, 0] ** 2 / np.sum(of_groups**2, axis=1)
     shift = top[:, 0] - targets @ pool.centre
-    found = _of_sums(sums, shift, s_count, pool.centre)
+    n_k = pool.statistics.shape[1] / k_count
+    share = n_k * np.exp(-(pool.natural @ pool.statistics) - pool.log_mixture - pool.log_z[:, None])
+    slopes = np.linalg.lstsq(share @ share.T, share @ w.T, rcond=1e-10)[0]
+    found = _of_sums(sums, (share.sum(axis=1) - n_k) @ slopes, shift, s_count, pool.centre)
     if not replicas:
         return found._replace(draws=worth, groups=worth_groups)
     # What a replica's z does to the denominators: a product with each point's share in them.
-    share = np.exp(-(pool.natural @ pool.statistics) - pool.log_mixture - pool.log_z[:, None])
-    share *= pool.statistics.shape[1] / k_count
     moved = np.exp(pool.log_z - pool.log_z_replicas)
     total = np.zeros((len(pool.multiplicity), *sums.shape))
+    shares = np.zeros((len(pool.multiplicity), k_count))
     length = pool.statistics.shape[1] // groups
     for start in range(0, w.shape[1], _CHUNK):
         here = slice(start, start + _CHUNK)
         group = np.arange(w.shape[1])[here] // length
         factor = pool.multiplicity[:, group] / (moved @ share[:, here])
+        shares += moved * (factor @ share[:, here].T)
         for t in range(len(w)):
             total[:, t] += (factor * w[t, here]) @ features[:, here].T
-    of_replicas = _of_sums(total, shift, s_count, pool.centre)
+    of_replicas = _of_sums(total, (shares - n_k) @ slopes, shift, s_count, pool.centre)
     return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups)
 
 
@@ -153,9 +158,9 @@ def _features(pool: Pool) -> Array:
     return np.concatenate([np.ones((1, s.shape[1])), s, np.stack(pairs), pool.observables])
 
 
-def _of_sums(sums: Array, shift: Array, s_count: int, centre: Array) -> Averages:
+def _of_sums(sums: Array, excess: Array, shift: Array, s_count: int, centre: Array) -> Averages:
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_z = np.log(sums[..., 0]) + shift
+        log_z = np.log(sums[..., 0] - excess) + shift
         means = sums[..., 1:] / sums[..., :1]
     first, pairs = means[..., :s_count], means[..., s_count : s_count + s_count * (s_count + 1) // 2]
     covariance = np.zeros((*first.shape, s_count))

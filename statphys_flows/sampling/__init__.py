@@ -11,6 +11,7 @@ from statphys_flows.sampling.parallel_tempering import ParallelTempering
 from statphys_flows.sampling.production import produce, refine
 from statphys_flows.sampling.record import Production
 from statphys_flows.sampling.sampler import Sampled, Sampler, Trained
+from statphys_flows.sampling.scan_training import fits_a_scan, train_scan, untrained
 from statphys_flows.sampling.tempered_smc import TemperedSMC
 
 __all__ = [
@@ -38,9 +39,12 @@ __all__ = [
     "as_top_level_api",
     "begin",
     "build_kernel",
+    "fits_a_scan",
     "importance",
     "init",
     "produce",
     "refine",
+    "train_scan",
+    "untrained",
     "warm_up",
 ]

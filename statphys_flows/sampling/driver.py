@@ -46,6 +46,9 @@ MOST_UNCOVERED = 1e-3
 _FASTER = 3.0
 # The score from which on an adopted flow is polished as it is.
 _POLISHED = 0.02
+# The score from which on a flow that was trained for the whole scan is used as it is, and the most rounds until then.
+READY = 0.5
+_SETTLING = 5
 
 
 class Adapted(NamedTuple):
@@ -82,7 +85,8 @@ def adapt(
     there.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
-    neighbour's training. `tick(stage)` is called after each round.
+    neighbour's training; one that is `ready` is not trained further, if it scores above 0.5 here. `tick(stage)` is
+    called after each round.
     """
     search_key, seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 5)
     kT_array = jnp.asarray(kT, jnp.result_type(float))
@@ -110,10 +114,14 @@ def adapt(
                 return ready
         neighbour = warm_start if index == first else None
         if neighbour is not None:
-            flow = flow.adopt(neighbour.flow)
+            flow = neighbour.flow if neighbour.ready else flow.adopt(neighbour.flow)
         state = begin(system, kT_array, warm, flow, jax.random.fold_in(rounds_key, index), options)
         if neighbour is not None:
             state = with_score(system, kT_array, state)
+        if neighbour is not None and neighbour.ready:
+            settled, history = _settled(system, kT_array, warm.preconditioner, state, options, tick)
+            if float(settled.best_score) >= READY:
+                return _adapted(settled, warm, index, history, found)
         bound_key = jax.random.fold_in(warm_key, index)
 
         def promising(flow, kept=kept, key=bound_key):
@@ -123,16 +131,7 @@ def adapt(
             return bool(bounds[0] < bounds[1])
 
         state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick, promising)
-        adapted = Adapted(
-            state.best,
-            state.chains.position,
-            warm.preconditioner,
-            step_of(state.step_size.log_step_size_avg),
-            float(state.best_score),
-            index,
-            history,
-            found,
-        )
+        adapted = _adapted(state, warm, index, history, found)
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
         kept = _better(kept, adapted)
@@ -142,6 +141,39 @@ def adapt(
         warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner)
     assert kept is not None
     return kept
+
+
+def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> Adapted:
+    return Adapted(
+        state.best,
+        state.chains.position,
+        warm.preconditioner,
+        step_of(jnp.asarray(state.step_size.log_step_size_avg)),
+        float(state.best_score),
+        index,
+        history,
+        found,
+    )
+
+
+def _settled(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick):
+    """Rounds in which a flow that is trained already moves the chains, and its solver's steps are raised until log q is
+    right."""
+    infos = []
+    for _ in range(_SETTLING):
+        state, info = adapt_round(system, kT, preconditioner, state, None, options, steps=0, total_steps=1)
+        infos.append(jax.tree.map(float, vars(info)))
+        tick("settling")
+        if infos[-1]["solver_error"] < SOLVER_TOLERANCE:
+            break
+    history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]}
+    return state, {**history, "step": np.arange(len(infos))}
+
+
+def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, options: FlowMCMC) -> WarmUp:
+    """Chains after local moves alone, as `adapt` begins with them, without a search for modes."""
+    seed_key, warm_key = jax.random.split(key)
+    return _warm(system, kT, seed_key, warm_key, options, None)
 
 
 def _as_it_is(system, kT, warm: WarmUp, flow: Untransformed, key, index: int, found) -> Adapted:

@@ -15,10 +15,12 @@ from statphys_flows.systems import System
 
 
 class Trained(NamedTuple):
-    """A flow that a neighbouring point was left with: `flow`, and its index among the candidates."""
+    """A flow to start from: of a neighbouring point, or, if `ready`, trained for this very point along with the whole
+    scan. `candidate` is its index among the candidates."""
 
     flow: Proposal
     candidate: int
+    ready: bool = False
 
 
 class Sampled(NamedTuple):

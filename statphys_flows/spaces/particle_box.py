@@ -96,7 +96,7 @@ class ParticleBox(Space):
         return f"{_MEASURES['normalised' if self.normalised else 'lebesgue']} over labelled particles (no 1/n!)"
 
     @property
-    def sites(self):
+    def size(self):
         return self.n
 
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:

@@ -39,7 +39,7 @@ class Space(eqx.Module):
         """Coordinates of the axes as `{name: (dim, values)}`."""
 
     @property
-    def sites(self) -> int:
+    def size(self) -> int:
         """How many sites, particles or components there are: what extensive quantities grow with."""
         return int(np.prod(self.shape))
 

@@ -53,7 +53,7 @@ def attributes(system: System, size: str, seed: int, configuration: dict[str, An
         "device": device(),
         "measure": system.space.measure,
         "energy_convention": system.conventions,
-        "sites": system.space.sites,
+        "sites": system.space.size,
     }
 
 

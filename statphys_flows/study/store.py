@@ -92,13 +92,21 @@ class Parts:
     def save(self, name: str, tree: xr.DataTree, flow: eqx.Module | None) -> None:
         """Write a point's flow, then its tree: a tree that is there has its flow beside it."""
         if flow is not None:
-            path = self.folder / f"{name}.flow"
-            temporary = path.with_suffix(".tmp")
-            eqx.tree_serialise_leaves(temporary, flow)
-            os.replace(temporary, path)
+            self.save_flow(name, flow)
         write_tree(tree, self.folder / f"{name}.nc")
 
-    def load_flow(self, name: str, like: eqx.Module) -> Any:
+    def save_flow(self, name: str, flow: Any) -> None:
+        """Write a flow, or a list of them."""
+        path = self.folder / f"{name}.flow"
+        temporary = path.with_suffix(".tmp")
+        eqx.tree_serialise_leaves(temporary, flow)
+        os.replace(temporary, path)
+
+    def has_flow(self, name: str) -> bool:
+        """Whether it was written."""
+        return (self.folder / f"{name}.flow").exists()
+
+    def load_flow(self, name: str, like: Any) -> Any:
         """The flow of a finished point, into the structure of `like`."""
         path = self.folder / f"{name}.flow"
         try:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis import refinement
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
-from statphys_flows.sampling import FlowMCMC, Sampler, Trained
+from statphys_flows.sampling import FlowMCMC, Sampler, Trained, fits_a_scan, train_scan, untrained
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, points_of, with_transitions
 from statphys_flows.study.point import Point, run_point
@@ -47,6 +47,10 @@ class Study:
     - `seed`: of all random numbers.
     - `sampler`: `FlowMCMC` if not given; `TemperedSMC`, `ParallelTempering`, `LocalMCMC`, or your own `Sampler`.
 
+    - `strategy`: how flows of a scan are trained: `"conditional"`, one that depends on the scanned parameters, for all
+      points; `"neighbours"`, one at each point, which starts from its neighbour's; `"auto"`, the former for fields on
+      an interval with four points or more. The result says which in its attribute `strategy`.
+
     **Raises:** `StudyError` for values that cannot be run, or a system or sampler of another type.
     """
 
@@ -55,6 +59,7 @@ class Study:
     seed: int = 0
     sampler: Sampler = dataclasses.field(default_factory=FlowMCMC)
     scan: Mapping[str, Sequence[float] | ArrayLike] = dataclasses.field(default_factory=dict)
+    strategy: str = "auto"
 
     def __post_init__(self):
         axes = Scan(self.kT, self.scan).axes
@@ -73,6 +78,10 @@ class Study:
             raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
         Scan(self.kT, self.scan).check(self.system)
         _check_length(self.sampler)
+        if self.strategy not in ("auto", "conditional", "neighbours"):
+            raise StudyError(f'strategy={self.strategy!r}: give "auto", "conditional" or "neighbours".')
+        if self.strategy == "conditional" and not isinstance(self.sampler, FlowMCMC):
+            raise StudyError(f'strategy="conditional" trains a flow, and {type(self.sampler).__name__} has none.')
 
     def run(
         self,
@@ -198,6 +207,7 @@ class Study:
             self._run_points(scan, key, parts, report, done)
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
+            tree.attrs["strategy"] = self._strategy(len(scan))
             tree = with_transitions(tree)
             if path is not None and parts is not None:
                 write_tree(tree, path)
@@ -210,10 +220,14 @@ class Study:
 
     def _run_points(self, scan: Scan, key, parts: Parts | None, report: Progress, done: dict[str, xr.DataTree]) -> None:
         """Fill `done`, point by point, from disk where a point is there."""
-        warm_start: Trained | None = None
         missing = [parameters for parameters in scan.points() if name_of(parameters) not in done]
         report.start(len(missing), self.sampler.pieces(self.system))
+        trained: dict[str, Trained] = {}
+        if self._strategy(len(missing)) == "conditional":
+            trained = self._trained_together(missing, key, parts, report)
+        warm_start: Trained | None = None
         for parameters in missing:
+            name = name_of(parameters)
             point_key = jax.random.fold_in(key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
             system = with_array_parameters(at(self.system, parameters))
             point = _saved(parts, system, self.sampler, parameters, point_key)
@@ -223,11 +237,39 @@ class Study:
                     report.tick(f"{label(parameters)}, {len(done) + 1} of {len(scan)}: {stage}")
 
                 tick("compiling, warming up")
-                point = run_point(system, parameters, point_key, self.sampler, warm_start=warm_start, tick=tick)
+                start = trained.get(name, warm_start)
+                point = run_point(system, parameters, point_key, self.sampler, warm_start=start, tick=tick)
                 if parts is not None:
-                    parts.save(name_of(parameters), point.tree, None if point.trained is None else point.trained.flow)
-            done[name_of(parameters)], warm_start = point.tree, point.trained
+                    parts.save(name, point.tree, None if point.trained is None else point.trained.flow)
+            done[name], warm_start = point.tree, point.trained
             report.point_done()
+
+    def _strategy(self, points: int) -> str:
+        if self.strategy != "auto":
+            return self.strategy
+        return "conditional" if fits_a_scan(self.system, self.sampler, points) else "neighbours"
+
+    def _trained_together(self, points: list[Parameters], key, parts: Parts | None, report: Progress):
+        """A flow for each point, from disk if it is there."""
+        systems = [with_array_parameters(at(self.system, parameters)) for parameters in points]
+        kT = [parameters["kT"] for parameters in points]
+        scan_key = jax.random.fold_in(key, _OF_THE_SCAN)
+        assert isinstance(self.sampler, FlowMCMC)
+        if parts is not None and parts.has_flow(_TOGETHER):
+            like = untrained(systems, kT, scan_key)
+            flows = [Trained(flow, 0, ready=True) for flow in parts.load_flow(_TOGETHER, like)]
+        else:
+            # Flows change with the logarithm of the temperature.
+            conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
+            varied = conditions[:, np.ptp(conditions, axis=0) > 0]
+
+            def tick(stage: str) -> None:
+                report.tick(f"one flow for {len(points)} points: {stage}")
+
+            flows = train_scan(systems, kT, varied, scan_key, self.sampler, tick)
+            if parts is not None:
+                parts.save_flow(_TOGETHER, [trained.flow for trained in flows])
+        return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
 
 
 def run_study(
@@ -238,6 +280,7 @@ def run_study(
     seed: int = 0,
     out: str | PathLike | None = None,
     sampler: Sampler | None = None,
+    strategy: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
@@ -245,10 +288,14 @@ def run_study(
     """Sample `system` at every temperature of `kT` (1 if not given), and at every value of its fields in `scan`, and
     report its free energy and thermodynamics.
 
-    Short for `Study(system, kT, seed, sampler, scan).run(out, ...)`, where every argument is described.
+    Short for `Study(system, kT, seed, sampler, scan, strategy).run(out, ...)`, where every argument is described.
     """
-    study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler, {} if scan is None else scan)
+    study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler, {} if scan is None else scan, strategy)
     return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
+
+
+# What random numbers and files of the flow for the whole scan are called.
+_OF_THE_SCAN, _TOGETHER = 0x5CA7, "scan"
 
 
 def _check_length(sampler: Sampler) -> None:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from statphys_flows.flows import Flow, Proposal
+from statphys_flows.flows import Flow
 from statphys_flows.training.objective import Objective
 
 # A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
@@ -52,7 +52,7 @@ class FitState(eqx.Module):
     rejected: Int[Array, ""]
 
     @staticmethod
-    def create(flow: Proposal, optimiser: Optimiser) -> "FitState":
+    def create(flow: eqx.Module, optimiser: Optimiser) -> "FitState":
         """The state before the first step."""
         zero = jnp.zeros((), jnp.result_type(float))
         count = jnp.zeros((), jnp.int32)
