@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
+from statphys_flows.flows.latent.bits import key_from_bits
 from statphys_flows.flows.latent.branches import Branch
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.proposal import Proposal
@@ -68,7 +69,7 @@ class LatentField(Proposal):
 
     def log_prob(self, x: Float[Array, "n particles d"]) -> Float[Array, " n"]:
         def one(x):
-            key = _key_from_bits(x)
+            key = key_from_bits(x)
             re, im = jax.random.normal(key, (2, self.modes.many), x.dtype)
             mean = self._mean(x)
             c = mean + jnp.sqrt(self.strengths / self.particles) * jax.lax.complex(re, im)
@@ -95,12 +96,3 @@ class LatentField(Proposal):
         variance = self.strengths / self.particles
         gaussian = -jnp.sum(jnp.abs(c - self._mean(x)) ** 2 / (2 * variance) + jnp.log(2 * jnp.pi * variance))
         return field + tilted - gaussian
-
-
-def _key_from_bits(x):
-    kind = jnp.uint32 if x.dtype == jnp.float32 else jnp.uint64
-    bits = jax.lax.bitcast_convert_type(x, kind).ravel()
-    # A polynomial hash: the order of the particles matters, and so does every bit.
-    powers = jnp.cumprod(jnp.full(bits.shape, 2654435761, kind))
-    mixed = jnp.sum(bits * powers)
-    return jax.random.key((mixed ^ (mixed >> 15)).astype(jnp.uint32))
