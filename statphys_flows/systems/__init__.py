@@ -5,6 +5,8 @@ from statphys_flows.systems.check import check_system
 from statphys_flows.systems.continuum_phi4 import ContinuumPhi4
 from statphys_flows.systems.hamiltonian import Hamiltonian
 from statphys_flows.systems.lattice_phi4 import LatticePhi4
+from statphys_flows.systems.mean_field_phi4 import MeanFieldPhi4
+from statphys_flows.systems.mean_field_sites import MeanFieldSites
 from statphys_flows.systems.pair_particles import PairParticles
 from statphys_flows.systems.parameters import (
     energy_derivatives,
@@ -37,6 +39,8 @@ __all__ = [
     "Hamiltonian",
     "LatticePhi4",
     "LennardJones",
+    "MeanFieldPhi4",
+    "MeanFieldSites",
     "PairParticles",
     "PeriodicWell",
     "Posterior",
