@@ -14,7 +14,7 @@ from statphys_flows.flows.coupling import (
 )
 from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
-from statphys_flows.flows.latent import LatentField, MovedLatentField, latent_field
+from statphys_flows.flows.latent import LatentField, MovedLatentField, SiteField, latent_field, site_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.untransformed import Untransformed
@@ -48,6 +48,7 @@ __all__ = [
     "PotentialVelocity",
     "Proposal",
     "ScoreVelocity",
+    "SiteField",
     "TotalVelocity",
     "Untransformed",
     "Velocity",
@@ -62,5 +63,6 @@ __all__ = [
     "real_nvp",
     "sample_sde",
     "score",
+    "site_field",
     "spline_coupling",
 ]

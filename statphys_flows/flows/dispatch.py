@@ -12,7 +12,7 @@ from statphys_flows.bases import Base, FreeField, Gaussian, Mixture, UniformToru
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import coordinate_splines, spline_coupling
-from statphys_flows.flows.latent import MovedLatentField, latent_field
+from statphys_flows.flows.latent import MovedLatentField, latent_field, site_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.untransformed import Untransformed
 from statphys_flows.flows.velocities import (
@@ -29,6 +29,7 @@ from statphys_flows.systems import PairParticles, System
 from statphys_flows.systems.basins import basin_mixture
 from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, variational_bridge
+from statphys_flows.systems.mean_field_sites import MeanFieldSites
 from statphys_flows.systems.potentials import Modes
 
 
@@ -45,6 +46,8 @@ def flow_for(
       the ideal gas, with a `DensityModeVelocity` that starts from linear response, or a `PairVelocity` for potentials
       with cores. Both commute with exchanges and translations.
     - `Euclidean`: Gaussians, one for each mode that is known or that samples show, without a map (`Untransformed`).
+
+    `MeanFieldSites` that attract each other have a `SiteField`, whatever their space.
 
     **Arguments:**
 
@@ -71,7 +74,8 @@ def flows_for(
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> Sequence[Proposal]`.
     """
-    return flows_for_space(system.space, system, kT, key, samples)
+    field = site_field(system, kT) if isinstance(system, MeanFieldSites) else None
+    return flows_for_space(system.space, system, kT, key, samples) if field is None else (field,)
 
 
 @functools.singledispatch

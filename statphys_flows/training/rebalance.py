@@ -25,8 +25,8 @@ def rebalance(
     $$w_k \leftarrow \sum_i W_i\, r_k(z_i) \Big/ \sum_i W_i, \qquad W_i = e^{-u(x_i)}/q(x_i),$$
 
     over n fresh draws $x_i = T(z_i)$ of the flow, with $r_k$ the responsibilities in base space. Relative weights of
-    the modes are found this way, without being known. So too for the branches of a `LatentField`. Flows on another base
-    are returned as they are.
+    the modes are found this way, without being known. So too for the branches of a `LatentField`. Whatever else there
+    is comes back as it is.
 
     **Returns:** the flow, and the log weights log W_i of the draws under the flow *as given*: from these come the
     forward ESS and log Z, at no further cost.
@@ -36,7 +36,9 @@ def rebalance(
         log_w = _finite(-jax.vmap(reduced_energy)(x) - log_q)
         weights = _updated(jax.nn.softmax(_log_weights(flow)), log_w, log_responsibilities)
         return eqx.tree_at(_log_weights, flow, jnp.log(weights)), log_w
-    assert isinstance(flow, Flow)
+    if not isinstance(flow, Flow):
+        x, log_q = flow.sample_and_log_prob(key, n)
+        return flow, _finite(-jax.vmap(reduced_energy)(x) - log_q)
     z = flow.sample_base(key, n)
     x, log_det = flow.forward(z)
     log_w = -jax.vmap(reduced_energy)(x) - jax.vmap(flow.base.log_prob)(z) + log_det

@@ -17,6 +17,7 @@ from tests.helpers.registry import (
     COUPLINGS,
     FLOWS,
     GAUSSIANS,
+    LATENT,
     MIXTURES,
     SITES,
     SYMMETRIES,
@@ -32,6 +33,7 @@ forward = eqx.filter_jit(lambda flow, z: flow.forward(z))
 inverse = eqx.filter_jit(lambda flow, x: flow.inverse(x))
 log_prob = eqx.filter_jit(lambda flow, x: flow.log_prob(x))
 sample_base = eqx.filter_jit(lambda flow, key: flow.sample_base(key, 3))
+draws = eqx.filter_jit(lambda flow, key: flow.sample_and_log_prob(key, 4000))
 velocity_at = eqx.filter_jit(lambda velocity, t, x: velocity(t, x))
 
 
@@ -255,6 +257,37 @@ def test_more_steps_cost_no_compilation(getkey):
     assert len(traces) == once
     np.testing.assert_allclose(x, np.exp(0.1) * z, rtol=1e-5)
     np.testing.assert_allclose(log_det, 0.2, rtol=1e-5)
+
+
+# Proposals with auxiliary variables
+
+
+@pytest.fixture(params=LATENT)
+def latent(request, getkey, x64):
+    return LATENT[request.param](getkey())
+
+
+def test_the_weights_of_a_latent_proposal_are_one_law_forwards_and_backwards(latent, getkey):
+    """Weighted to the target, draws have the weights of their own fields and of fields drawn afresh by `log_prob`."""
+    x, log_q = draws(latent, getkey())
+    log_ratio = np.asarray(log_prob(latent, x) - log_q)
+    good = np.isfinite(log_ratio)
+    assert good.mean() > 0.95
+    # w/w', summed over the draws, counts them.
+    ratio = np.exp(log_ratio[good])
+    assert abs(ratio.sum() / good.size - 1) < 4.5 * ratio.std() / np.sqrt(good.size) + 1e-6
+
+
+def test_log_prob_of_a_latent_proposal_is_a_function(latent, getkey):
+    """Mapped, and read back from a file, it is the same."""
+    x, _ = draws(latent, getkey())
+    file = io.BytesIO()
+    eqx.tree_serialise_leaves(file, latent)
+    file.seek(0)
+    back = eqx.tree_deserialise_leaves(file, latent)
+    np.testing.assert_array_equal(log_prob(back, x), log_prob(latent, x))
+    mapped = eqx.filter_jit(lambda flow, x: jax.vmap(lambda one: flow.log_prob(one[None])[0])(x))(latent, x)
+    np.testing.assert_allclose(mapped, log_prob(latent, x), rtol=1e-9, atol=1e-9)
 
 
 # Velocities

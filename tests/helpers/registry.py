@@ -20,13 +20,16 @@ from statphys_flows.bases import (
     lattice_laplacian,
 )
 from statphys_flows.flows import (
+    MovedLatentField,
     NetworkVelocity,
     PathVelocity,
     PotentialVelocity,
     checkerboard_coupling,
     circular_spline_coupling,
+    latent_field,
     nice,
     real_nvp,
+    site_field,
     spline_coupling,
 )
 from statphys_flows.flows.velocities import (
@@ -37,6 +40,7 @@ from statphys_flows.flows.velocities import (
     TotalVelocity,
 )
 from statphys_flows.spaces import Lattice, ParticleBox
+from statphys_flows.systems import GeneralisedCosinePotential, MeanFieldPhi4, PairParticles
 from statphys_flows.systems.potentials import half_space
 
 SITES = 7
@@ -286,3 +290,20 @@ CHECKERBOARDS = {
 CIRCULAR = {"circular_3d": lambda key: circular(key, 3)}
 
 FLOWS = CONTINUOUS | COUPLINGS | VOLUME_PRESERVING | CHECKERBOARDS | CIRCULAR
+
+
+def _attracted_and_repelled(n=4):
+    return PairParticles(GeneralisedCosinePotential(1.4, period=2.0), n=n, dimension=1, lengths=2.0)
+
+
+def _moved_field(key):
+    system = _attracted_and_repelled()
+    return MovedLatentField(latent_field(system, 0.5), _particles(system.n, 2.0, modes=1)(key), steps=8)
+
+
+# Proposals with auxiliary variables.
+LATENT = {
+    "latent_field": lambda key: latent_field(_attracted_and_repelled(), 0.5),
+    "moved_latent_field": _moved_field,
+    "site_field": lambda key: site_field(MeanFieldPhi4(4, field=0.1), 0.9),
+}

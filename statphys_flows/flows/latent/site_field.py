@@ -1,0 +1,146 @@
+"""Sites that are coupled through their mean, sampled through a latent field."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases import Base, Gaussian
+from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.latent.bits import key_from_bits
+from statphys_flows.flows.latent.log_linear import LogLinear
+from statphys_flows.flows.latent.site_law import SiteLaw, SiteTable, site_law
+from statphys_flows.flows.proposal import Proposal
+from statphys_flows.systems import MeanFieldSites, with_array_parameters
+from statphys_flows.systems.mean_field_sites import site_range
+
+_CELLS = 1024
+# e^-40 of the largest density: there is nothing; e^-30: never drawn.
+_NOTHING, _NEGLIGIBLE = 40.0, 30.0
+# What of q lies beyond the table, so that it vanishes nowhere that chains may start; never drawn either.
+_BEYOND = 1e-9
+
+
+class SiteField(Proposal):
+    r"""For $U = \sum_i V(\phi_i) - \frac{J}{2N} (\sum_i \phi_i)^2$ with J > 0 the Hubbard-Stratonovich identity, with
+    m the mean of φ,
+
+    $$e^{\frac12 N\beta J m^2} = \Big(\frac{N}{2\pi\beta J}\Big)^{1/2} \int da\; e^{-N a^2/2\beta J + N a m},$$
+
+    makes the sites independent given a field a (Hubbard, Phys. Rev. Lett. 3 (1959) 77). A draw: a from q(a); then N
+    sites from exp(-βV(φ) + aφ)/z(a). In the space of (φ, a), with p(a | φ) Gaussian of mean βJm and variance βJ/N, its
+    log weight is that of a alone,
+
+    $$\log w = \tfrac12 \log\frac{N}{2\pi\beta J} - \frac{N a^2}{2\beta J} + N \log z(a) - \log q(a).$$
+
+    q(a) is what makes this constant, but for the width of a table's cells. It holds all phases and what is between
+    them, so that acceptance is near 1 at any N, at a transition too.
+
+    `log_prob(φ)` draws a from p(a | φ), as a function of the bits of φ.
+
+    **Arguments:**
+
+    - `base`: a Gaussian of the sites without correlations; scales local moves.
+    - `law`: exp(-βV(φ) + aφ)/z(a).
+    - `field`: q(a).
+    """
+
+    base: Base
+    law: SiteLaw
+    field: LogLinear
+
+    def sample_and_log_prob(self, key: PRNGKeyArray, n: int):
+        field_key, site_key = jax.random.split(key)
+        _, a = self.field.inverse()(*jax.random.uniform(field_key, (2, n), self.law.kT.dtype))
+
+        def one(key, a):
+            phi = self.law.sample(key, a, self.sites)
+            return phi, self.joint_log_prob(phi, a)
+
+        return jax.vmap(one)(jax.random.split(site_key, n), a)
+
+    def log_prob(self, x: Float[Array, "n sites"]) -> Float[Array, " n"]:
+        def one(phi):
+            noise = jax.random.normal(key_from_bits(phi), (), phi.dtype)
+            return self.joint_log_prob(
+                phi, self.strength * jnp.mean(phi) + jnp.sqrt(self.strength / self.sites) * noise
+            )
+
+        return jax.vmap(one)(x)
+
+    def adopt(self, trained: "SiteField") -> "SiteField":
+        del trained  # all of it belongs to the temperature
+        return self
+
+    @property
+    def sites(self) -> int:
+        """N."""
+        return self.law.system.n
+
+    @property
+    def strength(self) -> Float[Array, ""]:
+        """βJ."""
+        return self.law.system.coupling / self.law.kT
+
+    def joint_log_prob(self, phi: Float[Array, " sites"], a: Float[Array, ""]) -> Float[Array, ""]:
+        """log q(φ, a) - log p(a | φ)."""
+        variance = self.strength / self.sites
+        tilted = jnp.sum(self.law.log_weight(phi) + a * phi) - self.sites * self.law.log_normaliser(a)
+        gaussian = -((a - self.strength * jnp.mean(phi)) ** 2) / (2 * variance) - 0.5 * jnp.log(2 * jnp.pi * variance)
+        return self.field.log_prob(a) + tilted - gaussian
+
+
+def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
+    """The `SiteField` of a system at kT; None where the sites do not attract each other.
+
+    **Raises:** `StudyError` where V does not confine the sites, or is so rough that no table resolves it.
+    """
+    kT, n = float(kT), system.n
+    strength = float(system.coupling) / kT
+    if not strength > 0:
+        return None
+    spread = np.sqrt(strength / n)
+    furthest = strength * max(abs(end) for end in site_range(system, kT, _NOTHING)) + 8 * spread
+    table = SiteTable(system, kT, furthest + spread, _NOTHING)
+
+    def log_density(a):
+        return -n * a**2 / (2 * strength) + n * table.log_normaliser(a)
+
+    a = _reach(log_density, furthest)
+    log_q = log_density(a)
+    of_field = np.exp(log_q - log_q.max())
+    law = of_field @ table.law(a) / of_field.sum()
+    mean = law @ table.phi
+    deviation = np.sqrt(law @ (table.phi - mean) ** 2)
+    base = Gaussian(jnp.full(n, mean), jnp.full(n, deviation))
+    system = with_array_parameters(system)
+    assert isinstance(system, MeanFieldSites)
+    sites = site_law(system, kT, table, furthest + spread)
+    return strongly_typed(SiteField(base, sites, _with_tails(a, log_q, furthest + spread)))
+
+
+def _reach(log_density, furthest: float) -> np.ndarray:
+    """Edges of the field's cells: where its density is not negligible, all phases and what is between them."""
+    low, high = -furthest, furthest
+    while True:
+        a = np.linspace(low, high, _CELLS + 1)
+        log_q = log_density(a)
+        drawn = np.flatnonzero(log_q > log_q.max() - _NEGLIGIBLE)
+        narrower = a[max(drawn[0] - 1, 0)], a[min(drawn[-1] + 1, _CELLS)]
+        if narrower[1] - narrower[0] > 0.5 * (high - low):
+            return np.linspace(*narrower, _CELLS + 1)
+        low, high = narrower
+
+
+def _with_tails(a: np.ndarray, log_q: np.ndarray, furthest: float) -> LogLinear:
+    """The table, and a wide cell on either side of it."""
+    log_q = log_q - log_q.max()
+    mass = np.trapezoid(np.exp(log_q), a)
+    inner = LogLinear.through(a, log_q - np.log(mass))
+    tails = np.log(0.5 * _BEYOND / np.asarray([a[0] + furthest, furthest - a[-1]]))
+    dtype = inner.levels.dtype
+    return LogLinear(
+        edges=jnp.concatenate([jnp.asarray([-furthest], dtype), inner.edges, jnp.asarray([furthest], dtype)]),
+        levels=jnp.concatenate([jnp.asarray(tails[:1], dtype), inner.levels, jnp.asarray(tails[1:], dtype)]),
+        slopes=jnp.pad(inner.slopes, 1),
+    )
