@@ -18,7 +18,6 @@ from statphys_flows.flows import (
     LatentField,
     MovedLatentField,
     Proposal,
-    Untransformed,
     flows_for,
 )
 from statphys_flows.sampling.adaptation import (
@@ -108,7 +107,7 @@ def adapt(
             if index >= len(candidates):
                 break
         flow = candidates[index]
-        if isinstance(flow, Untransformed) and kept is None:
+        if not flow.has_map and kept is None:
             ready = _as_it_is(system, kT_array, warm, flow, rounds_key, index, found)
             if ready.score >= options.target_ess:
                 return ready
@@ -176,8 +175,8 @@ def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, o
     return _warm(system, kT, seed_key, warm_key, options, None)
 
 
-def _as_it_is(system, kT, warm: WarmUp, flow: Untransformed, key, index: int, found) -> Adapted:
-    """A flow that has nothing to learn, scored on what the warm-up has seen."""
+def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) -> Adapted:
+    """A flow without a map to learn, scored on what the warm-up has seen."""
     value, forward, reverse = (float(figure) for figure in score(system, kT, flow, warm.samples, key))
     history = {name: np.asarray([np.nan]) for name in ("loss", "global_acceptance", "local_acceptance")}
     history |= {"ess_forward": np.asarray([forward]), "ess_reverse": np.asarray([reverse])}

@@ -113,11 +113,15 @@ def _unvisited(system: System, kT: float, flow, production: Production, adapted:
 
 
 def _estimate(estimator: Callable[..., Estimate], *weights: np.ndarray) -> Estimate:
-    """The estimate, or NaN with an infinite error where there is none: the rest of the point stands without it."""
+    """The estimate, or NaN with an infinite error where there is none: the rest of the point stands without it.
+
+    Where all weights are nearly the same they do not show that each was rounded; the error holds this too."""
     try:
-        return estimator(*weights)
+        value, error = estimator(*weights)
     except (RuntimeError, ValueError):
         return Estimate(float("nan"), float("inf"))
+    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * abs(value)
+    return Estimate(value, float(np.hypot(error, rounding)))
 
 
 def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:
