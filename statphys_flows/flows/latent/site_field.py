@@ -113,9 +113,9 @@ def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
     mean = law @ table.phi
     deviation = np.sqrt(law @ (table.phi - mean) ** 2)
     base = Gaussian(jnp.full(n, mean), jnp.full(n, deviation))
-    system = with_array_parameters(system)
-    assert isinstance(system, MeanFieldSites)
-    sites = site_law(system, kT, table, furthest + spread)
+    own = with_array_parameters(system)
+    assert isinstance(own, MeanFieldSites)
+    sites = site_law(own, kT, table, furthest + spread)
     return strongly_typed(SiteField(base, sites, _with_tails(a, log_q, furthest + spread)))
 
 
