@@ -60,6 +60,7 @@ def _vertex(x: Array, curves: Array) -> tuple[Array, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         # Newton's form: y0 + slope_left (x - x0) + curvature (x - x0)(x - x1).
         location = 0.5 * (x0 + x1) - 0.5 * slope_left / curvature
-    height = y0 + slope_left * (location - x0) + curvature * (location - x0) * (location - x1)
     outside = (top != inner) | ~(curvature < 0)
-    return np.where(outside, np.nan, location), np.where(outside, np.nan, height)
+    location = np.where(outside, np.nan, location)
+    height = y0 + slope_left * (location - x0) + curvature * (location - x0) * (location - x1)
+    return location, height
