@@ -48,7 +48,9 @@ def mean_field() -> None:
         data = study[f"size_{n}"]["thermodynamics"].to_dataset()
         exact = [mean_field_exact(n, float(t))["log_z"] for t in data["kT"]]
         off = data["log_z"].values - exact
-        print(f"N={n}: log Z off by at most {np.abs(off).max():.1e}, {np.abs(off / data['log_z_err']).max():.2f} errors")
+        print(
+            f"N={n}: log Z off by at most {np.abs(off).max():.1e}, {np.abs(off / data['log_z_err']).max():.2f} errors"
+        )
     found = study["transitions"].to_dataset()
     _table(found)
     fit = _row(found, "finite_size_fit")
@@ -95,7 +97,9 @@ def well() -> None:
     phases = _row(found, "equal_weight")
     _against("kT of equal weight", phases["location"], phases["location_err"], WELL_KT)
     latent = phases["latent_heat"] / n
-    print(f"latent energy per particle {latent:.6f} +- {phases['latent_heat_err'] / n:.2g}, {latent / WELL_LATENT - 1:+.2%}")
+    print(
+        f"latent energy per particle {latent:.6f} +- {phases['latent_heat_err'] / n:.2g}, {latent / WELL_LATENT - 1:+.2%}"
+    )
     print(f"order: {phases['order']}; {time.perf_counter() - began:.0f} s")
     chain = sf.run_study(sf.ContinuumPhi4(sites=16), kT=np.geomspace(0.05, 0.4, 6), seed=0, progress=False)
     print("a chain's crossover is reported as:", set(chain["transitions"]["order"].values))
