@@ -44,19 +44,25 @@ def log_det_of_jacobian(flow, z):
     return jnp.linalg.slogdet(jacobian.reshape(z.size, z.size))[1]
 
 
-@pytest.fixture(params=FLOWS)
-def flow(request, getkey, x64):
-    return FLOWS[request.param](getkey())
+# Of the module, so that all tests of one flow run one after the other and find its programs compiled.
+@pytest.fixture(params=FLOWS, scope="module")
+def flow_name(request):
+    return request.param
 
 
-@pytest.fixture(params=CONTINUOUS)
-def continuous(request, getkey, x64):
-    return CONTINUOUS[request.param](getkey())
+@pytest.fixture(params=VELOCITIES, scope="module")
+def velocity_name(request):
+    return request.param
 
 
-@pytest.fixture(params=VELOCITIES)
-def velocity(request, getkey, x64):
-    return VELOCITIES[request.param](getkey())
+@pytest.fixture
+def flow(flow_name, getkey, x64):
+    return FLOWS[flow_name](getkey())
+
+
+@pytest.fixture
+def velocity(velocity_name, getkey, x64):
+    return VELOCITIES[velocity_name](getkey())
 
 
 # Flows
@@ -74,21 +80,22 @@ def test_inverse_undoes_forward(flow, getkey):
     np.testing.assert_allclose(log_det_back, -log_det, atol=tolerance)
 
 
-def test_log_det_is_that_of_the_jacobian(flow, request, getkey):
+def test_log_det_is_that_of_the_jacobian(flow, flow_name, getkey):
     z = sample_base(flow, getkey())
     _, log_det = forward(flow, z)
     tolerance = 1e-7 if isinstance(flow, ContinuousFlow) else 1e-8
-    assert (np.max(np.abs(log_det)) < 1e-3) == (request.node.callspec.params["flow"] in VOLUME_PRESERVING)
+    assert (np.max(np.abs(log_det)) < 1e-3) == (flow_name in VOLUME_PRESERVING)
     np.testing.assert_allclose(log_det[0], log_det_of_jacobian(flow, z[0]), atol=tolerance)
 
 
-def test_log_det_converges_at_the_order_of_the_solver(continuous, getkey):
+@pytest.mark.parametrize("flow_name", CONTINUOUS, scope="module")
+def test_log_det_converges_at_the_order_of_the_solver(flow, getkey):
     """The Jacobian of the discrete solution and the integrated divergence differ by the solver's error, O(h⁵)."""
-    z = sample_base(continuous, getkey())
+    z = sample_base(flow, getkey())
 
     def error(steps):
-        flow = eqx.tree_at(lambda f: f.steps, continuous, jnp.asarray(steps, jnp.int32))
-        return abs(float(forward(flow, z)[1][0] - log_det_of_jacobian(flow, z[0])))
+        rough = eqx.tree_at(lambda f: f.steps, flow, jnp.asarray(steps, jnp.int32))
+        return abs(float(forward(rough, z)[1][0] - log_det_of_jacobian(rough, z[0])))
 
     errors = [error(4), error(8), error(16)]
     # Two halvings: 2^10 in the limit; 2^7 leaves room for steps that are not yet small.
@@ -134,12 +141,11 @@ def test_the_density_has_the_declared_symmetries(name, symmetry, getkey, x64):
     assert np.max(np.abs(log_prob(flow, lopsided) - log_prob(flow, x))) > 0.1
 
 
-def test_what_is_written_is_read_back(flow, request, getkey):
+def test_what_is_written_is_read_back(flow, flow_name, getkey):
     file = io.BytesIO()
     eqx.tree_serialise_leaves(file, flow)
     file.seek(0)
-    name = request.node.callspec.params["flow"]
-    like = FLOWS[name](getkey())
+    like = FLOWS[flow_name](getkey())
     back = eqx.tree_deserialise_leaves(file, like)
     x = sample_base(flow, getkey())
     np.testing.assert_array_equal(log_prob(back, x), log_prob(flow, x))
@@ -151,8 +157,12 @@ def test_gradients_of_a_flow(flow, getkey):
     # The adjoint takes what the solver takes: two configurations are enough.
     x = sample_base(flow, getkey())[:2]
     parameters, structure = eqx.partition(flow, eqx.is_inexact_array)
-    loss = eqx.filter_jit(lambda p: jnp.mean(eqx.combine(p, structure).log_prob(x)))
-    gradient = eqx.filter_jit(jax.grad(lambda p: jnp.mean(eqx.combine(p, structure).log_prob(x))))(parameters)
+    both = eqx.filter_jit(jax.value_and_grad(lambda p: jnp.mean(eqx.combine(p, structure).log_prob(x))))
+    gradient = both(parameters)[1]
+
+    def loss(p):
+        return both(p)[0]
+
     leaves, treedef = jax.tree.flatten(parameters)
     keys = jax.random.split(getkey(), len(leaves))
     step = [1e-6 * jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)]
