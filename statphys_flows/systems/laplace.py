@@ -16,6 +16,8 @@ _MASSES = 48
 # Minimisations run side by side.
 _TOGETHER = 64
 _DRAWS = 128
+# A well keeps a thousandth of the deepest one's weight, however high it lies: the approximation may be wrong.
+_LEAST_LOG_WEIGHT = -7.0
 
 
 @eqx.filter_jit
@@ -74,8 +76,13 @@ def laplace_mixture(system: System, kT: float) -> Gaussian | Mixture | None:
     states = relax(system, jnp.asarray(states))
     hessians = [np.asarray(hessian(system, state), float) / kT for state in states]
     components = [Gaussian(state, covariance_factor(h)) for state, h in zip(np.asarray(states), hessians, strict=True)]
-    orbits = orbits_of(np.asarray(states), system.symmetries())
-    return components[0] if len(components) == 1 else Mixture(components, orbits=orbits)
+    if len(components) == 1:
+        return components[0]
+    orbits = np.asarray(orbits_of(np.asarray(states), system.symmetries()))
+    # Of each well exp(-U/kT) times the width of its Gaussian.
+    log_weights = np.asarray([c.log_z - system.energy(s) / kT for c, s in zip(components, states, strict=True)], float)
+    weights = np.exp(np.maximum(log_weights - log_weights.max(), _LEAST_LOG_WEIGHT))
+    return Mixture(components, orbits=orbits, weights=np.bincount(orbits, weights))
 
 
 @eqx.filter_jit

@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.coupling.adapter import CouplingFlow
-from statphys_flows.flows.coupling.layers import coupling_layers, framed
+from statphys_flows.flows.coupling.layers import coupling_layers, framed, with_shared_functions
 from statphys_flows.flows.flow import strongly_typed
 
 # One layer changes a scale by at most exp(±1). With exp(±2), six layers blew up on a ring of data at the default rate.
@@ -64,6 +64,8 @@ def _coupled(key, base, transformer, location, scale, layers, width, depth, star
     bijection = coupling_layers(
         key, location.size, transformer, layers=layers, width=width, depth=depth, start_at_zero=start_at_zero
     )
+    kind = (type(transformer).__name__, location.size, layers, width, depth, start_at_zero)
+    bijection = with_shared_functions(bijection, "affine", *kind)
     return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))
 
 
