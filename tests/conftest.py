@@ -70,6 +70,17 @@ def getkey():
 
 
 @pytest.fixture
+def optimised():
+    """Programs compiled as users have them, for a test that runs them for long: convolutions gain a factor of ten."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
 def x64():
     """64-bit arithmetic for one test, and for that test alone."""
     import jax

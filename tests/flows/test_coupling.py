@@ -242,7 +242,7 @@ def test_what_is_no_checkerboard_is_refused(getkey):
 
 
 @pytest.mark.slow
-def test_a_checkerboard_flow_learns_a_lattice(getkey):
+def test_a_checkerboard_flow_learns_a_lattice(getkey, optimised):
     """φ⁴ on 4 × 4 sites by reverse KL: the loss is an upper bound on -log Z / N that training lowers."""
     lattice = Lattice((4, 4))
     flow = checkerboard_coupling(getkey(), white(lattice), lattice=lattice, layers=4, width=8)

@@ -215,11 +215,11 @@ def test_a_learning_rate_far_too_high_ends_finite_and_says_so():
         good_enough=0.01,
         optimiser=Optimiser(learning_rate=0.3, batch=64),
     )
-    result = sf.run_study(LatticePhi4((8, 8), -4.0, 6.008), kT=[1.0], sampler=sampler, seed=0)
+    result = sf.run_study(LatticePhi4((4, 4), -4.0, 6.008), kT=[1.0], sampler=sampler, seed=0)
     diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
     warning = str(diagnostics["warning"].values)
     assert np.isfinite(float(result["thermodynamics"]["log_z"].values[0]))
     assert np.all(np.isfinite(result["posterior"]["phi"]))
     assert float(diagnostics["rejected_steps"]) > 0
     assert "training steps blew up and were rejected; lower Optimiser(learning_rate=...)" in warning
-    assert Lattice((8, 8)).dims == result["posterior"]["phi"].dims[-2:]
+    assert Lattice((4, 4)).dims == result["posterior"]["phi"].dims[-2:]
