@@ -41,9 +41,8 @@ def continuum() -> None:
                 at = data[name].sel(kT=t), data[f"{name}_err"].sel(kT=t)
                 pulls[name].append((float(at[0]) - exact[name]) / float(at[1]))
         for name, values in pulls.items():
-            print(
-                f"{what}, {name}: largest {np.max(np.abs(values)):.2f} errors, rms {np.sqrt(np.mean(np.square(values))):.2f}"
-            )
+            largest, rms = np.max(np.abs(values)), np.sqrt(np.mean(np.square(values)))
+            print(f"{what}, {name}: largest {largest:.2f} errors, rms {rms:.2f}")
         relative = data["free_energy_err"].values / data["kT"].values
         print(f"{what}: error of F at most {relative.max():.4f} kT", flush=True)
 

@@ -91,15 +91,16 @@ def lattice() -> None:
 def well() -> None:
     n, began = 200, time.perf_counter()
     kT = np.linspace(0.0885, 0.0905, 5)
-    study = sf.run_study(sf.PairParticles(sf.PeriodicWell(4.0, 1.0), n=n), kT=kT, seed=0, progress=False)
+    sampler = sf.FlowMCMC(chains=32, draws=100, warm_up=100, local_moves=1)
+    system = sf.PairParticles(sf.PeriodicWell(4.0, 1.0), n=n, dimension=2)
+    study = sf.run_study(system, kT=kT, seed=0, sampler=sampler, progress=False)
     found = study["transitions"].to_dataset()
     print(found.to_dataframe()[["method", "location", "location_err", "latent_heat", "barrier", "order"]].to_string())
     phases = _row(found, "equal_weight")
     _against("kT of equal weight", phases["location"], phases["location_err"], WELL_KT)
     latent = phases["latent_heat"] / n
-    print(
-        f"latent energy per particle {latent:.6f} +- {phases['latent_heat_err'] / n:.2g}, {latent / WELL_LATENT - 1:+.2%}"
-    )
+    error = phases["latent_heat_err"] / n
+    print(f"latent energy per particle {latent:.6f} +- {error:.2g}, {latent / WELL_LATENT - 1:+.2%}")
     print(f"order: {phases['order']}; {time.perf_counter() - began:.0f} s")
     chain = sf.run_study(sf.ContinuumPhi4(sites=16), kT=np.geomspace(0.05, 0.4, 6), seed=0, progress=False)
     print("a chain's crossover is reported as:", set(chain["transitions"]["order"].values))
