@@ -1,5 +1,7 @@
 """Transitions of magnets whose laws are known exactly, at every size."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize_scalar
@@ -44,7 +46,7 @@ def test_peaks_of_one_size():
 def test_binder_cumulants_cross_and_scale():
     many = (32, 64, 128, 256)
     found = locate_transitions(sizes(many, np.linspace(0.65, 1.15, 9)))
-    for small, large in zip(many[:-1], many[1:], strict=True):
+    for small, large in itertools.pairwise(many):
 
         def gap(t, small=small, large=large):
             return exact(small, t)["binder_cumulant"] - exact(large, t)["binder_cumulant"]
