@@ -59,7 +59,7 @@ def mean_field() -> None:
 
 
 def lattice() -> None:
-    sampler = sf.FlowMCMC(draws=200)
+    sampler = sf.FlowMCMC(draws=200, polish_rounds=6)
     began = time.perf_counter()
     study = sf.run_size_study(
         lambda length: sf.LatticePhi4((length, length), -4.0, 4.25, convention="A"),
