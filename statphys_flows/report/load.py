@@ -19,7 +19,8 @@ def load(path: str | Path) -> xr.DataTree:
             tree = tree.load()
     except (OSError, ValueError, RuntimeError) as error:
         raise StudyError(f"{path} cannot be read as netCDF: {_first_line(error)}.") from error
-    if "thermodynamics" not in tree.children and "diagnostics" not in tree.children:
+    sizes = any("size" in node.attrs for node in tree.children.values())
+    if not sizes and "thermodynamics" not in tree.children and "diagnostics" not in tree.children:
         raise StudyError(
             f"{path} is a netCDF file, but not a result of statphys-flows: it has no group `thermodynamics`."
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from statphys_flows.report.groups import errors, group, over_kT, temperatures
+from statphys_flows.report.groups import errors, group, over_kT, points, temperatures
 from statphys_flows.report.notation import duration, plain, with_error
 
 # Variable -> heading. Two tables, each of which fits a terminal of 80 columns.
@@ -24,6 +24,7 @@ _ORDER = {
     "order_parameter": "m",
     "order_parameter_abs": "|m|",
     "susceptibility": "chi",
+    "susceptibility_abs": "chi(|m|)",
     "binder_cumulant": "Binder",
 }
 # Variable -> heading and decimals.
@@ -43,11 +44,15 @@ _LEGEND = (
 
 
 def summary(tree: xr.DataTree) -> str:
-    """Returns the result in plain text: what was run, the thermodynamics, how well it was sampled, the time it took."""
+    """Returns the result in plain text: what was run, the thermodynamics, how well it was sampled, the time it took; of
+    several sizes one after the other, and the transitions of all."""
+    if sizes := [node for node in tree.children.values() if "size" in node.attrs]:
+        return "\n\n".join([*map(summary, sizes), _transitions(group(tree, "transitions"))]).rstrip()
     parts = [
         _header(tree),
-        _thermodynamics(group(tree, "thermodynamics")),
-        _sampling(group(tree, "diagnostics")),
+        _thermodynamics(points(tree, "thermodynamics")),
+        _transitions(group(tree, "transitions")),
+        _sampling(points(tree, "diagnostics")),
         _warnings(tree),
         _footer(tree),
     ]
@@ -55,12 +60,20 @@ def summary(tree: xr.DataTree) -> str:
 
 
 def warnings(tree: xr.DataTree | None) -> list[str]:
-    """Returns why the result may not be right: one line for each temperature with a warning."""
-    diagnostics = group(tree, "diagnostics")
+    """Returns why the result may not be right: one line for each point with a warning."""
+    diagnostics = points(tree, "diagnostics")
     if "warning" not in diagnostics:
         return []
-    said = zip(temperatures(diagnostics), _texts(diagnostics["warning"]), strict=True)
-    return [f"kT = {kT:g}: {text}" for kT, text in said if text]
+    texts = _texts(diagnostics["warning"])
+    at = [", ".join(each) for each in zip(*_places(diagnostics, "{name} = {value:g}").values(), strict=True)]
+    return [f"{where}: {text}" for where, text in zip(at, texts, strict=True) if text]
+
+
+def _places(data: xr.Dataset, form: str) -> dict[str, list[str]]:
+    """The parameters of every point, in words."""
+    fields = [str(name) for name, c in data.coords.items() if name != "kT" and c.dims == ("kT",)]
+    places = {"kT": [form.format(name="kT", value=value) for value in temperatures(data)]}
+    return places | {name: [form.format(name=name, value=v) for v in data[name].values] for name in fields}
 
 
 def _texts(variable: xr.DataArray) -> list[str]:
@@ -117,6 +130,22 @@ def _thermodynamics(data: xr.Dataset) -> str:
     return "\n\n".join([*tables, _LEGEND]) if tables else ""
 
 
+def _transitions(data: xr.Dataset) -> str:
+    if "location" not in data or not np.isfinite(data["location"].values).any():
+        return ""
+    columns: dict[str, list[str]] = {"transition": [], "size": [], "at": [], "": [], "latent heat": [], "order": []}
+    found = data.isel(transition=np.isfinite(data["location"].values))
+    for i in range(found.sizes["transition"]):
+        row = {str(name): variable.values[i] for name, variable in found.items()}
+        columns["transition"].append(str(row["method"]))
+        columns["size"].append(" ".join(f"{s:g}" for s in (row["size"], row["size_2"]) if np.isfinite(s)))
+        columns["at"].append(f"{row['parameter']} =")
+        columns[""].append(with_error(float(row["location"]), float(row["location_err"])))
+        columns["latent heat"].append(with_error(float(row["latent_heat"]), float(row["latent_heat_err"])))
+        columns["order"].append(str(row["order"]))
+    return _aligned(columns)
+
+
 def _sampling(data: xr.Dataset) -> str:
     columns = {}
     for name, (heading, decimals) in _SAMPLING.items():
@@ -136,7 +165,10 @@ def _with_errors(data: xr.Dataset, headings: dict[str, str]) -> dict[str, list[s
 
 
 def _table(data: xr.Dataset, columns: dict[str, list[str]]) -> str:
-    columns = {"kT": [f"{kT:g}" for kT in temperatures(data)], **columns}
+    return _aligned({**_places(data, "{value:g}"), **columns})
+
+
+def _aligned(columns: dict[str, list[str]]) -> str:
     widths = [max(map(len, [heading, *cells])) for heading, cells in columns.items()]
     rows = [list(columns), *zip(*columns.values(), strict=True)]
     return "\n".join(_row(row, widths) for row in rows)
@@ -152,7 +184,7 @@ def _warnings(tree: xr.DataTree) -> str:
 
 
 def _footer(tree: xr.DataTree) -> str:
-    lines = [_time_used(group(tree, "diagnostics"))]
+    lines = [_time_used(points(tree, "diagnostics"))]
     versions = _json(tree, "versions")
     if versions:
         lines.append("with     " + ", ".join(f"{name} {version}" for name, version in versions.items()))

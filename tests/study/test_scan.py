@@ -133,6 +133,7 @@ def test_a_field_is_scanned(plane):
 
 @pytest.mark.slow
 def test_between_fields(plane):
+    assert " kT  field" in sf.summary(plane)
     found = sf.reweight(plane, kT=0.25, field=0.05)
     exact = phi4_thermodynamics(8, 0.1, 1 / 0.25, 0.05)
     for name in ("log_z", "energy", "heat_capacity"):
@@ -210,6 +211,9 @@ def test_several_sizes(tmp_path):
     assert {8.0, 16.0} <= set(found["size"].values)
     assert "binder_crossing" in found["method"].values
     assert "exists already" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 16], kT, **options)
+    text = sf.summary(sf.load(out))
+    assert text.count("MeanFieldPhi4(n=") == 2
+    assert "binder_crossing" in text
 
 
 def test_sizes_that_are_none():
