@@ -2,6 +2,7 @@
 
 python -m benchmarks.transitions mean_field    # mean-field φ⁴, N = 64 to 512: T_c, and log Z at every point
 python -m benchmarks.transitions lattice       # φ⁴ in two dimensions, L = 6 to 12: critical coupling, Binder cumulant
+python -m benchmarks.transitions lattice_local # the same by HMC alone, which still mixes at these sizes
 python -m benchmarks.transitions well          # 200 particles: gas and droplet; and a chain that has no transition
 """
 
@@ -58,8 +59,8 @@ def mean_field() -> None:
     print(f"{seconds:.0f} s")
 
 
-def lattice() -> None:
-    sampler = sf.FlowMCMC(draws=200, polish_rounds=6)
+def lattice(sampler=None) -> None:
+    sampler = sf.FlowMCMC(draws=200, polish_rounds=6) if sampler is None else sampler
     began = time.perf_counter()
     study = sf.run_size_study(
         lambda length: sf.LatticePhi4((length, length), -4.0, 4.25, convention="A"),
@@ -68,7 +69,7 @@ def lattice() -> None:
         scan=lambda length: {"coupling": LATTICE_CRITICAL * (1 + np.linspace(-1.0, 1.0, 5) * 0.9 / length)},
         seed=0,
         sampler=sampler,
-        out="lattice_sizes.nc",
+        out=f"lattice_{type(sampler).__name__}.nc",
         resume=True,
     )
     found = study["transitions"].to_dataset()
@@ -86,6 +87,10 @@ def lattice() -> None:
         _against(f"  of {row['size']:g} and {row['size_2']:g}", row["value"], row["value_err"], ISING_BINDER)
     print(f"1/nu {1 / fit['nu']:.3f}, gamma/nu {fit['gamma_over_nu']:.3f}({fit['gamma_over_nu_err']:.3f})")
     print(f"{time.perf_counter() - began:.0f} s in this run")
+
+
+def lattice_local() -> None:
+    lattice(sf.LocalMCMC(sf.HMC(), chains=128, draws=400, moves=10))
 
 
 def well() -> None:
@@ -108,4 +113,4 @@ def well() -> None:
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ["mean_field", "lattice", "well"]:
-        {"mean_field": mean_field, "lattice": lattice, "well": well}[name]()
+        {"mean_field": mean_field, "lattice": lattice, "lattice_local": lattice_local, "well": well}[name]()

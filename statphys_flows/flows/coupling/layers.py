@@ -8,6 +8,7 @@ import flowjax.bijections as fb
 import jax
 import jax.numpy as jnp
 import paramax
+from jax.core import Tracer
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 
@@ -87,7 +88,7 @@ def with_shared_functions(bijection: fb.AbstractBijection, *built_from: Hashable
     """`bijection` with the functions of the first one that was built from the same options. Layers hold closures, which
     equal no others: every flow that is built would be compiled anew, though it computes the same."""
     arrays, rest = eqx.partition(bijection, eqx.is_array)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arrays)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
         return bijection  # its closures hold what belongs to this trace
     shared = _FUNCTIONS.setdefault((*built_from, jnp.result_type(float)), rest)
     return eqx.combine(arrays, shared)
