@@ -14,7 +14,14 @@ from statphys_flows.analysis import locate_transitions
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study.progress import Progress
-from statphys_flows.study.store import check_out, parts_folder, read_tree, write_tree
+from statphys_flows.study.store import (
+    check_out,
+    check_same,
+    configuration_of,
+    parts_folder,
+    read_tree,
+    write_tree,
+)
 from statphys_flows.study.study import Study
 from statphys_flows.systems import System
 
@@ -55,7 +62,7 @@ def run_size_study(
     if path is not None:
         check_out(path, resume=resume, overwrite=overwrite)
         if resume and path.exists() and not parts_folder(path).exists():
-            return read_tree(path)
+            return _finished(path, studies)
         if not resume:
             shutil.rmtree(parts_folder(path), ignore_errors=True)
         parts_folder(path).mkdir(exist_ok=True)
@@ -70,6 +77,15 @@ def run_size_study(
         write_tree(whole, path)
         shutil.rmtree(parts_folder(path), ignore_errors=True)
     return whole
+
+
+def _finished(path: Path, studies: Mapping[int, Study]) -> xr.DataTree:
+    tree = read_tree(path)
+    if {f"size_{n}" for n in studies} != {name for name, node in tree.children.items() if "size" in node.attrs}:
+        raise StudyError(f"{path} holds other sizes: choose another out, or pass overwrite=True.")
+    for n, study in studies.items():
+        check_same(configuration_of(tree.children[f"size_{n}"], path), study.configuration(), path)
+    return tree
 
 
 def _whole(done: dict[str, xr.DataTree]) -> xr.DataTree:

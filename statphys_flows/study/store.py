@@ -129,7 +129,7 @@ def configuration_of(tree: xr.DataTree, where: Path | str) -> dict[str, Any]:
     try:
         return json.loads(tree.attrs["configuration"])
     except (KeyError, ValueError) as error:
-        raise StudyError(f"{where} was not written by a study: choose another.") from error
+        raise StudyError(f"{where} was not written by a study: choose another out.") from error
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> None:

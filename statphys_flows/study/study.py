@@ -173,14 +173,21 @@ class Study:
         new = refinement(data[along].values, values, errors, points)
         return self.extend(result, **({"kT": new} if along == "kT" else {"scan": {along: new}}), **options)
 
+    def configuration(self) -> dict:
+        """Everything that decides the numbers, as plain data: what the result's attribute of this name holds."""
+        found = provenance.configuration(self.system, Scan(self.kT, self.scan).axes, self.seed, self.sampler)
+        return json.loads(json.dumps(found))
+
     def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
         """The values that a result holds. Refuses one of another study."""
         old = configuration_of(result, "This result")
         axes = {"kT": tuple(old["kT"]), **{name: tuple(values) for name, values in old.get("scan", {}).items()}}
-        own = provenance.configuration(self.system, axes, self.seed, self.sampler)
+        own = dataclasses.replace(
+            self, kT=axes["kT"], scan={n: v for n, v in axes.items() if n != "kT"}
+        ).configuration()
         for each in (old, own):
             each["system"]["parameters"] = {k: v for k, v in each["system"]["parameters"].items() if k not in axes}
-        check_same(old, json.loads(json.dumps(own)), "This result")
+        check_same(old, own, "This result")
         return axes
 
     def _run(self, done: dict[str, xr.DataTree], out, *, resume: bool, overwrite: bool, progress) -> xr.DataTree:
@@ -194,7 +201,7 @@ class Study:
             corner = {name: end(values) for name, values in scan.axes.items()}
             check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key)
         self.sampler.check(self.system)
-        configuration = provenance.configuration(self.system, scan.axes, self.seed, self.sampler)
+        configuration = self.configuration()
         if path is not None:
             check_out(path, resume=resume, overwrite=overwrite)
             # A run that was replacing an earlier result goes on from its parts, not from what it was to replace.
@@ -323,7 +330,7 @@ def _saved(parts: Parts | None, system: System, sampler: Sampler, parameters: Pa
 
 def _finished(path: Path, configuration: dict) -> xr.DataTree:
     tree = read_tree(path)
-    check_same(configuration_of(tree, path), json.loads(json.dumps(configuration)), path)
+    check_same(configuration_of(tree, path), configuration, path)
     return tree
 
 

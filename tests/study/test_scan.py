@@ -211,6 +211,9 @@ def test_several_sizes(tmp_path):
     assert {8.0, 16.0} <= set(found["size"].values)
     assert "binder_crossing" in found["method"].values
     assert "exists already" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 16], kT, **options)
+    again = {**options, "resume": True}
+    assert "holds other sizes" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 32], kT, **again)
+    assert "seed: 0 there, 1 here" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 16], kT, **again, seed=1)
     text = sf.summary(sf.load(out))
     assert text.count("MeanFieldPhi4(n=") == 2
     assert "binder_crossing" in text
