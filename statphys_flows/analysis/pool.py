@@ -19,6 +19,7 @@ Errors are those of a bootstrap over chains. What a replica changes is followed 
 for each anew costs hundreds of times more and moves the error by less than its own uncertainty.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ Array = np.ndarray
 
 REPLICAS = 200
 # Draws in memory at once, in the products over replicas.
-_CHUNK = 2**14
+_CHUNK = 2**12
 
 
 class Pool(NamedTuple):
@@ -135,20 +136,36 @@ def averages(pool: Pool, targets: Array, *, replicas: bool = True) -> Averages:
     found = _of_sums(sums, (share.sum(axis=1) - n_k) @ slopes, shift, s_count, pool.centre)
     if not replicas:
         return found._replace(draws=worth, groups=worth_groups)
-    # What a replica's z does to the denominators: a product with each point's share in them.
     moved = np.exp(pool.log_z - pool.log_z_replicas)
-    total = np.zeros((len(pool.multiplicity), *sums.shape))
-    shares = np.zeros((len(pool.multiplicity), k_count))
-    length = pool.statistics.shape[1] // groups
-    for start in range(0, w.shape[1], _CHUNK):
-        here = slice(start, start + _CHUNK)
-        group = np.arange(w.shape[1])[here] // length
-        factor = pool.multiplicity[:, group] / (moved @ share[:, here])
-        shares += moved * (factor @ share[:, here].T)
-        for t in range(len(w)):
-            total[:, t] += (factor * w[t, here]) @ features[:, here].T
+
+    def weighted(here: slice) -> Array:
+        return (w[:, None, here] * features[:, here]).reshape(-1, here.stop - here.start)
+
+    rows = _of_replicas(pool, share, moved, weighted)
+    total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
     of_replicas = _of_sums(total, (shares - n_k) @ slopes, shift, s_count, pool.centre)
     return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups)
+
+
+def _of_replicas(pool: Pool, share: Array, moved: Array, rows: Callable[[slice], Array]) -> Array:
+    """Sums of rows (R, N), and of the shares after them, over the draws of each replica, (B, R + K).
+
+    A replica's z changes the denominators by Σ_k p_k moved_k: a factor that is common to all, and to first order the
+    rest. So each group of draws is summed once, and once with each share.
+    """
+    groups, k_count = pool.multiplicity.shape[1], len(share)
+    length = share.shape[1] // groups
+    common = moved.mean(axis=1, keepdims=True)
+    rest = moved / common - 1
+    total = 0.0
+    for start in range(0, groups, step := max(1, _CHUNK // length)):
+        here = slice(start * length, min(start + step, groups) * length)
+        block = np.concatenate([rows(here), share[:, here]]).reshape(-1, here.stop // length - start, length)
+        others = np.concatenate([np.ones((1, block.shape[1], length)), share[:, here].reshape(k_count, -1, length)])
+        of_groups = np.matmul(block.transpose(1, 0, 2), others.transpose(1, 2, 0))
+        drawn = np.tensordot(pool.multiplicity[:, start : start + step].astype(float), of_groups, axes=1)
+        total = total + drawn[..., 0] - np.matmul(drawn[..., 1:], rest[:, :, None])[..., 0]
+    return np.asarray(total) / common
 
 
 def _features(pool: Pool) -> Array:
