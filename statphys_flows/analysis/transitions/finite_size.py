@@ -24,6 +24,8 @@ from ..estimate import Estimate
 Array = np.ndarray
 
 _ORDER = 3
+_WINDOWS = (0.15, 0.1, 0.06, 0.04)
+_IMPROBABLE = 0.05
 _OMEGAS = np.geomspace(0.3, 4.0, 9)
 FEWEST_SIZES = 3
 
@@ -49,13 +51,25 @@ class ScalingFit(NamedTuple):
     sizes: tuple[float, ...]
 
 
-def binder_fit(sampled: Sequence[Sampled], start: float, window: float = 0.15) -> ScalingFit | None:
-    """The fit of U₄, from X_c near `start` (a crossing). Points count whose U₄ is within `window` of its value there,
-    for the polynomial is an expansion. None with fewer than three sizes, or points than parameters and two.
+def binder_fit(sampled: Sequence[Sampled], start: float) -> ScalingFit | None:
+    """The fit of U₄, from X_c near `start` (a crossing). The polynomial is an expansion: points count whose U₄ is
+    within a window of its value there, the widest in which χ² is not improbable (above 5%), or the one where it is
+    least so. None with fewer than three sizes, or points than parameters and two.
     """
     sampled = sorted(sampled, key=lambda s: s.size)
     if len(sampled) < FEWEST_SIZES:
         return None
+    best = None
+    for window in _WINDOWS:
+        found = _within(sampled, start, window)
+        if found is not None and (best is None or found.probability > best.probability):
+            best = found
+        if best is not None and best.probability > _IMPROBABLE:
+            break
+    return best
+
+
+def _within(sampled: Sequence[Sampled], start: float, window: float) -> ScalingFit | None:
     if len(sampled) > FEWEST_SIZES:
         fits = [_fit(sampled, start, window, omega) for omega in _OMEGAS]
         return None if None in fits else _averaged([fit for fit in fits if fit is not None])
