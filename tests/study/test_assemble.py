@@ -10,7 +10,8 @@ from statphys_flows.study.scan import Scan
 
 def test_the_profile_says_that_it_is_no_log_z():
     m = np.random.default_rng(0).normal(size=(1, 16, 50))
-    stats = xr.Dataset({"order_parameter": (("kT", "chain", "draw"), m)}, {"kT": [1.0]})
+    dims = ("kT", "chain", "draw")
+    stats = xr.Dataset({"order_parameter": (dims, m), "energy": (dims, m**2)}, {"kT": [1.0]})
     empty = xr.Dataset(coords={"kT": [1.0]})
     names = ("thermodynamics", "posterior", "training", "diagnostics")
     point = xr.DataTree.from_dict({**dict.fromkeys(names, empty), "sample_stats": stats})
