@@ -13,7 +13,7 @@ LOCK_PYTHONS ?= python3.11 python3.13
 help:
 	@echo "make setup   make .venv and install the library with its locked dependencies (done by the others when needed)"
 	@echo "make study   run the phi^4 field of systems/continuum_phi4.py and show the result (about 4 minutes)"
-	@echo "make test    run all tests, the slow ones included (about 25 minutes)"
+	@echo "make test    run all tests, the slow ones included (about 20 minutes)"
 	@echo "make lint    ruff and pyright"
 	@echo "make lock    write constraints.txt anew (needs: $(LOCK_PYTHONS))"
 	@echo "make clean   remove .venv, results and caches"
