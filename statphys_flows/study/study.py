@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -15,12 +14,12 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis import refinement
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
-from statphys_flows.sampling import FlowMCMC, Sampler, Trained, fits_a_scan, train_scan, untrained
+from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, points_of, with_transitions
-from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Bar, Progress
-from statphys_flows.study.scan import Parameters, Scan, at, joined, label, name_of, number
+from statphys_flows.study.run import Run, strategy_of
+from statphys_flows.study.scan import Scan, at, joined, number
 from statphys_flows.study.store import (
     Parts,
     check_out,
@@ -176,7 +175,7 @@ class Study:
     def configuration(self) -> dict:
         """Everything that decides the numbers, as plain data: what the result's attribute of this name holds."""
         found = provenance.configuration(self.system, Scan(self.kT, self.scan).axes, self.seed, self.sampler)
-        return json.loads(json.dumps(found))
+        return json.loads(json.dumps(found | {"strategy": self.strategy}))
 
     def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
         """The values that a result holds. Refuses one of another study."""
@@ -211,10 +210,10 @@ class Study:
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
         done = dict(done)
         try:
-            self._run_points(scan, key, parts, report, done)
+            Run(self.system, scan, self.sampler, self.strategy, key, parts, report).fill(done)
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
-            tree.attrs["strategy"] = self._strategy(len(scan))
+            tree.attrs["strategy"] = strategy_of(self.strategy, self.system, self.sampler, len(scan))
             tree = with_transitions(tree)
             if path is not None and parts is not None:
                 write_tree(tree, path)
@@ -224,59 +223,6 @@ class Study:
         finally:
             report.close()
         return tree
-
-    def _run_points(self, scan: Scan, key, parts: Parts | None, report: Progress, done: dict[str, xr.DataTree]) -> None:
-        """Fill `done`, point by point, from disk where a point is there."""
-        missing = [parameters for parameters in scan.points() if name_of(parameters) not in done]
-        report.start(len(missing), self.sampler.pieces(self.system))
-        trained: dict[str, Trained] = {}
-        if self._strategy(len(missing)) == "conditional":
-            trained = self._trained_together(missing, key, parts, report)
-        warm_start: Trained | None = None
-        for parameters in missing:
-            name = name_of(parameters)
-            point_key = jax.random.fold_in(key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
-            system = with_array_parameters(at(self.system, parameters))
-            point = _saved(parts, system, self.sampler, parameters, point_key)
-            if point is None:
-
-                def tick(stage: str, parameters: Parameters = parameters) -> None:
-                    report.tick(f"{label(parameters)}, {len(done) + 1} of {len(scan)}: {stage}")
-
-                tick("compiling, warming up")
-                start = trained.get(name, warm_start)
-                point = run_point(system, parameters, point_key, self.sampler, warm_start=start, tick=tick)
-                if parts is not None:
-                    parts.save(name, point.tree, None if point.trained is None else point.trained.flow)
-            done[name], warm_start = point.tree, point.trained
-            report.point_done()
-
-    def _strategy(self, points: int) -> str:
-        if self.strategy != "auto":
-            return self.strategy
-        return "conditional" if fits_a_scan(self.system, self.sampler, points) else "neighbours"
-
-    def _trained_together(self, points: list[Parameters], key, parts: Parts | None, report: Progress):
-        """A flow for each point, from disk if it is there."""
-        systems = [with_array_parameters(at(self.system, parameters)) for parameters in points]
-        kT = [parameters["kT"] for parameters in points]
-        scan_key = jax.random.fold_in(key, _OF_THE_SCAN)
-        assert isinstance(self.sampler, FlowMCMC)
-        if parts is not None and parts.has_flow(_TOGETHER):
-            like = untrained(systems, kT, scan_key)
-            flows = [Trained(flow, 0, ready=True) for flow in parts.load_flow(_TOGETHER, like)]
-        else:
-            # Flows change with the logarithm of the temperature.
-            conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
-            varied = conditions[:, np.ptp(conditions, axis=0) > 0]
-
-            def tick(stage: str) -> None:
-                report.tick(f"one flow for {len(points)} points: {stage}")
-
-            flows = train_scan(systems, kT, varied, scan_key, self.sampler, tick)
-            if parts is not None:
-                parts.save_flow(_TOGETHER, [trained.flow for trained in flows])
-        return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
 
 
 def run_study(
@@ -301,10 +247,6 @@ def run_study(
     return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
 
 
-# What random numbers and files of the flow for the whole scan are called.
-_OF_THE_SCAN, _TOGETHER = 0x5CA7, "scan"
-
-
 def _check_length(sampler: Sampler) -> None:
     try:
         draws = -(-sampler.draws // 10) * 10
@@ -314,18 +256,6 @@ def _check_length(sampler: Sampler) -> None:
             f"{type(sampler).__name__}(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: "
             f"{error}"
         ) from error
-
-
-def _saved(parts: Parts | None, system: System, sampler: Sampler, parameters: Parameters, key) -> Point | None:
-    name = name_of(parameters)
-    tree = None if parts is None else parts.load(name)
-    if parts is None or tree is None:
-        return None
-    candidate = float(tree["diagnostics"].to_dataset()["candidate"].item())
-    if np.isnan(candidate):  # of a sampler without a flow
-        return Point(tree, None)
-    like = sampler.like(system, parameters["kT"], key, int(candidate))
-    return Point(tree, None if like is None else Trained(parts.load_flow(name, like), int(candidate)))
 
 
 def _finished(path: Path, configuration: dict) -> xr.DataTree:

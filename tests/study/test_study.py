@@ -483,7 +483,7 @@ def test_a_faulty_energy_is_refused_before_anything_is_written(tmp_path):
 
 def test_too_few_draws_for_an_error_bar_are_refused_before_any_compute(monkeypatch):
     """Not after the chains have run, when the analysis finds out."""
-    monkeypatch.setattr("statphys_flows.study.study.run_point", lambda *a, **k: pytest.fail("compute has begun"))
+    monkeypatch.setattr("statphys_flows.study.run.run_point", lambda *a, **k: pytest.fail("compute has begun"))
     refusal(lambda: Study(SYSTEM, 1.0, sampler=FlowMCMC(chains=2, draws=1, buffer=32)).run(progress=False))
 
 

@@ -1,0 +1,97 @@
+"""The points of a study, one after the other, from disk where they are there."""
+
+import zlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import PRNGKeyArray
+
+from statphys_flows.sampling import FlowMCMC, Sampler, Trained, fits_a_scan, train_scan, untrained
+from statphys_flows.study.point import Point, run_point
+from statphys_flows.study.progress import Progress
+from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
+from statphys_flows.study.store import Parts
+from statphys_flows.systems import System, with_array_parameters
+
+# What random numbers and files of the flow for the whole scan are called.
+_OF_THE_SCAN, _TOGETHER = 0x5CA7, "scan"
+
+
+def strategy_of(asked: str, system: System, sampler: Sampler, points: int) -> str:
+    """What `"auto"` stands for."""
+    if asked != "auto":
+        return asked
+    return "conditional" if fits_a_scan(system, sampler, points) else "neighbours"
+
+
+class Run(NamedTuple):
+    """What the points of a study have in common; `parts` is where they are kept, None for nowhere."""
+
+    system: System
+    scan: Scan
+    sampler: Sampler
+    strategy: str
+    key: PRNGKeyArray
+    parts: Parts | None
+    report: Progress
+
+    def fill(self, done: dict[str, xr.DataTree]) -> None:
+        """Run every point that is not in `done`, and put it there."""
+        missing = [parameters for parameters in self.scan.points() if name_of(parameters) not in done]
+        self.report.start(len(missing), self.sampler.pieces(self.system))
+        trained: dict[str, Trained] = {}
+        if strategy_of(self.strategy, self.system, self.sampler, len(missing)) == "conditional":
+            trained = self._trained_together(missing)
+        warm_start: Trained | None = None
+        for parameters in missing:
+            name = name_of(parameters)
+            point_key = jax.random.fold_in(self.key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
+            system = with_array_parameters(at(self.system, parameters))
+            point = self._saved(system, parameters, point_key)
+            if point is None:
+
+                def tick(stage: str, parameters: Parameters = parameters) -> None:
+                    self.report.tick(f"{label(parameters)}, {len(done) + 1} of {len(self.scan)}: {stage}")
+
+                tick("compiling, warming up")
+                start = trained.get(name, warm_start)
+                point = run_point(system, parameters, point_key, self.sampler, warm_start=start, tick=tick)
+                if self.parts is not None:
+                    self.parts.save(name, point.tree, None if point.trained is None else point.trained.flow)
+            done[name], warm_start = point.tree, point.trained
+            self.report.point_done()
+
+    def _saved(self, system: System, parameters: Parameters, key) -> Point | None:
+        name = name_of(parameters)
+        tree = None if self.parts is None else self.parts.load(name)
+        if self.parts is None or tree is None:
+            return None
+        candidate = float(tree["diagnostics"].to_dataset()["candidate"].item())
+        if np.isnan(candidate):  # of a sampler without a flow
+            return Point(tree, None)
+        like = self.sampler.like(system, parameters["kT"], key, int(candidate))
+        return Point(tree, None if like is None else Trained(self.parts.load_flow(name, like), int(candidate)))
+
+    def _trained_together(self, points: list[Parameters]) -> dict[str, Trained]:
+        """A flow for each point."""
+        systems = [with_array_parameters(at(self.system, parameters)) for parameters in points]
+        kT = [parameters["kT"] for parameters in points]
+        scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
+        assert isinstance(self.sampler, FlowMCMC)
+        if self.parts is not None and self.parts.has_flow(_TOGETHER):
+            like = untrained(systems, kT, scan_key)
+            flows = [Trained(flow, 0, ready=True) for flow in self.parts.load_flow(_TOGETHER, like)]
+        else:
+            # Flows change with the logarithm of the temperature.
+            conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
+            varied = conditions[:, np.ptp(conditions, axis=0) > 0]
+
+            def tick(stage: str) -> None:
+                self.report.tick(f"one flow for {len(points)} points: {stage}")
+
+            flows = train_scan(systems, kT, varied, scan_key, self.sampler, tick)
+            if self.parts is not None:
+                self.parts.save_flow(_TOGETHER, [trained.flow for trained in flows])
+        return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
