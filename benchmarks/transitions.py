@@ -72,7 +72,7 @@ def lattice(sampler=None) -> None:
         out=f"lattice_{type(sampler).__name__}.nc",
         resume=True,
     )
-    found = study["transitions"].to_dataset()
+    found = sf.locate_transitions(study)
     _table(found)
     for name, tree in study.children.items():
         if name.startswith("size"):

@@ -1,6 +1,6 @@
 r"""Finite-size scaling near a continuous transition.
 
-    U₄(X, L) = U* + Σ_j a_j x^j + c L^{-ω},    x = (X - X_c) L^{1/ν},    N χ_max ∝ L^{γ/ν}
+    U₄(X, L) = U* + Σ_j a_j x^j + (c + d x) L^{-ω},    x = (X - X_c) L^{1/ν},    N χ_max ∝ L^{γ/ν}
 
 with X the temperature or coupling, χ as reported (of a mean over N sites, so that N χ is the usual one), fitted by
 least squares to the points as they were sampled, which are independent. Source: Binder, Z. Phys. B 43 (1981) 119;
@@ -102,7 +102,7 @@ def _fit(sampled: Sequence[Sampled], start: float, window: float, omega: float |
     at_start = np.mean([np.interp(start, s.x[np.argsort(s.x)], s.binder[np.argsort(s.x)]) for s in sampled])
     near = np.isfinite(binder) & (error > 0) & (np.abs(binder - at_start) < window)
     size, x, binder, error = size[near], x[near], binder[near], error[near]
-    parameters = 3 + _ORDER + (omega is not None)
+    parameters = 3 + _ORDER + 2 * (omega is not None)
     if len(x) < parameters + 2 or len(np.unique(size)) < 2:
         return None
     scale = np.ptp(x)
@@ -115,13 +115,15 @@ def _fit(sampled: Sequence[Sampled], start: float, window: float, omega: float |
 
     def residuals(p):
         value = np.polynomial.polynomial.polyval(scaled(p), p[2 : 3 + _ORDER])
-        return (value + p[-1] * correction - binder) / error
+        if omega is not None:
+            value = value + (p[-2] + p[-1] * scaled(p)) * correction
+        return (value - binder) / error
 
     best = None
     for inverse_nu in (0.5, 1.0, 1.6):
         design = np.vander(scaled([0.0, inverse_nu]), _ORDER + 1, increasing=True) / error[:, None]
         linear = np.linalg.lstsq(design, binder / error, rcond=None)[0]
-        begin = [0.0, inverse_nu, *linear, *([] if omega is None else [0.0])]
+        begin = [0.0, inverse_nu, *linear, *([] if omega is None else [0.0, 0.0])]
         found = least_squares(residuals, begin, x_scale="jac", max_nfev=2000)
         if best is None or found.cost < best.cost:
             best = found
