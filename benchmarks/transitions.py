@@ -66,7 +66,7 @@ def lattice(sampler=None) -> None:
         lambda length: sf.LatticePhi4((length, length), -4.0, 4.25, convention="A"),
         [6, 8, 10, 12],
         1.0,
-        scan=lambda length: {"coupling": LATTICE_CRITICAL * (1 + np.linspace(-1.0, 1.0, 7) * 0.5 / length)},
+        scan=lambda length: {"coupling": LATTICE_CRITICAL * (1 + np.linspace(-0.6, 0.9, 8) / length)},
         seed=0,
         sampler=sampler,
         out=f"lattice_{type(sampler).__name__}.nc",

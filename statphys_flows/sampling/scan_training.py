@@ -27,7 +27,7 @@ _ROUNDS = 3
 _MULTIPLE = 1.5
 _POINTS = 4
 _ORDER = 3
-FEWEST_POINTS = 4
+FEWEST_POINTS = 6
 
 
 def fits_a_scan(system: System, options, points: int) -> bool:

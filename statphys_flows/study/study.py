@@ -48,7 +48,7 @@ class Study:
 
     - `strategy`: how flows of a scan are trained: `"conditional"`, one that depends on the scanned parameters, for all
       points; `"neighbours"`, one at each point, which starts from its neighbour's; `"auto"`, the former for fields on
-      an interval with four points or more. The result says which in its attribute `strategy`.
+      an interval with six points or more. The result says which in its attribute `strategy`.
 
     **Raises:** `StudyError` for values that cannot be run, or a system or sampler of another type.
     """

@@ -8,6 +8,7 @@ import xarray as xr
 import statphys_flows as sf
 from statphys_flows import ContinuumPhi4, FlowMCMC, MeanFieldPhi4, Study, StudyError
 from statphys_flows.study.assemble import is_linear
+from statphys_flows.study.run import strategy_of
 from statphys_flows.study.scan import Scan
 from tests.helpers.mean_field_reference import mean_field_exact
 from tests.helpers.transfer_operator import phi4_thermodynamics
@@ -170,6 +171,10 @@ def test_what_cannot_be_scanned(scan, sentence):
 
 
 def test_strategies_are_named():
+    assert strategy_of("auto", SYSTEM, SAMPLER, 6) == "conditional"
+    assert strategy_of("auto", SYSTEM, SAMPLER, 4) == "neighbours"
+    assert strategy_of("auto", MeanFieldPhi4(8), SAMPLER, 12) == "neighbours"
+    assert strategy_of("neighbours", SYSTEM, SAMPLER, 12) == "neighbours"
     assert 'give "auto"' in refusal(study, strategy="best")
     assert "has none" in refusal(study, strategy="conditional", sampler=sf.TemperedSMC())
 
@@ -177,7 +182,7 @@ def test_strategies_are_named():
 @pytest.mark.slow
 def test_one_flow_for_all_temperatures(tmp_path):
     sampler = FlowMCMC(chains=32, draws=50, warm_up=100, rounds=2, train_steps=150, buffer=1024)
-    conditional = Study(SYSTEM, KT, sampler=sampler)
+    conditional = Study(SYSTEM, KT, sampler=sampler, strategy="conditional")
     tree = conditional.run(tmp_path / "all.nc", progress=False)
     assert tree.attrs["strategy"] == "conditional"
     assert tree["diagnostics"]["ess_forward"].values.min() > 0.5
