@@ -117,7 +117,7 @@ def pool(
     return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, bool(known.any()))
 
 
-def averages(pool: Pool, targets: Array, *, replicas: bool = True) -> Averages:
+def averages(pool: Pool, targets: Array) -> Averages:
     """log Z and averages at `targets`, b of shape (T, S)."""
     targets = np.atleast_2d(targets)
     log_w = -(targets @ pool.statistics) - pool.log_mixture
@@ -134,8 +134,6 @@ def averages(pool: Pool, targets: Array, *, replicas: bool = True) -> Averages:
     share = n_k * np.exp(-(pool.natural @ pool.statistics) - pool.log_mixture - pool.log_z[:, None])
     slopes = np.linalg.lstsq(share @ share.T, share @ w.T, rcond=1e-10)[0]
     found = _of_sums(sums, (share.sum(axis=1) - n_k) @ slopes, shift, s_count, pool.centre)
-    if not replicas:
-        return found._replace(draws=worth, groups=worth_groups)
     moved = np.exp(pool.log_z - pool.log_z_replicas)
 
     def weighted(here: slice) -> Array:

@@ -15,6 +15,7 @@ from .pool import REPLICAS, Averages, Pool, averages, pool
 
 Array = np.ndarray
 
+# What is recorded of each field that is scanned: energy_derivative_<field>.
 DERIVATIVE = "energy_derivative_"
 # What the weights at a target have to be worth: draws, as a fraction of one point's, and groups.
 FEWEST_DRAWS = 0.05

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from statphys_flows.analysis import free_energy_profile, locate_transitions
+from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
-from statphys_flows.study.schema import DERIVATIVE
 from statphys_flows.systems import System
 
 _BINS = 60

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
 from statphys_flows.study.assemble import assembled, points_of, with_transitions
 from statphys_flows.study.scan import Scan, joined, name_of, number
@@ -41,7 +42,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
         tree["sample_stats"].to_dataset()[name].attrs.get("energy_is_linear") == "yes"
         for tree in (first, second)
         for name in tree["sample_stats"].to_dataset()
-        if str(name).startswith("energy_derivative_")
+        if str(name).startswith(DERIVATIVE)
     )
     tree = assembled(points, scan, linear=linear)
     tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import xarray as xr
 
 from statphys_flows.analysis import Estimate
+from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.systems import System
 
 _ENERGY, _ORDER = "energy", "order_parameter"
-# What is recorded of each field that is scanned: energy_derivative_<field>.
-DERIVATIVE = "energy_derivative_"
 
 # name: (units, "long name: formula"). Units are "1" or made of those the system gives to energy and order parameter.
 LONG_NAMES = {
