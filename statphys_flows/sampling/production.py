@@ -24,15 +24,15 @@ from statphys_flows.systems import System
 ROUND_TRIP_TOLERANCE = 1e-3
 
 
-def refine(flow: Proposal, key: PRNGKeyArray, n: int = 256) -> tuple[Proposal, float]:
-    """Raise a continuous flow's solver steps by half until its round-trip error is below `ROUND_TRIP_TOLERANCE`, or
-    stops falling, or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
+def refine(
+    flow: Proposal, key: PRNGKeyArray, n: int = 256, tolerance: float = ROUND_TRIP_TOLERANCE
+) -> tuple[Proposal, float]:
+    """Raise a continuous flow's solver steps by half until its round-trip error is below `tolerance`, or stops falling,
+    or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
     if not (isinstance(flow, Flow) and flow.has_map):
         return flow, 0.0  # no map, and nothing to solve
     error = float(round_trip_error(flow, key, n))
-    while (
-        isinstance(flow, ContinuousFlow) and not error < ROUND_TRIP_TOLERANCE and 3 * int(flow.steps) // 2 <= MAX_STEPS
-    ):
+    while isinstance(flow, ContinuousFlow) and not error < tolerance and 3 * int(flow.steps) // 2 <= MAX_STEPS:
         finer = flow.with_more_steps()
         new_error = float(round_trip_error(finer, key, n))
         if new_error > 0.7 * error:

@@ -1,5 +1,6 @@
 """One flow for a whole scan, trained on chains at every point of it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from statphys_flows.sampling.driver import objective_for, warm_start_chains
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.production import refine
 from statphys_flows.sampling.sampler import Trained
-from statphys_flows.sampling.scores import SOLVER_DRAWS
+from statphys_flows.sampling.scores import SOLVER_DRAWS, SOLVER_TOLERANCE
 from statphys_flows.spaces import Interval
 from statphys_flows.systems import System
 from statphys_flows.training import Conditional, FitState, fit
@@ -24,8 +25,11 @@ from statphys_flows.training import Conditional, FitState, fit
 # Rounds of training, between which the chains at every point use what it has taught; steps of all of them, as a
 # multiple of what one point by itself may take; and points that a step trains on.
 _ROUNDS = 3
-_MULTIPLE = 1.5
+_MULTIPLE = 2.5
 _POINTS = 4
+# Chains of all points together, as a multiple of those of one by itself, and the fewest at a point.
+_CHAINS = 3
+_FEWEST_CHAINS = 16
 _ORDER = 3
 FEWEST_POINTS = 6
 
@@ -60,38 +64,48 @@ def train_scan(
     **Returns:** the flow at each point, to start it with.
     """
     flow_key, chain_key, fit_key = jax.random.split(key, 3)
+    shared = _shared(options, len(kT))
     temperatures = [jnp.asarray(t, jnp.result_type(float)) for t in kT]
     keys = jax.random.split(chain_key, len(kT))
     warm = []
     for system, t, own in zip(systems, temperatures, keys, strict=True):
-        warm.append(warm_start_chains(system, t, own, options))
+        warm.append(warm_start_chains(system, t, own, shared))
         tick("warming up")
     flow = _untrained_flow(untrained(systems, kT, flow_key), conditions)
-    own = objective_for(flow.at_index(0), options)
+    own = objective_for(flow.at_index(0), shared)
     assert own is not None  # a flow has a map, which is trained
     objective = Conditional(own, _POINTS)
     steps = int(_MULTIPLE * options.rounds * options.train_steps) // _ROUNDS
     fit_state = FitState.create(flow, options.optimiser)
     states = [
-        begin(system, t, w, flow.at_index(i), own, options)
+        begin(system, t, w, flow.at_index(i), own, shared)
         for i, (system, t, w, own) in enumerate(zip(systems, temperatures, warm, keys, strict=True))
     ]
     for turn in range(_ROUNDS):
+        if turn:
+            for i, (system, t, w) in enumerate(zip(systems, temperatures, warm, strict=True)):
+                state = eqx.tree_at(lambda s: s.flow, states[i], _accurate(flow.at_index(i), keys[i]))
+                states[i], _ = adapt_round(system, t, w.preconditioner, state, None, shared, steps=0, total_steps=1)
+                tick("chains")
+            flow = _with_frames_of(flow, states)
         buffers = jnp.stack([state.buffer for state in states], axis=1)
         flow, fit_state = _fit(
             flow, fit_state, objective, buffers, jax.random.fold_in(fit_key, turn), options, steps, _ROUNDS * steps
         )
         tick("training")
-        for i, (system, t, w) in enumerate(zip(systems, temperatures, warm, strict=True)):
-            # Where the target is sharp an ODE needs more steps than it was begun with.
-            accurate, _ = refine(flow.at_index(i), keys[i], SOLVER_DRAWS)
-            state = eqx.tree_at(lambda s: s.flow, states[i], accurate)
-            states[i], _ = adapt_round(
-                system, t, w.preconditioner, state, None, options, steps=0, total_steps=_ROUNDS * steps
-            )
-            tick("chains")
-        flow = _with_frames_of(flow, states)
-    return [Trained(state.flow, 0, ready=True) for state in states]
+    return [Trained(_accurate(flow.at_index(i), own), 0, ready=True) for i, own in enumerate(keys)]
+
+
+def _shared(options: FlowMCMC, points: int) -> FlowMCMC:
+    """With so many chains at a point that all points together have few more than one by itself."""
+    return dataclasses.replace(
+        options, chains=min(options.chains, max(_FEWEST_CHAINS, _CHAINS * options.chains // points))
+    )
+
+
+def _accurate(flow: Proposal, key: PRNGKeyArray) -> Proposal:
+    """With the solver steps that it needs: where the target is sharp these are more than it was begun with."""
+    return refine(flow, key, SOLVER_DRAWS, tolerance=SOLVER_TOLERANCE)[0]
 
 
 def _untrained_flow(flows: Sequence[Proposal], conditions: np.ndarray) -> ConditionalFlow:
