@@ -6,6 +6,7 @@ Knows arrays only: samples are (chain, draw), results are `Estimate(value, error
 from .autocorrelation import integrated_autocorrelation_time, mean_error
 from .blocking import block_length, blocking_error
 from .bootstrap import bootstrap, bootstrap_counts, bootstrap_error
+from .consistency import consistency
 from .convergence import effective_sample_size, r_hat
 from .estimate import Estimate
 from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
@@ -28,6 +29,7 @@ __all__ = [
     "bootstrap",
     "bootstrap_counts",
     "bootstrap_error",
+    "consistency",
     "effective_sample_size",
     "free_energy_profile",
     "importance_ess",

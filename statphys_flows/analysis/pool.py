@@ -43,7 +43,8 @@ class Pool(NamedTuple):
     - `log_z`: z_k but for what `centre` adds, (K,), and in the replicas, (B, K).
     - `log_mixture`: log of the sum in the denominator of w, (N,).
     - `multiplicity`: how often each replica holds a group, (B, K·G); a group is N/(K·G) draws that follow each other.
-    - `anchored`: whether log Z itself is known, not its differences alone.
+    - `log_z_own`, `log_z_mbar`: the two that `log_z` is made of, each (K,) and in the replicas (B, K), but for what
+      `centre` adds; NaN where a point has none of its own; None where the draws do not connect the points.
     """
 
     natural: Array
@@ -54,7 +55,13 @@ class Pool(NamedTuple):
     log_z_replicas: Array
     log_mixture: Array
     multiplicity: Array
-    anchored: bool
+    log_z_own: tuple[Array, Array]
+    log_z_mbar: tuple[Array, Array] | None
+
+    @property
+    def anchored(self) -> bool:
+        """Whether log Z itself is known, not its differences alone."""
+        return bool(np.isfinite(self.log_z_own[0]).any())
 
     @property
     def groups(self) -> int:
@@ -112,9 +119,11 @@ def pool(
         log_z + natural @ centre, log_z_left_out, log_z_error, multiplicity.reshape(replicas, k_count, groups), seed
     )
     known = np.isfinite(log_z_error) & np.isfinite(log_z)
-    z, z_replicas = _combined(own, known, _differences(natural @ s, counts, multiplicity))
+    differences = _differences(natural @ s, counts, multiplicity)
+    z, z_replicas = _combined(own, known, differences)
     mixture = log_mixture(natural @ s, counts, z)
-    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, bool(known.any()))
+    known_own = np.where(known, own[0], np.nan), np.where(known, own[1], np.nan)
+    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, differences)
 
 
 def averages(pool: Pool, targets: Array) -> Averages:

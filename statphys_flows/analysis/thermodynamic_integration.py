@@ -59,8 +59,14 @@ def integrate(parameter: ArrayLike, derivative: ArrayLike, derivative_err: Array
     if not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError("parameter has to rise or fall from point to point: sort the points, and give none twice.")
 
-    weights = _weights(theta, theta)
+    weights = integration_weights(theta)
     return Integral(weights @ y, np.sqrt(weights**2 @ error**2), _discretisation(theta, y, weights @ y))
+
+
+def integration_weights(parameter: ArrayLike) -> Array:
+    """A of the formula above, (points, points), for a parameter that `integrate` takes."""
+    theta = np.asarray(parameter, np.float64)
+    return _weights(theta, theta)
 
 
 def _discretisation(theta: Array, y: Array, values: Array) -> Array:

@@ -61,12 +61,13 @@ def summary(tree: xr.DataTree) -> str:
 
 def warnings(tree: xr.DataTree | None) -> list[str]:
     """Returns why the result may not be right: one line for each point with a warning."""
-    diagnostics = points(tree, "diagnostics")
-    if "warning" not in diagnostics:
-        return []
-    texts = _texts(diagnostics["warning"])
-    at = [", ".join(each) for each in zip(*_places(diagnostics, "{name} = {value:g}").values(), strict=True)]
-    return [f"{where}: {text}" for where, text in zip(at, texts, strict=True) if text]
+    lines = []
+    for name in ("diagnostics", "consistency"):
+        data = points(tree, name)
+        if "warning" in data:
+            at = [", ".join(each) for each in zip(*_places(data, "{name} = {value:g}").values(), strict=True)]
+            lines += [f"{where}: {text}" for where, text in zip(at, _texts(data["warning"]), strict=True) if text]
+    return lines
 
 
 def _places(data: xr.Dataset, form: str) -> dict[str, list[str]]:

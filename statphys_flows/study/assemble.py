@@ -1,5 +1,6 @@
 """Finished points put together into one tree."""
 
+import contextlib
 import itertools
 from collections.abc import Mapping
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from statphys_flows.analysis import free_energy_profile, locate_transitions
+from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System
@@ -60,17 +61,20 @@ def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
     return found
 
 
-def with_transitions(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with the group `transitions`, where the scan is long enough and its draws can be pooled; why not is said
-    in the attribute `no_transitions`."""
-    try:
-        found = locate_transitions(tree)
-    except ValueError as reason:
-        tree.attrs["no_transitions"] = str(reason)
-        return tree
+def completed(tree: xr.DataTree) -> xr.DataTree:
+    """The tree with what the scan says as a whole: the groups `consistency`, of two points on, and `transitions`, where
+    it is long enough, and its draws can be pooled; why not is said in the attribute `no_transitions`."""
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
-    whole = xr.DataTree.from_dict({**groups, "transitions": found})
-    whole.attrs = tree.attrs
+    attributes = dict(tree.attrs)
+    if tree["thermodynamics"].to_dataset()["log_z"].size > 1:
+        with contextlib.suppress(ValueError):  # draws that cannot be pooled: said below
+            groups["consistency"] = consistency(tree)
+    try:
+        groups["transitions"] = locate_transitions(tree)
+    except ValueError as reason:
+        attributes["no_transitions"] = str(reason)
+    whole = xr.DataTree.from_dict(groups)
+    whole.attrs = attributes
     return whole
 
 

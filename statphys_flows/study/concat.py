@@ -7,7 +7,7 @@ import xarray as xr
 
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
-from statphys_flows.study.assemble import assembled, points_of, with_transitions
+from statphys_flows.study.assemble import assembled, completed, points_of
 from statphys_flows.study.scan import Scan, joined, name_of, number
 from statphys_flows.study.store import check_same, configuration_of
 
@@ -55,7 +55,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
         "joined": json.dumps(configurations),
         "history": f"{first.attrs['history']}\n{second.attrs['history']}",
     }
-    return with_transitions(tree)
+    return completed(tree)
 
 
 def _system(configuration: dict, axes: dict) -> dict:

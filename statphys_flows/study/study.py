@@ -16,7 +16,7 @@ from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
-from statphys_flows.study.assemble import assemble, points_of, with_transitions
+from statphys_flows.study.assemble import assemble, completed, points_of
 from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.run import Run, strategy_of
 from statphys_flows.study.scan import Scan, at, joined, number
@@ -214,7 +214,7 @@ class Study:
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
             tree.attrs["strategy"] = strategy_of(self.strategy, self.system, self.sampler, len(scan))
-            tree = with_transitions(tree)
+            tree = completed(tree)
             if path is not None and parts is not None:
                 write_tree(tree, path)
                 parts.remove()

@@ -36,6 +36,13 @@ def test_warnings_name_their_temperature():
     assert warnings(fake_tree()) == ["kT = 0.03: forward ESS 0.11 is below 0.2: errors of log Z may be too small"]
 
 
+def test_warnings_of_the_scan_as_a_whole_follow():
+    tree = fake_tree(kT=[1.0, 2.0])
+    said = {"warning": ("kT", ["", "log Z of this point differs"])}
+    tree["consistency"] = xr.DataTree(xr.Dataset(said, {"kT": [1.0, 2.0]}))
+    assert warnings(tree)[-1] == "kT = 2: log Z of this point differs"
+
+
 def test_no_warnings_of_nothing():
     assert warnings(None) == warnings(xr.DataTree()) == []
 

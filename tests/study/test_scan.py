@@ -58,6 +58,9 @@ def test_results_are_valid_and_hold_transitions(line):
     tree, out = line
     sf.validate(tree)
     sf.validate(sf.load(out))
+    agreement = tree["consistency"].to_dataset()
+    assert set(agreement["warning"].values) == {""}
+    assert np.all(np.abs(agreement["log_z_minus_mbar"]) < SIGMAS * agreement["log_z_minus_mbar_err"])
     assert tree.attrs["strategy"] == "neighbours"
     found = tree["transitions"].to_dataset()
     assert {"susceptibility_peak", "heat_capacity_peak"} <= set(found["method"].values)

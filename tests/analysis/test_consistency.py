@@ -1,0 +1,75 @@
+"""Points of a scan against each other: oscillators, and a point that is made wrong."""
+
+import numpy as np
+import pytest
+
+from statphys_flows.analysis.consistency import consistency
+from tests.analysis.harmonic_study import study
+
+KT = (0.5, 0.6, 0.72, 0.86, 1.0)
+NAMES = ("log_z_minus_mbar", "log_z_minus_integral", "entropy_minus_integral")
+
+
+def test_points_that_agree_raise_no_alarm():
+    found = consistency(study(KT))
+    assert set(found["warning"].values) == {""}
+    for name in NAMES:
+        assert found[name].dims == ("kT",)
+        assert np.all(found[f"{name}_err"].values > 0)
+        assert np.all(np.abs(found[name]) < 4 * found[f"{name}_err"])
+
+
+def test_differences_are_worth_their_errors():
+    """The pulls of 60 studies have the variance 1 that they claim, to 4 of its own errors."""
+    pulls = {name: [] for name in NAMES}
+    for seed in range(60):
+        found = consistency(study(KT, draws=20, seed=seed))
+        for name in NAMES:
+            pulls[name].append(float(found[name][2] / found[f"{name}_err"][2]))
+    for name, values in pulls.items():
+        assert abs(np.mean(values)) < 4 / np.sqrt(60), name
+        # The error of an integral holds the discretisation beside the spread: no more than 1.
+        assert np.mean(np.square(values)) < 1 + 4 * np.sqrt(2 / 60), name
+    assert np.mean(np.square(pulls["log_z_minus_mbar"])) > 1 - 4 * np.sqrt(2 / 60)
+
+
+def test_a_point_with_half_its_states_is_found():
+    """Its log Z is ln 2 short, its energies are right: as of one of two equal wells."""
+    tree = study(KT)
+    tree["thermodynamics"]["log_z"][3] -= np.log(2)
+    found = consistency(tree)
+    assert "MBAR" in str(found["warning"].values[3])
+    assert float(found["log_z_minus_mbar"][3]) == pytest.approx(-np.log(2), abs=0.2)
+
+
+def test_energies_that_do_not_belong_to_the_free_energies_are_found():
+    """As of a U that was recorded a twentieth too large."""
+    tree = study(KT, dimension=40)
+    tree["sample_stats"]["energy"] *= 1.05
+    found = consistency(tree)
+    assert any("MBAR" in said for said in found["warning"].values)
+    for name in NAMES[:2]:
+        assert np.max(np.abs(found[name] / found[f"{name}_err"])) > 4, name
+
+
+def test_in_two_parameters():
+    found = consistency(study((0.6, 0.9), (1.0, 1.3, 1.6)))
+    assert found["log_z_minus_mbar"].dims == ("kT", "stiffness")
+    assert np.all(np.abs(found["log_z_minus_mbar"]) < 4 * found["log_z_minus_mbar_err"])
+    assert np.isnan(found["log_z_minus_integral"]).all()  # of two temperatures there is no error
+    lines = consistency(study(KT, (1.0, 1.2)))
+    assert np.all(np.abs(lines["log_z_minus_integral"]) < 4 * lines["log_z_minus_integral_err"])
+
+
+def test_without_log_z_of_its_own_nothing_is_said():
+    tree = study(KT, flow=False)
+    for name in ("log_z", "log_z_err"):
+        tree["thermodynamics"][name] = np.nan * tree["thermodynamics"][name]
+    found = consistency(tree)
+    assert np.isnan(found["log_z_minus_mbar"]).all()
+    assert set(found["warning"].values) == {""}
+
+
+def test_one_point_is_refused():
+    with pytest.raises(ValueError, match="one point"):
+        consistency(study((0.7,)))
