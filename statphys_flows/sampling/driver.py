@@ -84,8 +84,8 @@ def adapt(
     there.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
-    neighbour's training; one that is `ready` is not trained further, if it scores above 0.5 here. `tick(stage)` is
-    called after each round.
+    neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
+    scores above 0.5. `tick(stage)` is called after each round.
     """
     search_key, seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 5)
     kT_array = jnp.asarray(kT, jnp.result_type(float))
@@ -117,10 +117,11 @@ def adapt(
         state = begin(system, kT_array, warm, flow, jax.random.fold_in(rounds_key, index), options)
         if neighbour is not None:
             state = with_score(system, kT_array, state)
-        if neighbour is not None and neighbour.ready:
-            settled, history = _settled(system, kT_array, warm.preconditioner, state, options, tick)
-            if float(settled.best_score) >= READY:
-                return _adapted(settled, warm, index, history, found)
+            enough = READY if neighbour.ready else options.good_enough
+            if neighbour.ready or float(state.best_score) >= enough:
+                settled, history = _settled(system, kT_array, warm.preconditioner, state, options, tick)
+                if float(settled.best_score) >= enough:
+                    return _adapted(settled, warm, index, history, found)
         bound_key = jax.random.fold_in(warm_key, index)
 
         def promising(flow, kept=kept, key=bound_key):

@@ -50,7 +50,8 @@ class FlowMCMC(Sampler):
       `round_draws` draws.
     - `target_ess`: adaptation ends early once forward and reverse ESS have been above this fraction in two rounds
       running.
-    - `good_enough`: the ESS below which the next candidate flow is tried, where the space has several.
+    - `good_enough`: the ESS below which the next candidate flow is tried, where the space has several, and from which
+      on the flow of a neighbouring point of a scan is used without further training.
     - `polish_rounds`: most further rounds, which train by reverse KL, `polish_steps` steps each; where they follow,
       the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice` and in a
       `ParticleBox` (where a flow moves the particles themselves), and none elsewhere.
