@@ -1,0 +1,6 @@
+"""The multistate Bennett acceptance ratio: log Z of many states at once, its errors, and what the states share."""
+
+from .covariance import mbar_covariance, overlap_matrix
+from .mbar import log_mixture, mbar
+
+__all__ = ["log_mixture", "mbar", "mbar_covariance", "overlap_matrix"]
