@@ -38,28 +38,23 @@ def others(data: Pooled, along: str | None) -> Iterator[Array]:
 
 
 def _index(data: Pooled, along: str | None) -> int:
-    counts = [len(np.unique(column)) for column in data.points.T]
-    if along is None:
-        enough = [i for i, count in enumerate(counts) if count >= FEWEST_POINTS]
-        if not enough:
-            raise ValueError(
-                f"A transition is looked for along at least {FEWEST_POINTS} values of a parameter, but this study has "
-                f"{', '.join(f'{c} of {n}' for c, n in zip(counts, data.names, strict=True))}."
-            )
-        return enough[0]
-    if along not in data.names:
+    """Of the parameter `along`, or of the first with enough values where none is given."""
+    if along is not None and along not in data.names:
         raise ValueError(f"along={along!r} was not scanned in this study: give one of {', '.join(data.names)}.")
-    return data.names.index(along)
+    candidates = range(len(data.names)) if along is None else [data.names.index(along)]
+    counts = {i: len(np.unique(data.points[:, i])) for i in candidates}
+    enough = [i for i, count in counts.items() if count >= FEWEST_POINTS]
+    if not enough:
+        raise ValueError(
+            f"A transition is looked for along at least {FEWEST_POINTS} values of a parameter, but this study has "
+            f"{', '.join(f'{count} of {data.names[i]}' for i, count in counts.items())}."
+        )
+    return enough[0]
 
 
 def line_along(data: Pooled, along: str | None, at: Array) -> Line:
     index = _index(data, along)
     points = np.unique(data.points[:, index])
-    if len(points) < FEWEST_POINTS:
-        raise ValueError(
-            f"A transition is looked for along at least {FEWEST_POINTS} values of a parameter, but this study has "
-            f"{len(points)} of {data.names[index]}."
-        )
     x = np.unique(np.concatenate([np.linspace(a, b, _PER_INTERVAL + 1) for a, b in itertools.pairwise(points)]))
     line = Line(data, index, at, x, Curves({}, {}, np.ones(0)))
     found = curves(data, line.at_values(x))
