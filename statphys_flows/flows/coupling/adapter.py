@@ -1,11 +1,18 @@
 """The one place where a flowjax bijection becomes a flow."""
 
+from collections.abc import Hashable
+from typing import Self
+
+import equinox as eqx
 import flowjax.bijections as fb
 import jax
+import jax.numpy as jnp
 import paramax
+from jax.core import Tracer
+from jaxtyping import PyTree
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.flow import Flow, strongly_typed
 
 
 class CouplingFlow(Flow):
@@ -21,6 +28,25 @@ class CouplingFlow(Flow):
     base: Base
     bijection: fb.AbstractBijection
 
+    @classmethod
+    def of(
+        cls,
+        base: Base,
+        bijection: fb.AbstractBijection,
+        *,
+        built_from: tuple[Hashable, ...],
+        frame: fb.AbstractBijection | None = None,
+    ) -> Self:
+        """The flow of a builder: `bijection`, in the coordinates that `frame` maps from, if given.
+
+        - `built_from`: the builder and its options, all but arrays. Flows built from the same share their functions:
+          they run one compiled program.
+        """
+        bijection = _with_shared_functions(bijection, built_from)
+        if frame is not None:
+            bijection = fb.Chain([fb.Invert(frame), bijection, frame])
+        return strongly_typed(cls(base, bijection))
+
     def forward(self, z):
         return jax.vmap(paramax.unwrap(self.bijection).transform_and_log_det)(z)
 
@@ -30,3 +56,21 @@ class CouplingFlow(Flow):
     def adopt(self, trained: "CouplingFlow") -> "CouplingFlow":
         # The map was trained on top of its own base: one without the other is neither.
         return trained
+
+
+_FUNCTIONS: dict[Hashable, PyTree] = {}
+
+
+def _with_shared_functions(bijection: fb.AbstractBijection, built_from: tuple[Hashable, ...]) -> fb.AbstractBijection:
+    """`bijection` with the functions of the first one that was built from the same. Layers hold closures, which equal
+    no others: every flow that is built would be compiled anew, though it computes the same."""
+    arrays, rest = eqx.partition(bijection, eqx.is_array)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
+        return bijection  # its closures hold what belongs to this trace
+    shared = _FUNCTIONS.setdefault((*built_from, jnp.result_type(float)), rest)
+    return eqx.combine(arrays, shared)
+
+
+def fixed_frame(location, scale) -> fb.AbstractBijection:
+    """From (x - location)/scale to x, not trained."""
+    return paramax.non_trainable(fb.Affine(location, scale))

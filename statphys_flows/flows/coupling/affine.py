@@ -7,9 +7,8 @@ import paramax
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.coupling.adapter import CouplingFlow
-from statphys_flows.flows.coupling.layers import coupling_layers, framed, with_shared_functions
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.coupling.adapter import CouplingFlow, fixed_frame
+from statphys_flows.flows.coupling.layers import coupling_layers
 
 # One layer changes a scale by at most exp(±1). With exp(±2), six layers blew up on a ring of data at the default rate.
 _MAX_LOG_SCALE = 1.0
@@ -64,9 +63,8 @@ def _coupled(key, base, transformer, location, scale, layers, width, depth, star
     bijection = coupling_layers(
         key, location.size, transformer, layers=layers, width=width, depth=depth, start_at_zero=start_at_zero
     )
-    kind = (type(transformer).__name__, location.size, layers, width, depth, start_at_zero)
-    bijection = with_shared_functions(bijection, "affine", *kind)
-    return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))
+    built_from = ("affine", type(transformer).__name__, location.size, layers, width, depth, start_at_zero)
+    return CouplingFlow.of(base, bijection, built_from=built_from, frame=fixed_frame(location, scale))
 
 
 def _bounded_exponential(raw):

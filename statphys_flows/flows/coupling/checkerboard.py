@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.coupling.adapter import CouplingFlow
-from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.spaces import Lattice
 
 # One layer changes a scale by at most exp(±2).
@@ -139,7 +138,7 @@ def checkerboard_coupling(
 
     keys, colours = jax.random.split(key, layers), jnp.arange(layers) % 2
     bijection = fb.Scan(_stacked(keys, colours, lattice, even, width, depth, kernel))
-    return strongly_typed(CouplingFlow(base, bijection))
+    return CouplingFlow.of(base, bijection, built_from=("checkerboard", lattice, even, layers, width, depth, kernel))
 
 
 @eqx.filter_jit

@@ -12,8 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases.uniform import UniformTorus
 from statphys_flows.flows.coupling.adapter import CouplingFlow
-from statphys_flows.flows.coupling.layers import coupling_layers, with_shared_functions
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.coupling.layers import coupling_layers
 
 _MIN_SLOPE = 1e-3
 _UNIT_SLOPE = float(np.log(np.expm1(1 - _MIN_SLOPE)))
@@ -82,8 +81,8 @@ def circular_spline_coupling(
     bijection = coupling_layers(
         key, dimension, CircularSpline(knots), layers=layers, width=width, depth=depth, periodic=True
     )
-    bijection = with_shared_functions(bijection, "circular_spline", dimension, layers, knots, width, depth)
     # The scale as it is, not by way of flowjax's softplus: a period that is rounded would show as a seam.
     unit = fb.Affine(jnp.zeros(dimension), jnp.ones(dimension))
     frame = paramax.non_trainable(eqx.tree_at(lambda a: a.scale, unit, lengths))
-    return strongly_typed(CouplingFlow(UniformTorus(lengths), fb.Chain([fb.Invert(frame), bijection, frame])))
+    built_from = ("circular_spline", dimension, layers, knots, width, depth)
+    return CouplingFlow.of(UniformTorus(lengths), bijection, built_from=built_from, frame=frame)

@@ -1,15 +1,12 @@
-"""What coupling flows on ℝⁿ and on the torus have in common: stacks of layers, and the frame around them."""
+"""What coupling flows on ℝⁿ and on the torus have in common: stacks of layers."""
 
 import functools
-from collections.abc import Hashable
 
 import equinox as eqx
 import flowjax.bijections as fb
 import jax
 import jax.numpy as jnp
-import paramax
-from jax.core import Tracer
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, PRNGKeyArray
 
 
 def coupling_layers(
@@ -79,22 +76,3 @@ def _orders(key: PRNGKeyArray, dimension: int, layers: int) -> Int[Array, "layer
     keys = jax.random.split(key, (layers + 1) // 2)
     orders = jax.vmap(lambda k: jax.random.permutation(k, dimension))(keys)
     return jnp.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, dimension)[:layers]
-
-
-_FUNCTIONS: dict[Hashable, PyTree] = {}
-
-
-def with_shared_functions(bijection: fb.AbstractBijection, *built_from: Hashable) -> fb.AbstractBijection:
-    """`bijection` with the functions of the first one that was built from the same options. Layers hold closures, which
-    equal no others: every flow that is built would be compiled anew, though it computes the same."""
-    arrays, rest = eqx.partition(bijection, eqx.is_array)
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        return bijection  # its closures hold what belongs to this trace
-    shared = _FUNCTIONS.setdefault((*built_from, jnp.result_type(float)), rest)
-    return eqx.combine(arrays, shared)
-
-
-def framed(bijection: fb.AbstractBijection, location, scale) -> fb.AbstractBijection:
-    """`bijection` in the coordinates (x - location)/scale, which are fixed."""
-    frame = paramax.non_trainable(fb.Affine(location, scale))
-    return fb.Chain([fb.Invert(frame), bijection, frame])

@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.coupling.adapter import CouplingFlow
-from statphys_flows.flows.coupling.layers import framed, with_shared_functions
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.coupling.adapter import CouplingFlow, fixed_frame
 
 
 def spline_coupling(
@@ -43,8 +41,8 @@ def spline_coupling(
             key, base_dist=reference, transformer=spline, flow_layers=layers, nn_width=width, invert=False
         )
         bijection = flow.bijection
-    bijection = with_shared_functions(bijection, "spline_coupling", n, layers, knots, width, interval)
-    return strongly_typed(CouplingFlow(base, framed(bijection, location, scale)))
+    built_from = ("spline_coupling", n, layers, knots, width, interval)
+    return CouplingFlow.of(base, bijection, built_from=built_from, frame=fixed_frame(location, scale))
 
 
 class CoordinateSplines(CouplingFlow):
@@ -60,5 +58,5 @@ def coordinate_splines(base: Base, *, location, scale, knots: int = 16, interval
     """
     spline = fb.RationalQuadraticSpline(knots=knots, interval=interval)
     each = fb.Vmap(eqx.filter_vmap(lambda: spline, axis_size=location.shape[0])(), in_axes=eqx.if_array(0))
-    each = with_shared_functions(each, "coordinate_splines", location.shape[0], knots, interval)
-    return strongly_typed(CoordinateSplines(base, framed(each, location, scale)))
+    built_from = ("coordinate_splines", location.shape[0], knots, interval)
+    return CoordinateSplines.of(base, each, built_from=built_from, frame=fixed_frame(location, scale))
