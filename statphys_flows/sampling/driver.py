@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +14,6 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import (
     ContinuousFlow,
     CoordinateSplines,
-    LatentField,
     MovedLatentField,
     Proposal,
     flows_for,
@@ -27,15 +25,15 @@ from statphys_flows.sampling.adaptation import (
     begin,
     begin_stage,
     step_of,
-    warm_up,
     with_score,
 )
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.sampler import Trained
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE, score, uncovered, variational_bound
-from statphys_flows.sampling.search import preconditioner_for, search, spread_over
-from statphys_flows.spaces import Euclidean, Lattice
-from statphys_flows.systems import System, seed_states
+from statphys_flows.sampling.search import search
+from statphys_flows.sampling.walkers import warm_chains
+from statphys_flows.spaces import Euclidean
+from statphys_flows.systems import System
 from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
 
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
@@ -91,7 +89,7 @@ def adapt(
     kT_array = jnp.asarray(kT, jnp.result_type(float))
     tick("warming up")
     found = search(system, kT_array, search_key, options)
-    warm = _warm(system, kT_array, seed_key, warm_key, options, found)
+    warm = warm_chains(system, kT_array, seed_key, warm_key, options, found)
     seen = warm.samples if found is None else found
     candidates = flows_for(system, kT=kT, key=flow_key, samples=seen)
     # Where the neighbour kept a candidate that there is none of here, as of two wells that have become one, all anew.
@@ -170,12 +168,6 @@ def _settled(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC
     return state, {**history, "step": np.arange(len(infos))}
 
 
-def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, options: FlowMCMC) -> WarmUp:
-    """Chains after local moves alone, as `adapt` begins with them, without a search for modes."""
-    seed_key, warm_key = jax.random.split(key)
-    return _warm(system, kT, seed_key, warm_key, options, None)
-
-
 def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) -> Adapted:
     """A flow without a map to learn, scored on what the warm-up has seen."""
     value, forward, reverse = (float(figure) for figure in score(system, kT, flow, warm.samples, key))
@@ -218,58 +210,6 @@ def _better(kept: Adapted | None, found: Adapted) -> Adapted:
     later = found.history | counts
     history = {name: np.concatenate([kept.history[name], later[name]]) for name in later}
     return best._replace(history=history)
-
-
-def _warm(system: System, kT, seed_key, warm_key, options: FlowMCMC, found) -> WarmUp:
-    positions = _seeds(system, kT, seed_key, options, found)
-    factor = preconditioner_for(system, kT, seed_key)
-    rescale = isinstance(system.space, Euclidean)
-    warm = warm_up(system, kT, positions, factor, warm_key, options, rescale=rescale)
-    if found is None:
-        return warm
-    # Training begins on both: walkers may be too few for all the modes that were found.
-    slots = jnp.arange(options.buffer)
-    mixed = jnp.where(_column(slots % 2 == 0, warm.samples), warm.samples, found[slots % found.shape[0]])
-    return eqx.tree_at(lambda w: w.samples, warm, mixed)
-
-
-def _seeds(system: System, kT, key, options: FlowMCMC, found):
-    if found is not None:
-        positions = spread_over(found, options.chains)
-    elif isinstance(system.space, Euclidean) or system.known_states() is not None:
-        positions = seed_states(system, kT, key, options.chains)
-    else:
-        positions = _of_bases(system, kT, key, options.chains)
-    if options.start is None:
-        return positions
-    given = jnp.asarray(options.start, positions.dtype)[jnp.arange(options.chains) % len(options.start)]
-    every = 1 if found is None else 2
-    return jnp.where(_column(jnp.arange(options.chains) % every == 0, given), given, positions)
-
-
-def _of_bases(system: System, kT, key, n: int):
-    candidates = flows_for(system, kT=kT, key=key)
-    if isinstance(candidates[0], LatentField):
-        return _drawn(candidates[0], key, n)
-    if not isinstance(system.space, Lattice):
-        return seed_states(system, kT, key, n)
-    # From draws of every candidate's base: they have the right amplitude on every scale, and cover all phases.
-    keys = jax.random.split(key, n)
-    drawn = jnp.stack([jax.vmap(flow.base.sample)(keys) for flow in candidates])
-    return drawn[jnp.arange(n) % len(candidates), jnp.arange(n)]
-
-
-def _column(mask, like):
-    """A mask over the leading axis, to be spread over the others."""
-    return mask.reshape(-1, *[1] * (like.ndim - 1))
-
-
-@eqx.filter_jit
-def _drawn(proposal: Proposal, key: PRNGKeyArray, n: int):
-    """n draws, those that came to nothing replaced by others."""
-    x, log_q = proposal.sample_and_log_prob(key, n)
-    good = jnp.isfinite(log_q)
-    return x[jnp.argsort(~good)[jnp.arange(n) % jnp.maximum(jnp.sum(good), 1)]]
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
