@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Base, FreeField, Gaussian, Mixture, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
-from statphys_flows.flows.coupling import coordinate_splines, spline_coupling
+from statphys_flows.flows.coupling import coordinate_splines, hierarchical_coupling, spline_coupling
 from statphys_flows.flows.latent import MovedLatentField, latent_field, site_field
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.flows.untransformed import Untransformed
@@ -31,6 +31,9 @@ from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, variational_bridge
 from statphys_flows.systems.mean_field_sites import MeanFieldSites
 from statphys_flows.systems.potentials import Modes
+
+# Of the base of a `HierarchicalCoupling`: its second Gaussian's width, and share at the start.
+_WIDER, _SHARE = 1.5, 0.1
 
 
 def flow_for(
@@ -170,14 +173,25 @@ def _(space: Euclidean, system, kT, key, samples):
     def moved(base):
         return lambda: spline_coupling(key, base, location=location, scale=scale)
 
+    # Where some coordinates set the scale of others, U falls on and on, without a basin, or to a minimum far from most
+    # of the weight.
+    hierarchy = () if samples is None else (lambda: _hierarchical(key, samples),)
     if base is None:
-        # Twice: the second time on what chains have visited with the help of the first.
-        return Candidates(moved(broad), moved(broad))
+        return Candidates(*hierarchy, moved(broad))
     if isinstance(base, Mixture) and system.base(kT) is None:
         # From few of many modes none but the second would ever get to the others.
         apart = functools.partial(coordinate_splines, broad, location=location, scale=scale)
         return Candidates(lambda: Untransformed(base), apart, moved(base), moved(broad))
-    return Candidates(lambda: Untransformed(base), moved(base))
+    return Candidates(lambda: Untransformed(base), moved(base), *hierarchy)
+
+
+def _hierarchical(key: PRNGKeyArray, samples) -> Proposal:
+    """From a Gaussian as wide as the bulk of the samples, and now and then from a wider one: what flow and chains both
+    leave out of a tail shows in no weight."""
+    low, median, high = jnp.quantile(samples, jnp.asarray([0.16, 0.5, 0.84]), axis=0)
+    scale = 0.5 * (high - low) + 1e-6
+    base = Mixture([Gaussian(median, scale), Gaussian(median, _WIDER * scale)], weights=[1 - _SHARE, _SHARE])
+    return hierarchical_coupling(key, base, location=median, scale=scale)
 
 
 def _frame(samples):

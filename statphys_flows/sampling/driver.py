@@ -14,6 +14,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import (
     ContinuousFlow,
     CoordinateSplines,
+    HierarchicalCoupling,
     MovedLatentField,
     Proposal,
     flows_for,
@@ -213,10 +214,12 @@ def _better(kept: Adapted | None, found: Adapted) -> Adapted:
 
 
 def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
-    polish = options.polish(system) if state.flow.has_map else 0
+    polish = options.polish(system, state.flow)
+    # Reverse KL differentiates the solver of an ODE, at many times the cost of an interpolant's step.
+    dear = not isinstance(state.flow, HierarchicalCoupling)
     stages = [
         (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
-        (ReverseKL(), polish, options.polish_steps, "polishing"),
+        (ReverseKL(), polish, options.polish_steps if dear else options.train_steps, "polishing"),
     ]
     if polish and (state.best_score > _POLISHED or isinstance(state.flow, MovedLatentField)):
         # An interpolant would undo what reverse KL has taught a neighbour; a field that is moved takes none.
@@ -229,9 +232,9 @@ def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC,
             # A flow that no rounds have trained yet has had no chance to come nearer.
             if infos and not promising(state.best):
                 break
-            # Reverse KL differentiates the solver, at many times the cost of an interpolant's step.
-            half = dataclasses.replace(options.optimiser, batch=max(1, options.optimiser.batch // 2))
-            options = dataclasses.replace(options, optimiser=half)
+            if dear:
+                half = dataclasses.replace(options.optimiser, batch=max(1, options.optimiser.batch // 2))
+                options = dataclasses.replace(options, optimiser=half)
             state = begin_stage(state, options)
         scores = []
         for _ in range(rounds):

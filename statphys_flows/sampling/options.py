@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import flows_for
+from statphys_flows.flows import HierarchicalCoupling, Proposal, flows_for
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.record import check_counts
 from statphys_flows.sampling.sampler import Sampler
@@ -53,8 +53,8 @@ class FlowMCMC(Sampler):
     - `good_enough`: the ESS below which the next candidate flow is tried, where the space has several, and from which
       on the flow of a neighbouring point of a scan is used without further training.
     - `polish_rounds`: most further rounds, which train by reverse KL, `polish_steps` steps each; where they follow,
-      the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice` and in a
-      `ParticleBox` (where a flow moves the particles themselves), and none elsewhere.
+      the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice`, in a
+      `ParticleBox` (where a flow moves the particles themselves) and for a `HierarchicalCoupling`, and none elsewhere.
     - `buffer`: configurations that training draws from, of fixed size.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.
@@ -117,10 +117,13 @@ class FlowMCMC(Sampler):
             return _PARTICLES if system.known_states() is None else 0
         return self.particles
 
-    def polish(self, system: System) -> int:
-        """Most rounds of reverse KL for a system."""
+    def polish(self, system: System, flow: Proposal | None = None) -> int:
+        """Most rounds of reverse KL for a system's flow; the most of any if none is given."""
+        if isinstance(flow, Proposal) and not flow.has_map:
+            return 0
         if self.polish_rounds is None:
-            return _POLISH_ROUNDS if isinstance(system.space, Lattice | ParticleBox) else 0
+            suited = isinstance(system.space, Lattice | ParticleBox) or isinstance(flow, HierarchicalCoupling)
+            return _POLISH_ROUNDS if suited else 0
         return self.polish_rounds
 
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):

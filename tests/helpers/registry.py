@@ -26,6 +26,7 @@ from statphys_flows.flows import (
     PotentialVelocity,
     checkerboard_coupling,
     circular_spline_coupling,
+    hierarchical_coupling,
     latent_field,
     nice,
     real_nvp,
@@ -279,6 +280,7 @@ CONTINUOUS = {
 
 COUPLINGS = {f"coupling_{n}d": _coupling(spline_coupling, n, knots=4) for n in (1, 2, 3)}
 COUPLINGS["real_nvp_2d"] = _coupling(real_nvp, 2)
+COUPLINGS["hierarchical_3d"] = _coupling(hierarchical_coupling, 3)
 
 VOLUME_PRESERVING = {"nice_3d": _coupling(nice, 3)}
 

@@ -79,7 +79,7 @@ def circular_spline_coupling(
     lengths = jnp.broadcast_to(jnp.asarray(lengths, jnp.result_type(float)), (dimension,))
 
     bijection = coupling_layers(
-        key, dimension, CircularSpline(knots), layers=layers, width=width, depth=depth, periodic=True
+        key, dimension, CircularSpline(knots), layers=layers, width=width, depth=depth, seen="periodic"
     )
     # The scale as it is, not by way of flowjax's softplus: a period that is rounded would show as a seam.
     unit = fb.Affine(jnp.zeros(dimension), jnp.ones(dimension))

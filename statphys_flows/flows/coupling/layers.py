@@ -1,12 +1,16 @@
 """What coupling flows on ℝⁿ and on the torus have in common: stacks of layers."""
 
 import functools
+from typing import Literal
 
 import equinox as eqx
 import flowjax.bijections as fb
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
+
+# What a network is given of a coordinate.
+Seen = Literal["plain", "periodic", "squashed"]
 
 
 def coupling_layers(
@@ -17,7 +21,7 @@ def coupling_layers(
     layers: int,
     width: int,
     depth: int,
-    periodic: bool = False,
+    seen: Seen = "plain",
     start_at_zero: bool = True,
 ) -> fb.AbstractBijection:
     """`layers` couplings in each of which half of the coordinates, picked at random and then complemented, set the
@@ -29,7 +33,8 @@ def coupling_layers(
     **Arguments:**
 
     - `width`, `depth`: width and number of hidden layers of the networks.
-    - `periodic`: coordinates have period 1, and networks see cos 2πx and sin 2πx.
+    - `seen`: what networks see of a coordinate x: `"plain"`, x; `"periodic"`, cos 2πx and sin 2πx; `"squashed"`,
+      5 asinh(x/5), so that those far out do not pull at all others.
     - `start_at_zero`: if not, only the last layers' biases do, and the start is near what it would be.
     """
     if dimension == 1:
@@ -41,28 +46,34 @@ def coupling_layers(
         key, transformer=transformer, untransformed_dim=frozen, dim=dimension, nn_width=1, nn_depth=0
     )
     outputs = int(coupling.conditioner.out_size)
-    networks = _networks(jax.random.split(network_key, layers), frozen, outputs, width, depth, periodic, start_at_zero)
+    networks = _networks(jax.random.split(network_key, layers), frozen, outputs, width, depth, seen, start_at_zero)
     coupling = eqx.tree_at(lambda c: c.conditioner, coupling, networks)
     order = _permutations(_orders(order_key, dimension, layers))
     return fb.Scan(fb.Chain([order, coupling, fb.Invert(order)]))
 
 
-class _Periodic(eqx.Module):
+class _Conditioner(eqx.Module):
     network: eqx.nn.MLP
+    seen: Seen = eqx.field(static=True)
 
     def __call__(self, x):
-        angle = 2 * jnp.pi * x
-        return self.network(jnp.concatenate([jnp.cos(angle), jnp.sin(angle)]))
+        if self.seen == "periodic":
+            angle = 2 * jnp.pi * x
+            x = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)])
+        elif self.seen == "squashed":
+            x = 5 * jnp.arcsinh(x / 5)
+        return self.network(x)
 
 
 @eqx.filter_jit
-def _networks(keys, inputs: int, outputs: int, width: int, depth: int, periodic: bool, start_at_zero: bool):
+def _networks(keys, inputs: int, outputs: int, width: int, depth: int, seen: Seen, start_at_zero: bool):
     def network(key):
-        made = eqx.nn.MLP(2 * inputs if periodic else inputs, outputs, width, depth, jax.nn.silu, key=key)
+        size = 2 * inputs if seen == "periodic" else inputs
+        made = eqx.nn.MLP(size, outputs, width, depth, jax.nn.silu, key=key)
         made = eqx.tree_at(lambda m: m.layers[-1].bias, made, replace_fn=jnp.zeros_like)
         if start_at_zero:
             made = eqx.tree_at(lambda m: m.layers[-1].weight, made, replace_fn=jnp.zeros_like)
-        return _Periodic(made) if periodic else made
+        return _Conditioner(made, seen)
 
     return eqx.filter_vmap(network)(keys)
 
