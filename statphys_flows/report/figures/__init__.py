@@ -1,0 +1,14 @@
+"""The figures that `statphys-flows show` writes, one to a file.
+
+Each figure is a function of the tree that returns None where the tree lacks what it needs. None uses pyplot: that would
+choose a backend and keep the figures for whoever calls this.
+"""
+
+from statphys_flows.report.figures.configurations import configurations
+from statphys_flows.report.figures.free_energy import free_energy
+from statphys_flows.report.figures.log_z import log_z
+from statphys_flows.report.figures.order_parameter import order_parameter
+from statphys_flows.report.figures.training import training
+from statphys_flows.report.figures.write import write_figures
+
+__all__ = ["configurations", "free_energy", "log_z", "order_parameter", "training", "write_figures"]

@@ -1,0 +1,50 @@
+"""What all figures have in common: size, error bars, labels."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from statphys_flows.report.groups import temperatures
+
+BLUE, ORANGE, GREEN, GREY = "#20639b", "#d1661c", "#3a8c4d", "#777777"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def rows(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """Panels below one another, each of this height in inches, with one axis of abscissae."""
+    figure = new_figure(6.4, 1.1 + height * count)
+    return figure, list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+
+
+def points(ax: Axes, x: np.ndarray, y: np.ndarray | None, err: np.ndarray, **style: Any) -> None:
+    err = np.where(np.isfinite(err), err, 0.0)
+    ax.errorbar(x, np.asarray(y), yerr=err, **{"marker": "o", "markersize": 4, "linewidth": 1.2, "capsize": 3, **style})
+
+
+def temperature_axis(ax: Axes, data: xr.Dataset) -> None:
+    ax.set_xlabel(f"temperature kT{unit(data['kT'])}")
+    kT = temperatures(data)
+    if len(kT) == 1:
+        ax.set_xlim(0.9 * kT[0], 1.1 * kT[0])
+
+
+def label(variable: xr.DataArray) -> str:
+    return f"{variable.attrs.get('long_name', variable.name)}{unit(variable)}"
+
+
+def unit(variable: xr.DataArray) -> str:
+    units = variable.attrs.get("units", "1")
+    return "" if units in ("1", "") else f" [{units}]"
+
+
+def title(tree: xr.DataTree) -> str:
+    return str(tree.attrs.get("title", ""))

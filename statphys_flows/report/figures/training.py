@@ -1,0 +1,56 @@
+"""How the flow was trained."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from statphys_flows.report.figures.axes import label, rows, title
+from statphys_flows.report.figures.colours import Temperatures
+from statphys_flows.report.figures.draws import each_kT
+from statphys_flows.report.groups import group, temperatures
+
+
+def training(tree: xr.DataTree) -> Figure | None:
+    """Loss, forward ESS and global acceptance against the training step, a line for each kT."""
+    data = group(tree, "training")
+    names = [n for n in ("loss", "ess_forward", "global_acceptance") if n in data and np.isfinite(data[n].values).any()]
+    if not names:
+        return None
+    figure, axes = rows(len(names), 2.1)
+    colours = Temperatures(temperatures(data))
+    for ax, name in zip(axes, names, strict=True):
+        for kT, values in each_kT(data[name]):
+            _history(ax, data["step"].values if "step" in data else np.arange(len(values)), values, colours(kT))
+        ax.set_ylabel(label(data[name]))
+        if name != "loss":
+            ax.set_ylim(-0.03, 1.03)
+        elif np.nanmin(data[name].values) > 0:
+            _log_scale(ax)
+    axes[-1].set_xlabel("training step")
+    colours.explain(axes)
+    figure.suptitle(title(tree), fontsize=11)
+    return figure
+
+
+def _history(ax: Axes, step: np.ndarray, values: np.ndarray, colour: Any) -> None:
+    known = np.isfinite(values)
+    step, values = step[known], values[known]
+    if len(values) < 200:
+        ax.plot(step, values, color=colour, linewidth=1.3, marker="." if len(values) < 40 else None)
+        return
+    ax.plot(step, values, color=colour, linewidth=0.6, alpha=0.25)
+    width = max(len(values) // 50, 2)
+    smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+    ax.plot(step[width // 2 :][: len(smooth)], smooth, color=colour, linewidth=1.3)
+
+
+def _log_scale(ax: Axes) -> None:
+    """With plain numbers at 1, 2, 5: a loss that falls by less than a decade would have no label otherwise."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
