@@ -7,10 +7,41 @@ import xarray as xr
 
 
 def group(tree: xr.DataTree | None, name: str) -> xr.Dataset:
-    """The group as a dataset, empty if the tree has none of that name. Of fields that were scanned the first value."""
+    """The group as a dataset, empty if the tree has none of that name. Of parameters that were scanned beside that of
+    `along_of` the first value."""
     if tree is None or name not in tree.children:
         return xr.Dataset()
-    return tree[name].to_dataset().isel(dict.fromkeys(scanned(tree), 0))
+    data = tree[name].to_dataset()
+    return data.isel(dict.fromkeys(_at_first(tree), 0), missing_dims="ignore")
+
+
+def along_of(tree: xr.DataTree) -> str:
+    """The parameter that a figure is drawn along: the temperature if it has several values, otherwise the first field
+    that has."""
+    parameters = parameters_of(tree)
+    return next((name for name, values in parameters.items() if len(values) > 1), next(iter(parameters), "kT"))
+
+
+def parameters_of(tree: xr.DataTree) -> dict[str, np.ndarray]:
+    """The dimensions of the scan with their values, the temperature first."""
+    names = ("kT", *scanned(tree))
+    found = next((tree[g].to_dataset() for g in ("thermodynamics", "diagnostics") if g in tree.children), xr.Dataset())
+    return {name: values_of(found, name) for name in names if name in found.dims and name in found.coords}
+
+
+def first_values(tree: xr.DataTree) -> dict[str, float]:
+    """The values of parameters that `group` takes the first of."""
+    return {name: float(parameters_of(tree)[name][0]) for name in _at_first(tree)}
+
+
+def _at_first(tree: xr.DataTree) -> list[str]:
+    return [name for name in parameters_of(tree) if name != along_of(tree)]
+
+
+def sizes(tree: xr.DataTree) -> dict[float, xr.DataTree]:
+    """The results of a size study by their size, smallest first; empty for one result."""
+    found = {float(node.attrs["size"]): node for node in tree.children.values() if "size" in node.attrs}
+    return dict(sorted(found.items()))
 
 
 def scanned(tree: xr.DataTree) -> list[str]:
@@ -33,18 +64,35 @@ def points(tree: xr.DataTree | None, name: str) -> xr.Dataset:
 
 def temperatures(data: xr.Dataset | xr.DataArray) -> np.ndarray:
     """The temperatures of `data`, (kT,); none if it has no such coordinate."""
-    return np.atleast_1d(np.asarray(data["kT"].values, dtype=float)) if "kT" in data.coords else np.zeros(0)
+    return values_of(data, "kT")
+
+
+def values_of(data: xr.Dataset | xr.DataArray, name: str) -> np.ndarray:
+    """The values of a parameter in `data`; none if it has no such coordinate."""
+    return np.atleast_1d(np.asarray(data[name].values, dtype=float)) if name in data.coords else np.zeros(0)
+
+
+def numbers(data: xr.Dataset, name: str, along: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The parameter, the quantity and its error (NaN where it is not known); None where there is no such quantity or it
+    is NaN throughout."""
+    if name not in data or data[name].dims != (along,) or data[name].dtype.kind not in "fiub":
+        return None
+    x, y = (np.asarray(data[each].values, dtype=float) for each in (along, name))
+    if not np.isfinite(y).any():
+        return None
+    error = data.get(f"{name}_err")
+    if error is None or error.dims != (along,):
+        return x, y, np.full_like(y, np.nan)
+    return x, y, np.asarray(error.values, dtype=float)
 
 
 def over_kT(data: xr.Dataset, name: str) -> np.ndarray | None:
     """The values of a number that depends on kT alone; None where there is no such variable or it is NaN throughout."""
-    if name not in data or data[name].dims != ("kT",) or data[name].dtype.kind not in "fiub":
-        return None
-    values = np.asarray(data[name].values, dtype=float)
-    return values if np.isfinite(values).any() else None
+    found = numbers(data, name, "kT")
+    return None if found is None else found[1]
 
 
 def errors(data: xr.Dataset, name: str) -> np.ndarray:
     """The error bars of a variable over kT, NaN where they are unknown."""
-    found = over_kT(data, f"{name}_err")
-    return np.full(data.sizes["kT"], np.nan) if found is None else found
+    found = numbers(data, f"{name}_err", "kT")
+    return np.full(data.sizes["kT"], np.nan) if found is None else found[1]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from statphys_flows.report.groups import errors, group, over_kT, points, temperatures
+from statphys_flows.report.groups import errors, group, over_kT, parameters_of, points, sizes, temperatures
 from statphys_flows.report.notation import duration, plain, with_error
 
 # Variable -> heading. Two tables, each of which fits a terminal of 80 columns.
@@ -46,12 +46,13 @@ _LEGEND = (
 def summary(tree: xr.DataTree) -> str:
     """Returns the result in plain text: what was run, the thermodynamics, how well it was sampled, the time it took; of
     several sizes one after the other, and the transitions of all."""
-    if sizes := [node for node in tree.children.values() if "size" in node.attrs]:
-        return "\n\n".join([*map(summary, sizes), _transitions(group(tree, "transitions"))]).rstrip()
+    if found := list(sizes(tree).values()):
+        transitions = _transitions(group(tree, "transitions"), parameters_of(found[0]))
+        return "\n\n".join([*map(summary, found), transitions]).rstrip()
     parts = [
         _header(tree),
         _thermodynamics(points(tree, "thermodynamics")),
-        _transitions(group(tree, "transitions")),
+        _transitions(group(tree, "transitions"), parameters_of(tree)),
         _sampling(points(tree, "diagnostics")),
         _warnings(tree),
         _footer(tree),
@@ -131,14 +132,19 @@ def _thermodynamics(data: xr.Dataset) -> str:
     return "\n\n".join([*tables, _LEGEND]) if tables else ""
 
 
-def _transitions(data: xr.Dataset) -> str:
+def _transitions(data: xr.Dataset, parameters: Iterable[str]) -> str:
     if "location" not in data or not np.isfinite(data["location"].values).any():
         return ""
-    columns: dict[str, list[str]] = {"transition": [], "size": [], "at": [], "": [], "latent heat": [], "order": []}
+    # Of other parameters that were scanned a transition has the value at which it was found.
+    others = [name for name in parameters if name in data]
+    columns: dict[str, list[str]] = {"transition": [], **{name: [] for name in others}}
+    columns |= {"size": [], "at": [], "": [], "latent heat": [], "order": []}
     found = data.isel(transition=np.isfinite(data["location"].values))
     for i in range(found.sizes["transition"]):
         row = {str(name): variable.values[i] for name, variable in found.items()}
         columns["transition"].append(str(row["method"]))
+        for name in others:
+            columns[name].append(f"{row[name]:g}")
         columns["size"].append(" ".join(f"{s:g}" for s in (row["size"], row["size_2"]) if np.isfinite(s)))
         columns["at"].append(f"{row['parameter']} =")
         columns[""].append(with_error(float(row["location"]), float(row["location_err"])))

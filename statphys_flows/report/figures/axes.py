@@ -1,5 +1,6 @@
 """What all figures have in common: size, error bars, labels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-
-from statphys_flows.report.groups import temperatures
 
 BLUE, ORANGE, GREEN, GREY = "#20639b", "#d1661c", "#3a8c4d", "#777777"
 
@@ -30,11 +29,12 @@ def points(ax: Axes, x: np.ndarray, y: np.ndarray | None, err: np.ndarray, **sty
     ax.errorbar(x, np.asarray(y), yerr=err, **{"marker": "o", "markersize": 4, "linewidth": 1.2, "capsize": 3, **style})
 
 
-def temperature_axis(ax: Axes, data: xr.Dataset) -> None:
-    ax.set_xlabel(f"temperature kT{unit(data['kT'])}")
-    kT = temperatures(data)
-    if len(kT) == 1:
-        ax.set_xlim(0.9 * kT[0], 1.1 * kT[0])
+def abscissa(ax: Axes, parameter: xr.DataArray) -> None:
+    ax.set_xlabel(f"temperature kT{unit(parameter)}" if parameter.name == "kT" else label(parameter))
+    values = np.atleast_1d(parameter.values)
+    if len(values) == 1:
+        margin = 0.1 * abs(values[0]) or 0.1
+        ax.set_xlim(values[0] - margin, values[0] + margin)
 
 
 def label(variable: xr.DataArray) -> str:
@@ -46,5 +46,7 @@ def unit(variable: xr.DataArray) -> str:
     return "" if units in ("1", "") else f" [{units}]"
 
 
-def title(tree: xr.DataTree) -> str:
-    return str(tree.attrs.get("title", ""))
+def title(tree: xr.DataTree, fixed: Mapping[str, float]) -> str:
+    """With the values of parameters that the figure shows at one value alone."""
+    at = ", ".join(f"{name} = {value:g}" for name, value in fixed.items())
+    return f"{tree.attrs.get('title', '')}{f' (at {at})' if at else ''}"

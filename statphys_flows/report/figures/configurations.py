@@ -11,20 +11,20 @@ from matplotlib.figure import Figure
 
 from statphys_flows.report.figures.axes import BLUE, label, new_figure, title, unit
 from statphys_flows.report.figures.colours import centred, diverging
-from statphys_flows.report.figures.draws import bin_edges, each_kT, spread
-from statphys_flows.report.groups import group, temperatures
+from statphys_flows.report.figures.draws import bin_edges, each, spread
+from statphys_flows.report.groups import along_of, first_values, group, values_of
 
-_PANELS = 3  # temperatures that get a panel of their own
+_PANELS = 3  # values of the scanned parameter that get a panel of their own
 _PATHS = 12
 _POINTS = 4000
 
 
 def configurations(tree: xr.DataTree) -> Figure | None:
     """A dozen paths of a field; of particles the first two coordinates, coloured by energy, or the histogram of one."""
-    data = group(tree, "posterior")
-    if "phi" in data and data["phi"].dims == ("kT", "chain", "draw", "site"):
+    data, along = group(tree, "posterior"), along_of(tree)
+    if "phi" in data and data["phi"].dims == (along, "chain", "draw", "site"):
         draw, name = _paths, "phi"
-    elif "x" in data and data["x"].dims == ("kT", "chain", "draw", "component"):
+    elif "x" in data and data["x"].dims == (along, "chain", "draw", "component"):
         draw, name = (_scatter if data.sizes["component"] > 1 else _one_component), "x"
     else:
         return None
@@ -33,20 +33,20 @@ def configurations(tree: xr.DataTree) -> Figure | None:
         return None
     figure = new_figure(1.4 + 3.4 * len(chosen), 3.9)
     axes = list(figure.subplots(1, len(chosen), sharex=True, sharey=True, squeeze=False)[0])
-    draw(axes, data.isel(kT=chosen))
-    for ax, kT in zip(axes, temperatures(data)[chosen], strict=True):
-        ax.set_title(f"kT = {kT:g}", fontsize=10)
+    draw(axes, data.isel({along: chosen}), along)
+    for ax, value in zip(axes, values_of(data, along)[chosen], strict=True):
+        ax.set_title(f"{along} = {value:g}", fontsize=10)
         ax.label_outer()
-    figure.suptitle(title(tree), fontsize=11)
+    figure.suptitle(title(tree, first_values(tree)), fontsize=11)
     return figure
 
 
-def _paths(axes: Sequence[Axes], data: xr.Dataset) -> None:
+def _paths(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
     """Coloured by the order parameter, which shows at once whether both phases are there."""
     s = data["s"].values if "s" in data.coords else np.arange(data.sizes["site"])
     position = label(data["s"]) if "s" in data.coords else "site"
-    phi = data["phi"].stack(sample=("chain", "draw")).transpose("kT", "sample", "site").values
-    colour = _stacked(data["order_parameter"]) if "order_parameter" in data else phi.mean(axis=2)
+    phi = data["phi"].stack(sample=("chain", "draw")).transpose(along, "sample", "site").values
+    colour = _stacked(data["order_parameter"], along) if "order_parameter" in data else phi.mean(axis=2)
     scale = ScalarMappable(norm=centred(colour), cmap=diverging())
     for i, ax in enumerate(axes):
         usable = np.flatnonzero(np.isfinite(phi[i]).all(axis=1))
@@ -58,9 +58,9 @@ def _paths(axes: Sequence[Axes], data: xr.Dataset) -> None:
     axes[0].figure.colorbar(scale, ax=list(axes), label=name, pad=0.02)
 
 
-def _scatter(axes: Sequence[Axes], data: xr.Dataset) -> None:
-    x = data["x"].stack(sample=("chain", "draw")).transpose("kT", "sample", "component").values[..., :2]
-    energy = _stacked(data["energy"]) if "energy" in data else np.zeros(x.shape[:2])
+def _scatter(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
+    x = data["x"].stack(sample=("chain", "draw")).transpose(along, "sample", "component").values[..., :2]
+    energy = _stacked(data["energy"], along) if "energy" in data else np.zeros(x.shape[:2])
     # The few largest energies would take all of the scale.
     low, high = np.nanpercentile(energy, [0, 98]) if np.isfinite(energy).any() else (0.0, 1.0)
     norm = Normalize(low, high if high > low else low + 1.0)
@@ -77,9 +77,9 @@ def _scatter(axes: Sequence[Axes], data: xr.Dataset) -> None:
         axes[0].figure.colorbar(shown, ax=list(axes), label=label(data["energy"]), pad=0.02, extend="max")
 
 
-def _one_component(axes: Sequence[Axes], data: xr.Dataset) -> None:
+def _one_component(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
     edges = bin_edges(data["x"].values)
-    for ax, (_, values) in zip(axes, each_kT(data["x"]), strict=True):
+    for ax, (_, values) in zip(axes, each(data["x"], along), strict=True):
         density, _ = np.histogram(values[np.isfinite(values)], edges, density=True)
         ax.stairs(density, edges, fill=True, color=BLUE, alpha=0.7)
         ax.set_xlabel(_component(data, 0))
@@ -91,5 +91,5 @@ def _component(data: xr.Dataset, i: int) -> str:
     return f"{name}" if isinstance(name, str) else f"x[{name}]{unit(data['x'])}"
 
 
-def _stacked(variable: xr.DataArray) -> np.ndarray:
-    return variable.stack(sample=("chain", "draw")).transpose("kT", "sample").values
+def _stacked(variable: xr.DataArray, along: str) -> np.ndarray:
+    return variable.stack(sample=("chain", "draw")).transpose(along, "sample").values

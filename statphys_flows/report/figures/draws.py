@@ -1,16 +1,17 @@
-"""Draws at several temperatures, for a figure."""
+"""Draws at several values of a parameter, for a figure."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 
-from statphys_flows.report.groups import temperatures
+from statphys_flows.report.groups import values_of
 
 
-def each_kT(variable: xr.DataArray) -> Iterable[tuple[float, np.ndarray]]:
-    for i, kT in enumerate(temperatures(variable)):
-        yield float(kT), np.asarray(variable.isel(kT=i).values, dtype=float).ravel()
+def each(variable: xr.DataArray, along: str) -> Iterable[tuple[float, np.ndarray]]:
+    """Every value of the parameter `along` with what was drawn there, flat."""
+    for i, value in enumerate(values_of(variable, along)):
+        yield float(value), np.asarray(variable.isel({along: i}).values, dtype=float).ravel()
 
 
 def spread(indices: np.ndarray, count: int) -> np.ndarray:
@@ -21,7 +22,7 @@ def spread(indices: np.ndarray, count: int) -> np.ndarray:
 
 
 def bin_edges(values: np.ndarray) -> np.ndarray:
-    """Bin edges that suit all temperatures at once, without the farthest one in a thousand at each end."""
+    """Bin edges that suit all of them at once, without the farthest one in a thousand at each end."""
     values = values[np.isfinite(values)]
     low, high = np.quantile(values, [0.0005, 0.9995]) if len(values) else (0.0, 1.0)
     if high <= low:

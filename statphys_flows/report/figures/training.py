@@ -9,30 +9,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from statphys_flows.report.figures.axes import label, rows, title
-from statphys_flows.report.figures.colours import Temperatures
-from statphys_flows.report.figures.draws import each_kT
-from statphys_flows.report.groups import group, temperatures
+from statphys_flows.report.figures.colours import Colours
+from statphys_flows.report.figures.draws import each
+from statphys_flows.report.groups import along_of, first_values, group, values_of
 
 
 def training(tree: xr.DataTree) -> Figure | None:
-    """Loss, forward ESS and global acceptance against the training step, a line for each kT."""
+    """Loss, forward ESS and global acceptance against the training step, a line for each value that was scanned."""
     data = group(tree, "training")
     names = [n for n in ("loss", "ess_forward", "global_acceptance") if n in data and np.isfinite(data[n].values).any()]
     if not names:
         return None
     figure, axes = rows(len(names), 2.1)
-    colours = Temperatures(temperatures(data))
+    along = along_of(tree)
+    colours = Colours(along, values_of(data, along))
     for ax, name in zip(axes, names, strict=True):
-        for kT, values in each_kT(data[name]):
-            _history(ax, data["step"].values if "step" in data else np.arange(len(values)), values, colours(kT))
+        for at, values in each(data[name], along):
+            _history(ax, data["step"].values if "step" in data else np.arange(len(values)), values, colours(at))
         ax.set_ylabel(label(data[name]))
         if name != "loss":
             ax.set_ylim(-0.03, 1.03)
         elif np.nanmin(data[name].values) > 0:
             _log_scale(ax)
     axes[-1].set_xlabel("training step")
-    colours.explain(axes)
-    figure.suptitle(title(tree), fontsize=11)
+    colours.explain(figure)
+    figure.suptitle(title(tree, first_values(tree)), fontsize=11)
     return figure
 
 

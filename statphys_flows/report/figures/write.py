@@ -12,25 +12,41 @@ from statphys_flows.report.figures.free_energy import free_energy
 from statphys_flows.report.figures.log_z import log_z
 from statphys_flows.report.figures.order_parameter import order_parameter
 from statphys_flows.report.figures.training import training
+from statphys_flows.report.figures.transitions import transitions
+from statphys_flows.report.groups import sizes
+from statphys_flows.report.lines import lines_of
 
 
 def write_figures(tree: xr.DataTree, folder: str | Path) -> list[Path]:
-    """Writes the figures that the tree has the data for into `folder`, made if missing; returns their paths."""
+    """Writes the figures that the tree has the data for into `folder`, made if missing; returns their paths.
+
+    Of several sizes the figures of each are in a folder `size_<n>` of its own, beside the one of all.
+    """
     folder = Path(folder)
-    figures = {
-        "free_energy.png": free_energy(tree),
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [_save(figure, folder / name) for name, figure in _figures(tree).items() if figure is not None]
+    except OSError as error:
+        raise StudyError(
+            f"Cannot write figures into {folder}: {error.strerror}. Give another with --out-dir."
+        ) from error
+    for size, study in sizes(tree).items():
+        written += write_figures(study, folder / f"size_{size:g}")
+    return written
+
+
+def _figures(tree: xr.DataTree) -> dict[str, Figure | None]:
+    lines = lines_of(tree)
+    if sizes(tree):
+        return {"transitions.png": transitions(tree, lines)}
+    return {
+        "free_energy.png": free_energy(tree, lines),
+        "transitions.png": transitions(tree, lines),
         "order_parameter.png": order_parameter(tree),
         "training.png": training(tree),
         "configurations.png": configurations(tree),
         "log_z.png": log_z(tree),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_save(figure, folder / name) for name, figure in figures.items() if figure is not None]
-    except OSError as error:
-        raise StudyError(
-            f"Cannot write figures into {folder}: {error.strerror}. Give another with --out-dir."
-        ) from error
 
 
 def _save(figure: Figure, path: Path) -> Path:
