@@ -40,6 +40,14 @@ def run(
         str | None,
         typer.Option("--kT", metavar="KT", help="Temperatures: 0.05, or 0.5,1,2, or 0.5:2:16 (16 from 0.5 to 2)."),
     ] = None,
+    scan: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scan",
+            metavar="FIELD=VALUES",
+            help="Values of a field of the system, as those of --kT; repeated for each field, in place of FILE's scan.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random numbers.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.nc", help="Result file. [default: name of FILE, .nc]")
@@ -58,7 +66,7 @@ def run(
         _check_out(out, resume=resume, overwrite=overwrite)
         from statphys_flows.study.declaration import load_study, with_changes
 
-        study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [])
+        study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [], scan=scan or [])
         result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet)
         _print_warnings(result)
         if not quiet:
@@ -99,7 +107,11 @@ def show(
 
         folder = out_dir or file.with_name(file.stem + "_figures")
         written = write_figures(tree, folder)
-        typer.echo(f"\nFigures in {folder}{'/' if written else ''}: {', '.join(p.name for p in written) or 'none'}")
+        folders = dict.fromkeys(path.parent for path in written) or {folder: None}
+        typer.echo()
+        for each in folders:
+            names = ", ".join(path.name for path in written if path.parent == each)
+            typer.echo(f"Figures in {each}/: {names}" if names else f"Figures in {each}: none")
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 from typer.testing import CliRunner
 
 import statphys_flows
 from statphys_flows.cli import app
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.study.declaration import load_study
-from statphys_flows.study.settings import parse_kT, replace_fields
+from statphys_flows.study.settings import parse_kT, parse_scan, replace_fields
 from tests.report.fake import fake_tree
 
 DECLARATION = """
@@ -44,6 +45,7 @@ class Study:
     kT: tuple = (1.0,)
     seed: int = 0
     sampler: object = None
+    scan: dict = dataclasses.field(default_factory=dict)
 
     def run(self, out=None, *, resume=False, overwrite=False, progress=True):
         tree = fake_tree(kT=self.kT)
@@ -200,8 +202,22 @@ def test_show_prints_and_draws():
     result = shell("show", "phi4.nc")
     assert result.exit_code == 0, result.output
     assert "log Z" in result.stdout
-    assert len(list(Path("phi4_figures").glob("*.png"))) == 5
+    assert len(list(Path("phi4_figures").glob("*.png"))) == 5  # of one temperature nothing shows a transition
     assert "phi4_figures" in result.stdout.splitlines()[-1]
+
+
+def test_show_names_the_figures_of_each_size(monkeypatch):
+    each = {f"size_{n}": fake_tree(kT=[1.0, 2.0]) for n in (8, 16)}
+    whole = xr.DataTree.from_dict(each)
+    for name, tree in each.items():
+        whole[name].attrs = tree.attrs | {"size": int(name.removeprefix("size_"))}
+    whole.to_netcdf("sizes.nc")
+    result = shell("show", "sizes.nc")
+    assert result.exit_code == 0, result.output
+    said = result.stdout.splitlines()[-3:]
+    assert said[0] == "Figures in sizes_figures/: transitions.png"
+    assert [line.partition(":")[0] for line in said[1:]] == [f"Figures in sizes_figures/size_{n}/" for n in (8, 16)]
+    assert len(list(Path("sizes_figures/size_8").glob("*.png"))) == 6
 
 
 def test_show_without_figures():
@@ -358,6 +374,46 @@ def test_both_ends_are_exact():
 def test_kT_that_is_not_understood(text):
     with pytest.raises(StudyError, match=r"0\.5:2:16"):
         parse_kT(text)
+
+
+# --scan
+
+
+def test_parse_scan():
+    found = parse_scan(["coupling=0.5:1.5:5", "field=-0.1,0,0.1"])
+    assert found == {"coupling": (0.5, 0.75, 1.0, 1.25, 1.5), "field": (-0.1, 0.0, 0.1)}
+    assert parse_scan(["field=-1e-2"]) == {"field": (-0.01,)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (["field"], "write --scan field=values"),
+        (["=1,2"], "write --scan field=values"),
+        (["field="], r"'' is not understood: .*0\.5:2:16"),
+        (["field=1:2"], r"'1:2' is not understood: .*0\.5:2:16"),
+        (["field=up,down"], r"'up,down' is not understood"),
+        (["kT=0.5:1:3"], r"temperatures are given as --kT 0\.5:1:3"),
+        (["field=1", "field=2"], "field is given twice"),
+    ],
+)
+def test_scan_that_is_not_understood(settings, reason):
+    with pytest.raises(StudyError, match=reason):
+        parse_scan(settings)
+
+
+def test_scan_replaces_that_of_the_file(declaration, monkeypatch):
+    declaration.write_text(DECLARATION.replace("seed=0)", "seed=0, scan={'sites': (1, 2)})"))
+    seen = []
+    monkeypatch.setattr(Study, "run", lambda self, out, **options: seen.append(self.scan))
+    for words in ([], ["--scan", "tilt=-0.1,0,0.1", "--scan", "barrier=1:2:3"]):
+        result = shell("run", "well.py", *words)
+        assert result.exit_code == 0, result.output
+    assert seen == [{"sites": (1, 2)}, {"tilt": (-0.1, 0.0, 0.1), "barrier": (1.0, 1.5, 2.0)}]
+
+
+def test_scan_is_refused_in_a_sentence(declaration):
+    assert "temperatures are given as --kT" in refusal("run", "well.py", "--scan", "kT=1,2")
 
 
 # --set

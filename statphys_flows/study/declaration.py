@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from statphys_flows.errors import StudyError
-from statphys_flows.study.settings import parse_kT, replace_fields
+from statphys_flows.study.settings import parse_kT, parse_scan, replace_fields
 
 if TYPE_CHECKING:
     from statphys_flows.study import Study
@@ -40,7 +40,9 @@ def load_study(path: str | Path) -> Study:
     return module.study
 
 
-def with_changes(study: Study, *, kT: str | None, seed: int | None, settings: Sequence[str]) -> Study:
+def with_changes(
+    study: Study, *, kT: str | None, seed: int | None, settings: Sequence[str], scan: Sequence[str] = ()
+) -> Study:
     """Returns the study with the shell's words in place of what the file says."""
     changes: dict[str, Any] = {}
     if settings:
@@ -49,6 +51,8 @@ def with_changes(study: Study, *, kT: str | None, seed: int | None, settings: Se
         changes["kT"] = parse_kT(kT)
     if seed is not None:
         changes["seed"] = seed
+    if scan:
+        changes["scan"] = parse_scan(scan)
     return replace(study, **changes) if changes else study
 
 

@@ -1,4 +1,4 @@
-"""The words after `--kT` and `--set`, turned into numbers."""
+"""The words after `--kT`, `--scan` and `--set`, turned into numbers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,40 @@ from typing import Any
 
 from statphys_flows.errors import StudyError
 
+_GRAMMAR = "write 0.05, or 0.5,1,2, or 0.5:2:16 for 16 values from 0.5 to 2"
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
 def parse_kT(text: str) -> tuple[float, ...]:
     """`0.05` -> (0.05,); `0.5,1,2` -> (0.5, 1.0, 2.0); `0.5:2:16` -> 16 evenly spaced from 0.5 to 2, both included."""
     try:
-        if ":" in text:
-            return _evenly_spaced(text)
-        return tuple(float(word) for word in text.split(","))
+        return _values(text)
     except ValueError:
-        raise StudyError(
-            f"--kT {text!r} is not understood: write 0.05, or 0.5,1,2, or 0.5:2:16 for 16 values from 0.5 to 2."
-        ) from None
+        raise StudyError(f"--kT {text!r} is not understood: {_GRAMMAR}.") from None
+
+
+def parse_scan(settings: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Values by field of `settings`, each `field=values` with values as in `parse_kT`."""
+    found: dict[str, tuple[float, ...]] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not (name and equals):
+            raise StudyError(
+                f"--scan {setting!r} is not understood: write --scan field=values, for example --scan field=-0.1,0,0.1."
+            )
+        if name == "kT":
+            raise StudyError(f"--scan {setting!r}: temperatures are given as --kT {text or '0.5:2:16'}.")
+        if name in found:
+            raise StudyError(f"--scan {name} is given twice: give all its values at once, --scan {name}=1,2,3.")
+        try:
+            found[name] = _values(text)
+        except ValueError:
+            raise StudyError(f"--scan {setting!r}: {text!r} is not understood: {_GRAMMAR}.") from None
+    return found
+
+
+def _values(text: str) -> tuple[float, ...]:
+    return _evenly_spaced(text) if ":" in text else tuple(float(word) for word in text.split(","))
 
 
 def _evenly_spaced(text: str) -> tuple[float, ...]:
