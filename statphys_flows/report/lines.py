@@ -88,27 +88,24 @@ def _of_sizes(tree: xr.DataTree, found: dict[float, xr.DataTree]) -> Lines:
 def _line(tree: xr.DataTree, along: str, place: dict[str, int], value: float, others: dict[str, np.ndarray]) -> Line:
     points = tree["thermodynamics"].to_dataset().isel(place)
     at = {name: float(others[name][i]) for name, i in place.items()}
-    return Line(value, points, _curve(tree, along, place, at), _rows(_table(tree), along, at))
+    return Line(value, points, _curve(tree, along, place), _rows(_table(tree), along, at))
 
 
-def _curve(tree: xr.DataTree, along: str, place: dict[str, int], at: dict[str, float]) -> xr.Dataset:
-    """From the draws of all points; where U is not linear in another field, of those on this line."""
+def _curve(tree: xr.DataTree, along: str, place: dict[str, int]) -> xr.Dataset:
+    """From the draws on this line alone: those of other lines would narrow the band, but the cost goes with the square
+    of the points, minutes for a grid of 45."""
     x = np.unique(tree["thermodynamics"].to_dataset()[along].values)
     if len(x) < 2 or not _can_be_pooled(tree):
         return xr.Dataset()
-    targets = {along: np.linspace(x[0], x[-1], _GRID)}
-    fields = {name: i for name, i in place.items() if name != "kT"}
-    alone = {name: value for name, value in at.items() if name == "kT"}
-    for study, elsewhere in ((tree, at), (tree.isel(fields), alone)):
-        try:
-            with warnings.catch_warnings():
-                # The gaps in the curve say it.
-                warnings.simplefilter("ignore", UserWarning)
-                curve = reweight(study, targets | elsewhere)
-        except ValueError:
-            continue
-        return curve.isel({str(name): 0 for name in curve.dims if name != along}, drop=True)
-    return xr.Dataset()
+    alone = tree.isel({name: i for name, i in place.items() if name != "kT"})
+    try:
+        with warnings.catch_warnings():
+            # The gaps in the curve say it.
+            warnings.simplefilter("ignore", UserWarning)
+            curve = reweight(alone, {along: np.linspace(x[0], x[-1], _GRID)})
+    except ValueError:
+        return xr.Dataset()
+    return curve.isel({str(name): 0 for name in curve.dims if name != along}, drop=True)
 
 
 def _can_be_pooled(tree: xr.DataTree) -> bool:

@@ -25,7 +25,7 @@ def transitions(tree: xr.DataTree, lines: Lines | None = None) -> Figure | None:
     lines = lines or lines_of(tree)
     if not any(line.points.sizes.get(lines.along, 0) > 1 for line in lines.lines):
         return None
-    panels = [_susceptibilities(lines), _binder(lines)]
+    panels = [[which(line, lines.along) for line in lines.lines] for which in (_susceptibility, _binder)]
     panels = [quantities for quantities in panels if any(quantities)]
     if not panels:
         return None
@@ -47,11 +47,6 @@ def transitions(tree: xr.DataTree, lines: Lines | None = None) -> Figure | None:
     return figure
 
 
-def _susceptibilities(lines: Lines) -> list[str]:
-    """Which of the two to show on each line; empty where there is neither."""
-    return [_susceptibility(line, lines.along) for line in lines.lines]
-
-
 def _susceptibility(line: Line, along: str) -> str:
     """Which of the two to show; empty where there is neither."""
     m, m_abs = (numbers(line.points, name, along) for name in ("order_parameter", "order_parameter_abs"))
@@ -60,9 +55,8 @@ def _susceptibility(line: Line, along: str) -> str:
     return next((name for name in preferred if numbers(line.points, name, along) is not None), "")
 
 
-def _binder(lines: Lines) -> list[str]:
-    found = [numbers(line.points, "binder_cumulant", lines.along) is not None for line in lines.lines]
-    return ["binder_cumulant" if known else "" for known in found]
+def _binder(line: Line, along: str) -> str:
+    return "binder_cumulant" if numbers(line.points, "binder_cumulant", along) is not None else ""
 
 
 def _ylabel(lines: Lines, quantities: Sequence[str]) -> str:
