@@ -73,9 +73,9 @@ def train_scan(
         warm.append(warm_start_chains(system, t, own, shared))
         tick("warming up")
     flow = _untrained_flow(untrained(systems, kT, flow_key), conditions)
-    own = objective_for(flow.at_index(0), shared)
-    assert own is not None  # a flow has a map, which is trained
-    objective = Conditional(own, _POINTS)
+    of_a_point = objective_for(flow.at_index(0), shared)
+    assert of_a_point is not None  # a flow has a map, which is trained
+    objective = Conditional(of_a_point, _POINTS)
     steps = int(_MULTIPLE * options.rounds * options.train_steps) // _ROUNDS
     fit_state = FitState.create(flow, options.optimiser)
     states = [
