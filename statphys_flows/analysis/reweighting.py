@@ -69,7 +69,8 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
         flat = flat.isel(proposal=slice(int(given.any(axis=1).sum(axis=1).min())))
 
     def of(name: str, last: str = "draw") -> Array:
-        return flat[name].transpose("point", "chain", last).values.astype(float)
+        # In one order of memory: sums of what was read from a file would differ from others in the last digit.
+        return np.ascontiguousarray(flat[name].transpose("point", "chain", last).values, float)
 
     points = np.stack([flat[name].values.astype(float) for name in names], axis=1)
     reference = points[:, 1:].mean(axis=0)

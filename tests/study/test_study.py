@@ -30,7 +30,7 @@ SIGMAS = 4.0
 
 
 class Recorded(Progress):
-    """What a study reports; raises an interruption in the training of the n-th point."""
+    """What a study reports; raises an interruption while the n-th point adapts."""
 
     def __init__(self, interrupt_at=None):
         self.interrupt_at, self.started, self.messages, self.points, self.closed = interrupt_at, None, [], 0, 0
@@ -40,7 +40,7 @@ class Recorded(Progress):
 
     def tick(self, message):
         self.messages.append(message)
-        if self.points + 1 == self.interrupt_at and "training" in message:
+        if self.points + 1 == self.interrupt_at and ("training" in message or "settling" in message):
             raise KeyboardInterrupt
 
     def point_done(self):
@@ -150,7 +150,7 @@ def test_the_same_seed_gives_the_same_numbers(one):
 def test_groups_and_dimensions(scan):
     _, tree, _ = scan
     assert set(tree.children) == {
-        "thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics"
+        "thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics", "consistency"
     }  # fmt: skip
     for name in tree.children:
         np.testing.assert_array_equal(tree[name]["kT"], SCAN)
