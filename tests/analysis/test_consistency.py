@@ -73,3 +73,10 @@ def test_without_log_z_of_its_own_nothing_is_said():
 def test_one_point_is_refused():
     with pytest.raises(ValueError, match="one point"):
         consistency(study((0.7,)))
+
+
+def test_of_two_points_both_are_off_by_as_many_errors():
+    """One difference is known and the constant takes up the rest, so that errors are those of what is left over."""
+    found = consistency(study((0.6, 0.8)))
+    value, error = (found[f"log_z_minus_mbar{suffix}"].values for suffix in ("", "_err"))
+    assert value[0] / error[0] == pytest.approx(-value[1] / error[1], rel=1e-6)

@@ -176,6 +176,15 @@ def test_groups_and_dimensions(scan):
 
 
 @pytest.mark.slow
+def test_a_neighbours_flow_that_is_good_enough_is_used_as_it_is(scan):
+    """`good_enough` is 0.01 here: the second temperature takes the first one's flow, and trains nothing."""
+    training = scan[1]["training"].to_dataset()
+    assert np.isfinite(training["loss"].sel(kT=0.3)).any()
+    assert np.isnan(training["loss"].sel(kT=0.2)).all()
+    assert float(training["ess_forward"].sel(kT=0.2).max()) > 0.01
+
+
+@pytest.mark.slow
 def test_energies_are_those_of_the_configurations(scan):
     posterior = scan[1]["posterior"].to_dataset()
     phi = posterior["phi"].values.reshape(-1, 8)
