@@ -3,7 +3,8 @@ r"""Whether the free energies, energies and heat capacities of a scan belong to 
 Each point knows its log Z by itself, from its flow; its neighbours' energies know how log Z changes along the scan:
 
 - by MBAR, log Z of all points from the energies of all draws (`pool`);
-- by thermodynamic integration, ∂ log Z/∂β = -⟨U⟩, along the temperatures;
+- by thermodynamic integration, ∂ log Z/∂ ln T = ⟨U⟩/T, along the temperatures (where U is nearly that of oscillators
+  the integrand is nearly constant, as ⟨U⟩ over 1/T is not);
 - and the entropy by ∂S/∂ ln T = C.
 
 All three leave a constant free. It is chosen for the best agreement with the points, so that what is left over has mean
@@ -34,7 +35,7 @@ _COARSER = 3.0
 
 _ABOUT = {
     "log_z_minus_mbar": "log Z of the point less that by MBAR over the scan",
-    "log_z_minus_integral": "log Z of the point less the integral of -<U> over 1/kT",
+    "log_z_minus_integral": "log Z of the point less the integral of <U>/kT over ln kT",
     "entropy_minus_integral": "entropy of the point less the integral of C over ln T",
 }
 
@@ -85,15 +86,16 @@ def _of_line(data: Pooled, own: _Moved, weight: Array, line: Array) -> dict[str,
         return {}
     entropy = _Moved(own.value + energy.value / kT, own.replicas + energy.replicas / kT)
     integrals = {
-        "log_z_minus_integral": (own, 1 / kT, _Moved(-energy.value, -energy.replicas)),
+        "log_z_minus_integral": (own, np.log(kT), _Moved(energy.value / kT, energy.replicas / kT)),
         "entropy_minus_integral": (entropy, np.log(kT), capacity),
     }
     found = {}
     for name, (known, parameter, slope) in integrals.items():
         weights = integration_weights(parameter)
         value, error = _left(known, _Moved(weights @ slope.value, slope.replicas @ weights.T), weight, groups)
-        apart = integrate(parameter, slope.value, np.zeros(len(line))).discretisation
-        found[name] = value, np.hypot(error, apart / _COARSER)
+        apart = integrate(parameter, slope.value, np.zeros(len(line))).discretisation / _COARSER
+        # The constant is off as well, by as much as the mean of all.
+        found[name] = value, np.hypot(error, apart + weight @ apart / weight.sum())
     return found
 
 

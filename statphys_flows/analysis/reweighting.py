@@ -46,6 +46,10 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     **Raises:** `ValueError` where they cannot be pooled: U is not linear in a field that was scanned, there are no
     draws, or points that share no draws have no log Z of their own.
     """
+    if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
+        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
+        instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
+        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
     stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
     names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
     for name in names[1:]:
@@ -170,6 +174,8 @@ def reweight(
         np.atleast_1d(np.asarray(wanted[name], float)) if name in wanted else np.unique(data.points[:, i])
         for i, name in enumerate(data.names)
     ]
+    if not np.all(axes[0] > 0):
+        raise ValueError(f"kT holds {axes[0].min():g}: temperatures must be positive.")
     shape = tuple(len(axis) for axis in axes)
     found = curves(data, np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1))
     if not found.trusted.all():

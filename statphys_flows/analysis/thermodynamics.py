@@ -55,6 +55,12 @@ def thermodynamics(energy: ArrayLike, order_parameter: ArrayLike, log_z: Estimat
     }
 
 
+def vanishes(m: Array, error: Array, m_abs: Array) -> bool:
+    """Whether ⟨m⟩, along a scan, is zero by symmetry: within 4 errors everywhere, or below a twentieth of ⟨|m|⟩. Then
+    the fluctuations of |m| are what has a maximum at a transition."""
+    return bool(np.all(np.abs(m) < np.maximum(4 * error, 0.05 * m_abs)))
+
+
 def _mean(x: Array) -> Estimate:
     # The reference keeps the digits of a small spread about a large value.
     reference = x.mean()

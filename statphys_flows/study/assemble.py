@@ -134,7 +134,7 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     )
     for name in profiles:
         profiles[name].attrs |= about
-    described = {"units": order, "long_name": "order parameter m, centre of bin"}
+    described = {"units": order, "long_name": "order parameter m"}
     return profiles.assign_coords(
         order_parameter_bin=("order_parameter_bin", 0.5 * (edges[1:] + edges[:-1]), described)
     )

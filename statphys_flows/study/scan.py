@@ -20,6 +20,10 @@ class Scan:
     """
 
     def __init__(self, kT, scan: Mapping | None = None):
+        if scan is not None and not isinstance(scan, Mapping):
+            raise StudyError(
+                f'scan is a {type(scan).__name__}: write scan={{"field": [...]}}, values by the field\'s name.'
+            )
         self.axes = {"kT": _values("kT", kT, positive=True)}
         self.axes |= {str(name): _values(str(name), values) for name, values in (scan or {}).items() if name != "kT"}
         if scan is not None and "kT" in scan:

@@ -20,7 +20,7 @@ LONG_NAMES = {
     "heat_capacity": ("1", "heat capacity: (<U^2> - <U>^2)/kT^2"),
     "order_parameter": ("order", "order parameter m"),
     "order_parameter_abs": ("order", "mean absolute order parameter: <|m|>"),
-    "order_parameter_bin": ("order", "order parameter m, centre of bin"),
+    "order_parameter_bin": ("order", "order parameter m"),
     "susceptibility": ("susceptibility", "susceptibility: (<m^2> - <m>^2)/kT"),
     "susceptibility_abs": ("susceptibility", "susceptibility about <|m|>: (<m^2> - <|m|>^2)/kT"),
     "binder_cumulant": ("1", "Binder cumulant: 1 - <m^4>/(3 <m^2>^2)"),

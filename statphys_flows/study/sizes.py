@@ -56,6 +56,11 @@ def run_size_study(
 
     **Raises:** `StudyError` for bad input, before any compute.
     """
+    if not callable(system_at_size):
+        raise StudyError(
+            f"system_at_size is a {type(system_at_size).__name__}: give a function from a size to a system, for "
+            "example lambda n: MeanFieldPhi4(n)."
+        )
     sampler = FlowMCMC() if sampler is None else sampler
     studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _checked(sizes)}
     path = None if out is None else Path(out)
@@ -111,7 +116,7 @@ def _study(system_at_size, n: int, kT, scan, seed: int, sampler: Sampler) -> Stu
 
 
 def _checked(sizes: Sequence[int]) -> list[int]:
-    found = list(sizes)
+    found = list(np.atleast_1d(np.asarray(sizes, dtype=object)))
     for n in found:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise StudyError(f"sizes holds {n!r}: give positive integers, for example sizes=[6, 8, 10].")

@@ -32,11 +32,14 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     if resume or overwrite:
         return
     if out.exists():
-        raise StudyError(f"{out} exists already: pass resume=True to go on with it or overwrite=True to replace it.")
+        raise StudyError(
+            f"{out} exists already: pass resume=True (--resume) to go on with it or overwrite=True (--overwrite) to "
+            "replace it."
+        )
     if parts_folder(out).exists():
         raise StudyError(
-            f"{parts_folder(out)} holds an unfinished run: pass resume=True to go on with it or overwrite=True to "
-            "throw it away."
+            f"{parts_folder(out)} holds an unfinished run: pass resume=True (--resume) to go on with it or "
+            "overwrite=True (--overwrite) to throw it away."
         )
 
 
@@ -140,7 +143,8 @@ def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> N
     if found:
         raise StudyError(
             f"{where} belongs to another study, which differs in {'; '.join(found[:4])}"
-            f"{' and more' if len(found) > 4 else ''}. Set it back, choose another out, or pass overwrite=True."
+            f"{' and more' if len(found) > 4 else ''}. Set it back, choose another out, or pass "
+            "overwrite=True (--overwrite)."
         )
 
 

@@ -80,3 +80,10 @@ def test_of_two_points_both_are_off_by_as_many_errors():
     found = consistency(study((0.6, 0.8)))
     value, error = (found[f"log_z_minus_mbar{suffix}"].values for suffix in ("", "_err"))
     assert value[0] / error[0] == pytest.approx(-value[1] / error[1], rel=1e-6)
+
+
+def test_few_points_far_apart_raise_no_alarm():
+    """Over a factor of ten in temperature, as in the README's first study."""
+    for seed in range(3):
+        found = consistency(study((0.1, 0.2, 0.4, 1.0), dimension=4, seed=seed))
+        assert set(found["warning"].values) == {""}

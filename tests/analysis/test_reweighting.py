@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from statphys_flows.analysis import reweight
 from tests.analysis.harmonic_study import log_z, study
@@ -95,3 +96,13 @@ def test_what_cannot_be_reweighted_is_refused():
     tree["sample_stats"]["energy_derivative_stiffness"].attrs["energy_is_linear"] = "no"
     with pytest.raises(ValueError, match=r"not linear in stiffness.*isel\(stiffness=0\)"):
         reweight(tree, kT=0.7)
+
+
+def test_what_is_no_result_is_refused():
+    with pytest.raises(ValueError, match="no result of a study"):
+        reweight("study.nc", kT=1.0)
+    several = xr.DataTree.from_dict({"size_8/a": xr.Dataset(), "size_16/a": xr.Dataset()})
+    with pytest.raises(ValueError, match=r'tree\["size_8"\]'):
+        reweight(several, kT=1.0)
+    with pytest.raises(ValueError, match="must be positive"):
+        reweight(study(), kT=[0.0, 0.7])

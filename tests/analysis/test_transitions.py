@@ -139,8 +139,19 @@ def test_crossing_of_lines():
 
 
 def test_exponent_of_a_power():
-    sizes = np.asarray([4.0, 8.0, 16.0])
-    found, chi2 = exponent(sizes, [Estimate(3 * s**1.75, 0.03 * s**1.75) for s in sizes])
+    lengths = np.asarray([4.0, 8.0, 16.0, 32.0])
+    heights = [Estimate(3 * s**1.75, 0.03 * s**1.75) for s in lengths]
+    found, chi2 = exponent(lengths, heights)
     np.testing.assert_allclose(found.value, 1.75)
     assert chi2 < 1e-12
-    np.testing.assert_allclose(found.error, 0.01 / np.log(2) / np.sqrt(2))
+    two, _ = exponent(lengths[:2], heights[:2])
+    np.testing.assert_allclose(two, (1.75, 0.01 / np.log(2) * np.sqrt(2)))
+    assert found.error > two.error / 3  # the correction is not known
+
+
+def test_an_exponent_knows_that_small_sizes_have_corrections():
+    """N χ ∝ L^{7/4} (1 - 0.6/L), at sizes where a power alone is good to a percent in the heights."""
+    for lengths in ([6.0, 8.0, 10.0, 12.0], [6.0, 9.0, 12.0]):
+        heights = [s**1.75 * (1 - 0.6 / s) for s in lengths]
+        found, _ = exponent(np.asarray(lengths), [Estimate(h, 2e-3 * h) for h in heights])
+        assert abs(found.value - 1.75) < 3 * found.error, lengths

@@ -227,6 +227,12 @@ def test_several_sizes(tmp_path):
     assert "binder_crossing" in text
 
 
+def test_what_is_no_function_of_a_size_and_no_mapping_of_fields():
+    assert "a function from a size to a system" in refusal(sf.run_size_study, MeanFieldPhi4(16), [16, 32], kT=KT)
+    assert "two or more" in refusal(sf.run_size_study, MeanFieldPhi4, 16, kT=KT)
+    assert 'scan={"field": [...]}' in refusal(sf.run_study, MeanFieldPhi4(16), KT, scan=["field"])
+
+
 def test_sizes_that_are_none():
     for sizes in ([], [8], [8, 8], [8, 0], [8, 1.5]):
         assert "give" in refusal(sf.run_size_study, MeanFieldPhi4, sizes, [0.9, 1.0])

@@ -9,7 +9,8 @@ Ferrenberg & Landau, Phys. Rev. B 44 (1991) 5081; with the correction: Hasenbusc
 The correction of small sizes is part of the fit where there are four sizes or more: without it χ² may be good and X_c
 still wrong by many of its errors. What is not known of ω enters the errors: fits at ω from 0.3 to 4, all as likely
 beforehand, are averaged with weights exp(-χ²/2). Of three sizes there is no correction in the fit, and by so much as
-X_c, ν and U* move when the smallest is left out, beyond what chance explains, their errors are widened.
+X_c, ν and U* move when the smallest is left out, or X_c and U* differ from the crossing of the two largest, their
+errors are widened. The maxima of χ are fitted likewise, log(N χ_max) = a + (γ/ν) log L + c L^{-ω}.
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ from scipy.optimize import least_squares
 from scipy.stats import chi2 as chi2_distribution
 
 from ..estimate import Estimate
+from .crossing import Crossing
 
 Array = np.ndarray
 
 _ORDER = 3
 _WINDOWS = (0.15, 0.1, 0.06, 0.04)
 _IMPROBABLE = 0.05
+_TELLING = 3.0
 _OMEGAS = np.geomspace(0.3, 4.0, 9)
 FEWEST_SIZES = 3
 
@@ -51,49 +54,78 @@ class ScalingFit(NamedTuple):
     sizes: tuple[float, ...]
 
 
-def binder_fit(sampled: Sequence[Sampled], start: float) -> ScalingFit | None:
-    """The fit of U₄, from X_c near `start` (a crossing). The polynomial is an expansion: points count whose U₄ is
-    within a window of its value there, the widest in which χ² is not improbable (above 5%), or the one where it is
-    least so. None with fewer than three sizes, or points than parameters and two.
+def binder_fit(sampled: Sequence[Sampled], crossing: Crossing) -> ScalingFit | None:
+    """The fit of U₄, from X_c near the crossing of the two largest. The polynomial is an expansion: points count whose
+    U₄ is within a window of its value there, the widest in which χ² is not improbable (above 5%), or the one where it
+    is least so; by how much narrower windows differ, the errors are widened. None with fewer than three sizes, or
+    points than parameters and two.
     """
     sampled = sorted(sampled, key=lambda s: s.size)
     if len(sampled) < FEWEST_SIZES:
         return None
-    best = None
-    for window in _WINDOWS:
-        found = _within(sampled, start, window)
-        if found is not None and (best is None or found.probability > best.probability):
-            best = found
-        if best is not None and best.probability > _IMPROBABLE:
-            break
-    return best
+    fits = [_within(sampled, crossing, window) for window in _WINDOWS]
+    found = [fit for fit in fits if fit is not None]
+    if not found:
+        return None
+    probable = [fit.probability > _IMPROBABLE for fit in found]
+    chosen = probable.index(True) if any(probable) else int(np.argmax([fit.probability for fit in found]))
+    return _moved_by(found[chosen], found[chosen + 1 :], _TELLING)
 
 
-def _within(sampled: Sequence[Sampled], start: float, window: float) -> ScalingFit | None:
+def _within(sampled: Sequence[Sampled], crossing: Crossing, window: float) -> ScalingFit | None:
+    start = crossing.location.value
     if len(sampled) > FEWEST_SIZES:
         fits = [_fit(sampled, start, window, omega) for omega in _OMEGAS]
         return None if None in fits else _averaged([fit for fit in fits if fit is not None])
     found, other = (_fit(each, start, window, None) for each in (sampled, sampled[1:]))
-    if found is None or other is None:
-        return found
-    return found._replace(
-        critical=_widened(found.critical, other.critical),
-        nu=_widened(found.nu, other.nu),
-        binder=_widened(found.binder, other.binder),
-    )
+    if found is None:
+        return None
+    others = [crossing.location.value], [], [crossing.value.value]
+    if other is not None:
+        others = [
+            [*values, of.value] for values, of in zip(others, (other.critical, other.nu, other.binder), strict=True)
+        ]
+    critical, nu, binder = map(_widened, (found.critical, found.nu, found.binder), others)
+    return found._replace(critical=critical, nu=nu, binder=binder)
+
+
+def _moved_by(found: ScalingFit, narrower: Sequence[ScalingFit], telling: float) -> ScalingFit:
+    """Each widened by what it is in the narrower windows that know it to so many times its error."""
+
+    def widened(name: str) -> Estimate:
+        own, others = getattr(found, name), [getattr(fit, name) for fit in narrower]
+        return _widened(own, [other.value for other in others if other.error < telling * own.error])
+
+    return found._replace(critical=widened("critical"), nu=widened("nu"), binder=widened("binder"))
 
 
 def exponent(sizes: Array, heights: Sequence[Estimate]) -> tuple[Estimate, float]:
-    """The exponent p of heights ∝ L^p by weighted least squares in the logarithms, and χ²/dof (NaN of two sizes)."""
-    x = np.log(np.asarray(sizes, float))
-    y = np.log([h.value for h in heights])
-    error = np.asarray([h.error / h.value for h in heights])
-    design = np.stack([np.ones_like(x), x], axis=1) / error[:, None]
+    """The exponent p of heights ∝ L^p by weighted least squares in the logarithms, and χ²/dof (NaN where there are as
+    many parameters as sizes); from three sizes on with the correction of small ones."""
+    order = np.argsort(sizes)
+    size = np.asarray(sizes, float)[order]
+    y = np.log([heights[i].value for i in order])
+    error = np.asarray([heights[i].error / heights[i].value for i in order])
+    if len(size) >= FEWEST_SIZES:
+        fits = [_slope(size, y, error, omega) for omega in _OMEGAS]
+        chi2 = np.asarray([each for _, each in fits])
+        return _mean_of([p for p, _ in fits], chi2), _per_dof(chi2.min(), len(size) - 3)
+    found, chi2 = _slope(size, y, error, None)
+    return found, _per_dof(chi2, len(size) - 2)
+
+
+def _slope(size: Array, y: Array, error: Array, omega: float | None) -> tuple[Estimate, float]:
+    """p and χ²."""
+    columns = [np.ones_like(size), np.log(size)] + ([] if omega is None else [(size / size[0]) ** -omega])
+    design = np.stack(columns, axis=1) / error[:, None]
     covariance = np.linalg.inv(design.T @ design)
     parameters = covariance @ design.T @ (y / error)
     chi2 = float(np.sum((y / error - design @ parameters) ** 2))
-    dof = len(x) - 2
-    return Estimate(float(parameters[1]), float(np.sqrt(covariance[1, 1]))), chi2 / dof if dof else float("nan")
+    return Estimate(float(parameters[1]), float(np.sqrt(covariance[1, 1]))), chi2
+
+
+def _per_dof(chi2: float, dof: int) -> float:
+    return float(chi2) / dof if dof else float("nan")
 
 
 def _fit(sampled: Sequence[Sampled], start: float, window: float, omega: float | None) -> ScalingFit | None:
@@ -149,22 +181,21 @@ def _fit(sampled: Sequence[Sampled], start: float, window: float, omega: float |
 
 
 def _averaged(fits: Sequence[ScalingFit]) -> ScalingFit:
-    """With weights exp(-χ²/2); errors hold the spread of the fits."""
     chi2 = np.asarray([fit.chi2 for fit in fits])
+    critical, nu, binder = (_mean_of([getattr(fit, n) for fit in fits], chi2) for n in ("critical", "nu", "binder"))
+    return fits[int(np.argmin(chi2))]._replace(critical=critical, nu=nu, binder=binder)
+
+
+def _mean_of(found: Sequence[Estimate], chi2: Array) -> Estimate:
+    """With weights exp(-χ²/2); the error holds the spread of the fits."""
     weight = np.exp(-0.5 * (chi2 - chi2.min()))
     weight /= weight.sum()
-
-    def average(name: str) -> Estimate:
-        values, errors = np.asarray([getattr(fit, name) for fit in fits]).T
-        mean = weight @ values
-        return Estimate(float(mean), float(np.sqrt(weight @ (errors**2 + (values - mean) ** 2))))
-
-    best = fits[int(np.argmin(chi2))]
-    return best._replace(critical=average("critical"), nu=average("nu"), binder=average("binder"))
+    values, errors = np.asarray(found).T
+    mean = weight @ values
+    return Estimate(float(mean), float(np.sqrt(weight @ (errors**2 + (values - mean) ** 2))))
 
 
-def _widened(found: Estimate, other: Estimate) -> Estimate:
-    # The fits share data: by chance they differ by about √(σ₂² - σ₁²).
-    chance = max(other.error**2 - found.error**2, 0.0)
-    beyond = max((found.value - other.value) ** 2 - chance, 0.0)
-    return Estimate(found.value, float(np.sqrt(found.error**2 + beyond)))
+def _widened(found: Estimate, others: Sequence[float]) -> Estimate:
+    """By the largest difference to what others say."""
+    away = max((abs(found.value - other) for other in others), default=0.0)
+    return Estimate(found.value, float(np.hypot(found.error, away)))

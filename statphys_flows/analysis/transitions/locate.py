@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
+from ..bootstrap import bootstrap_error
 from ..estimate import Estimate
 from ..reweighting import curves, pooled
+from ..thermodynamics import vanishes
 from .coexistence import Coexistence, coexistence
 from .crossing import crossing
 from .finite_size import FEWEST_SIZES, Sampled, ScalingFit, binder_fit, exponent
@@ -92,9 +94,9 @@ def _peaks(line: Line) -> dict[str, Peak | None]:
 
 def _susceptibilities(line: Line) -> dict[str, str]:
     m, m_abs = line.curves.values["order_parameter"], line.curves.values["order_parameter_abs"]
-    by_symmetry = np.max(np.abs(m)) < 0.5 * np.max(m_abs)
+    error = bootstrap_error(line.curves.replicas["order_parameter"], line.data.pool.groups)
     return {
-        "susceptibility": "susceptibility_abs" if by_symmetry else "susceptibility",
+        "susceptibility": "susceptibility_abs" if vanishes(m, error, m_abs) else "susceptibility",
         "heat_capacity": "heat_capacity",
     }
 
@@ -121,16 +123,16 @@ def _of_sizes(lines: dict[float, Line], studies: dict[float, xr.DataTree]) -> li
     common = {key: rows[0][key] for key in rows[0] if key not in ("method", "location", "value", "size")}
     crossings = list(_crossings(lines))
     rows += [common | {"method": "binder_crossing", "size": a, "size_2": b, **c._asdict()} for a, b, c in crossings]
-    growth, chi2 = _growth(peaks, {size: float(tree.attrs["sites"]) for size, tree in studies.items()})
+    gamma_over_nu, chi2, growth = _growth(peaks, {size: float(tree.attrs["sites"]) for size, tree in studies.items()})
     fit = None
     if crossings:
         sampled = [_sampled(size, line, studies[size]) for size, line in lines.items()]
-        fit = binder_fit(sampled, crossings[-1][2].location.value)
+        fit = binder_fit(sampled, crossings[-1][2])
     if fit is not None:
         rows.append(
             common
             | {"method": "finite_size_fit", "location": fit.critical, "value": fit.binder, "nu": fit.nu}
-            | {"gamma_over_nu": growth, "chi2_per_dof": fit.chi2_per_dof, "gamma_over_nu_chi2_per_dof": chi2}
+            | {"gamma_over_nu": gamma_over_nu, "chi2_per_dof": fit.chi2_per_dof, "gamma_over_nu_chi2_per_dof": chi2}
             | {"sizes": ", ".join(f"{s:g}" for s in fit.sizes)}
         )
     order = _order(phases, growth, fit, len(lines))
@@ -151,13 +153,14 @@ def _crossings(lines: dict[float, Line]):
             yield size, larger, found
 
 
-def _growth(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, float]) -> tuple[Estimate, float]:
-    """γ/ν from the maxima of N χ."""
-    found = {size: p for size, each in peaks.items() if (p := each["susceptibility_peak"]) is not None}
+def _growth(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, float]) -> tuple[Estimate, float, Estimate]:
+    """γ/ν from the maxima of N χ, and χ²/dof; and the same from the smallest and the largest size alone."""
+    found = {size: p for size, each in sorted(peaks.items()) if (p := each["susceptibility_peak"]) is not None}
     if len(found) < 2:
-        return UNKNOWN, float("nan")
+        return UNKNOWN, float("nan"), UNKNOWN
     heights = [Estimate(sites[s] * p.height.value, sites[s] * p.height.error) for s, p in found.items()]
-    return exponent(np.asarray(list(found)), heights)
+    size, ends = np.asarray(list(found)), [0, -1]
+    return *exponent(size, heights), exponent(size[ends], [heights[i] for i in ends])[0]
 
 
 def _sampled(size: float, line: Line, study: xr.DataTree) -> Sampled:

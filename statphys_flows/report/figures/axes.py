@@ -48,5 +48,6 @@ def unit(variable: xr.DataArray) -> str:
 
 def title(tree: xr.DataTree, fixed: Mapping[str, float]) -> str:
     """With the values of parameters that the figure shows at one value alone."""
-    at = ", ".join(f"{name} = {value:g}" for name, value in fixed.items())
+    size = {"size": tree.attrs["size"]} if "size" in tree.attrs else {}
+    at = ", ".join(f"{name} = {value:g}" for name, value in {**size, **fixed}.items())
     return f"{tree.attrs.get('title', '')}{f' (at {at})' if at else ''}"

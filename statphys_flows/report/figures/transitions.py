@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from statphys_flows.analysis.thermodynamics import vanishes
 from statphys_flows.report.figures.axes import BLUE, ORANGE, abscissa, rows, title
 from statphys_flows.report.figures.colours import Colours
 from statphys_flows.report.figures.lines import colours_of, draw, legend_below, mark, transitions_in, vertical, ylabel
@@ -50,7 +51,7 @@ def transitions(tree: xr.DataTree, lines: Lines | None = None) -> Figure | None:
 def _susceptibility(line: Line, along: str) -> str:
     """Which of the two to show; empty where there is neither."""
     m, m_abs = (numbers(line.points, name, along) for name in ("order_parameter", "order_parameter_abs"))
-    by_symmetry = m is not None and m_abs is not None and np.nanmax(np.abs(m[1])) < 0.5 * np.nanmax(m_abs[1])
+    by_symmetry = m is not None and m_abs is not None and vanishes(*np.nan_to_num([m[1], m[2], m_abs[1]]))
     preferred = ("susceptibility_abs", "susceptibility")[:: 1 if by_symmetry else -1]
     return next((name for name in preferred if numbers(line.points, name, along) is not None), "")
 
