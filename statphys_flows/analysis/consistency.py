@@ -71,29 +71,32 @@ def consistency(tree: xr.DataTree) -> xr.Dataset:
     weight = _weight(own, groups)
     if data.pool.log_z_mbar is not None and np.count_nonzero(weight) > 1:
         found["log_z_minus_mbar"] = _left(own, _log_z(data, data.pool.log_z_mbar), weight, groups)
+    energy, capacity = _energies(data)
     for line in _lines(data):
-        for name, (value, error) in _of_line(data, own, weight, line).items():
+        kT = data.points[line, 0]
+        left = _of_line(kT, own.of(line), energy.of(line), capacity.of(line), weight[line], groups)
+        for name, (value, error) in left.items():
             found[name][0][line], found[name][1][line] = value, error
     return _labelled(tree, data, found)
 
 
-def _of_line(data: Pooled, own: _Moved, weight: Array, line: Array) -> dict[str, tuple[Array, Array]]:
-    """What integrals along the temperatures of `line`, indices of points in rising order, leave over."""
-    kT, groups = data.points[line, 0], data.pool.groups
-    energy, capacity = (each.of(line) for each in _energies(data))
-    own, weight = own.of(line), weight[line]
+def _of_line(
+    kT: Array, own: _Moved, energy: _Moved, capacity: _Moved, weight: Array, groups: int
+) -> dict[str, tuple[Array, Array]]:
+    """What integrals along rising temperatures leave over of log Z and of the entropy."""
     if np.count_nonzero(weight) < 2:
         return {}
     entropy = _Moved(own.value + energy.value / kT, own.replicas + energy.replicas / kT)
     integrals = {
-        "log_z_minus_integral": (own, np.log(kT), _Moved(energy.value / kT, energy.replicas / kT)),
-        "entropy_minus_integral": (entropy, np.log(kT), capacity),
+        "log_z_minus_integral": (own, _Moved(energy.value / kT, energy.replicas / kT)),
+        "entropy_minus_integral": (entropy, capacity),
     }
+    parameter = np.log(kT)
+    weights = integration_weights(parameter)
     found = {}
-    for name, (known, parameter, slope) in integrals.items():
-        weights = integration_weights(parameter)
+    for name, (known, slope) in integrals.items():
         value, error = _left(known, _Moved(weights @ slope.value, slope.replicas @ weights.T), weight, groups)
-        apart = integrate(parameter, slope.value, np.zeros(len(line))).discretisation / _COARSER
+        apart = integrate(parameter, slope.value, np.zeros_like(kT)).discretisation / _COARSER
         # The constant is off as well, by as much as the mean of all.
         found[name] = value, np.hypot(error, apart + weight @ apart / weight.sum())
     return found

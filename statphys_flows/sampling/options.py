@@ -119,7 +119,7 @@ class FlowMCMC(Sampler):
 
     def polish(self, system: System, flow: Proposal | None = None) -> int:
         """Most rounds of reverse KL for a system's flow; the most of any if none is given."""
-        if isinstance(flow, Proposal) and not flow.has_map:
+        if flow is not None and not flow.has_map:
             return 0
         if self.polish_rounds is None:
             suited = isinstance(system.space, Lattice | ParticleBox) or isinstance(flow, HierarchicalCoupling)

@@ -18,6 +18,7 @@ from statphys_flows.study.store import (
     check_out,
     check_same,
     configuration_of,
+    is_finished,
     parts_folder,
     read_tree,
     write_tree,
@@ -66,7 +67,7 @@ def run_size_study(
     path = None if out is None else Path(out)
     if path is not None:
         check_out(path, resume=resume, overwrite=overwrite)
-        if resume and path.exists() and not parts_folder(path).exists():
+        if resume and is_finished(path):
             return _finished(path, studies)
         if not resume:
             shutil.rmtree(parts_folder(path), ignore_errors=True)

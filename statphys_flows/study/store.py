@@ -43,6 +43,12 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
         )
 
 
+def is_finished(out: Path) -> bool:
+    """Whether there is nothing to go on with. A run that was replacing an earlier result goes on from its parts, not
+    from what it was to replace."""
+    return out.exists() and not parts_folder(out).exists()
+
+
 def parts_folder(out: Path) -> Path:
     """Where the finished points of a running study lie."""
     return out.with_name(out.name + ".parts")

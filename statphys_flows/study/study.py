@@ -25,6 +25,7 @@ from statphys_flows.study.store import (
     check_out,
     check_same,
     configuration_of,
+    is_finished,
     parts_folder,
     read_tree,
     write_tree,
@@ -203,8 +204,7 @@ class Study:
         configuration = self.configuration()
         if path is not None:
             check_out(path, resume=resume, overwrite=overwrite)
-            # A run that was replacing an earlier result goes on from its parts, not from what it was to replace.
-            if resume and path.exists() and not parts_folder(path).exists():
+            if resume and is_finished(path):
                 return _finished(path, configuration)
         parts = None if path is None else Parts(path, configuration, resume=resume)
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()

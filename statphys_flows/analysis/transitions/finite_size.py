@@ -13,7 +13,7 @@ X_c, ν and U* move when the smallest is left out, or X_c and U* differ from the
 errors are widened. The maxima of χ are fitted likewise, log(N χ_max) = a + (γ/ν) log L + c L^{-ω}.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,9 @@ Array = np.ndarray
 _ORDER = 3
 _WINDOWS = (0.15, 0.1, 0.06, 0.04)
 _IMPROBABLE = 0.05
+# A narrower window tells something of a parameter where its error is below so many times that of the chosen one.
 _TELLING = 3.0
+_FITTED = ("critical", "nu", "binder")
 _OMEGAS = np.geomspace(0.3, 4.0, 9)
 FEWEST_SIZES = 3
 
@@ -69,7 +71,8 @@ def binder_fit(sampled: Sequence[Sampled], crossing: Crossing) -> ScalingFit | N
         return None
     probable = [fit.probability > _IMPROBABLE for fit in found]
     chosen = probable.index(True) if any(probable) else int(np.argmax([fit.probability for fit in found]))
-    return _moved_by(found[chosen], found[chosen + 1 :], _TELLING)
+    best, narrower = found[chosen], found[chosen + 1 :]
+    return _moved_by(best, {name: _telling(best, narrower, name) for name in _FITTED})
 
 
 def _within(sampled: Sequence[Sampled], crossing: Crossing, window: float) -> ScalingFit | None:
@@ -80,23 +83,21 @@ def _within(sampled: Sequence[Sampled], crossing: Crossing, window: float) -> Sc
     found, other = (_fit(each, start, window, None) for each in (sampled, sampled[1:]))
     if found is None:
         return None
-    others = [crossing.location.value], [], [crossing.value.value]
+    others = {"critical": [crossing.location.value], "nu": [], "binder": [crossing.value.value]}
     if other is not None:
-        others = [
-            [*values, of.value] for values, of in zip(others, (other.critical, other.nu, other.binder), strict=True)
-        ]
-    critical, nu, binder = map(_widened, (found.critical, found.nu, found.binder), others)
-    return found._replace(critical=critical, nu=nu, binder=binder)
+        others = {name: [*values, getattr(other, name).value] for name, values in others.items()}
+    return _moved_by(found, others)
 
 
-def _moved_by(found: ScalingFit, narrower: Sequence[ScalingFit], telling: float) -> ScalingFit:
-    """Each widened by what it is in the narrower windows that know it to so many times its error."""
+def _telling(found: ScalingFit, narrower: Sequence[ScalingFit], name: str) -> list[float]:
+    """What narrower windows say that know it nearly as well."""
+    most = _TELLING * getattr(found, name).error
+    return [each.value for each in (getattr(fit, name) for fit in narrower) if each.error < most]
 
-    def widened(name: str) -> Estimate:
-        own, others = getattr(found, name), [getattr(fit, name) for fit in narrower]
-        return _widened(own, [other.value for other in others if other.error < telling * own.error])
 
-    return found._replace(critical=widened("critical"), nu=widened("nu"), binder=widened("binder"))
+def _moved_by(found: ScalingFit, others: Mapping[str, Sequence[float]]) -> ScalingFit:
+    """Each widened by how far others are from it."""
+    return found._replace(**{name: _widened(getattr(found, name), values) for name, values in others.items()})
 
 
 def exponent(sizes: Array, heights: Sequence[Estimate]) -> tuple[Estimate, float]:
@@ -182,8 +183,8 @@ def _fit(sampled: Sequence[Sampled], start: float, window: float, omega: float |
 
 def _averaged(fits: Sequence[ScalingFit]) -> ScalingFit:
     chi2 = np.asarray([fit.chi2 for fit in fits])
-    critical, nu, binder = (_mean_of([getattr(fit, n) for fit in fits], chi2) for n in ("critical", "nu", "binder"))
-    return fits[int(np.argmin(chi2))]._replace(critical=critical, nu=nu, binder=binder)
+    means = {name: _mean_of([getattr(fit, name) for fit in fits], chi2) for name in _FITTED}
+    return fits[int(np.argmin(chi2))]._replace(**means)
 
 
 def _mean_of(found: Sequence[Estimate], chi2: Array) -> Estimate:
