@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 import statphys_flows as sf
 from statphys_flows.cli import app
-from statphys_flows.study.schema import LONG_NAMES
+from statphys_flows.labels import LONG_NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -121,7 +121,7 @@ def units_first(section: str) -> str:
 
 @pytest.mark.slow
 def test_the_page_of_the_result_names_nothing_else(readme):
-    """Nothing is described that results do not have; what only fields have stands in the schema."""
+    """Nothing is described that results do not have; what only fields have stands in the labels."""
     page = (ROOT / "docs" / "result.md").read_text()
     tables = page.split("## thermodynamics")[1].split("## Coordinates")[0]
     described = set(re.findall(r"^\| `(\w+)`", tables, re.M))

@@ -13,6 +13,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
+from statphys_flows.labels import describe, scalars
 from statphys_flows.sampling.unvisited import proposed
 from statphys_flows.systems import System, with_array_parameters
 
@@ -50,6 +51,7 @@ def importance(
 
     **Returns:** a dataset of scalars: `log_z`, `free_energy`, `energy`, `order_parameter`, the observables and
     `estimates`, each with its `_err` (delete-one-group jackknife); `ess` as a fraction, `pareto_k`, `draws`, `warning`.
+    Every variable has `units` and `long_name`.
 
     **Raises:** `StudyError` for an n or kT that is not positive, or if no draw has a finite energy.
     """
@@ -87,7 +89,7 @@ def importance(
         if shape > 0.7
         else ""
     )
-    return _dataset(found, kT)
+    return describe(scalars(found).assign_coords(kT=kT), system)
 
 
 @eqx.filter_jit
@@ -99,13 +101,3 @@ def _draw(system, kT, flow, key, n: int, functions):
         return own | dict(system.observables(x)) | {name: function(x) for name, function in functions}
 
     return log_w, jax.vmap(one)(x)
-
-
-def _dataset(found, kT: float) -> xr.Dataset:
-    flat = {}
-    for name, value in found.items():
-        if isinstance(value, Estimate):
-            flat[name], flat[f"{name}_err"] = value.value, value.error
-        else:
-            flat[name] = value
-    return xr.Dataset(flat, {"kT": kT})

@@ -28,7 +28,7 @@ class Sampled(NamedTuple):
 
     - `production`: equally weighted draws of exp(-U/kT).
     - `log_z`: NaN with an infinite error from a sampler that cannot know it.
-    - `diagnostics`: numbers and sentences by the names of `study.schema`, what was found about this sampler alone.
+    - `diagnostics`: numbers and sentences by the names of `labels`, what was found about this sampler alone.
     - `warnings`: sentences on why the numbers may not be right.
     - `history`: figures of the phase before, by name, each over `step`.
     - `trained`: what a neighbouring temperature may start from.

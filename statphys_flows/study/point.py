@@ -10,10 +10,11 @@ from jaxtyping import PRNGKeyArray
 from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.reweighting import DERIVATIVE
+from statphys_flows.labels import describe, scalars
 from statphys_flows.sampling import Production, Sampler, Trained
 from statphys_flows.study.diagnosis import assumption, warnings
 from statphys_flows.study.scan import Parameters
-from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER, describe, scalars
+from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER
 from statphys_flows.systems import System
 
 _UNKNOWN = Estimate(float("nan"), float("nan"))

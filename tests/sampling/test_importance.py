@@ -48,6 +48,21 @@ def test_log_z_and_averages(kT):
     assert float(found.coords["kT"]) == kT
 
 
+def test_everything_has_units_and_a_name():
+    class Measured(Harmonic):
+        def units(self):
+            return {"energy": "kJ/mol", "order_parameter": "nm", "square": "nm^2"}
+
+    found = importance(q(1.3), Measured(), 640, kT=2.0, estimates={"fourth": lambda x: x[0] ** 4})
+    units = {name: variable.attrs["units"] for name, variable in found.variables.items()}
+    for name in ("energy", "energy_err", "free_energy", "kT"):
+        assert units[name] == "kJ/mol"
+    assert (units["order_parameter"], units["square_err"], units["log_z"], units["fourth"]) == ("nm", "nm^2", "1", "1")
+    assert found["log_z"].attrs["long_name"] == "log partition function"
+    assert found["square_err"].attrs["long_name"] == "standard error of square"
+    assert all(variable.attrs["long_name"] for variable in found.variables.values())
+
+
 def test_weights_of_infinite_variance_are_said_to_be(getkey):
     """q = N(0, σ²) with σ² < 1/2: the weights have no second moment."""
     found = importance(q(0.55), Harmonic(), 2**15, key=getkey())

@@ -10,8 +10,8 @@ from scipy.stats import kstest, norm
 import statphys_flows as sf
 from statphys_flows import ParallelTempering, StudyError, TemperedSMC
 from statphys_flows.analysis import importance_log_z
-from statphys_flows.bases import Gaussian
-from statphys_flows.sampling.parallel_tempering import _even_levels, _exchange
+from statphys_flows.bases import Diagonal, Gaussian
+from statphys_flows.sampling.parallel_tempering import _even_levels, _exchange, _Ladder, _run
 from statphys_flows.sampling.tempering import _Steps, _update, temper
 
 ONE = jnp.asarray(1.0)
@@ -103,6 +103,33 @@ def test_an_exchange_moves_states_and_their_weights_together(getkey):
     np.testing.assert_allclose(y[:, 0, 0], [0.0, 2.0, 1.0, 3.0])
     y, *_ = _exchange(levels, x, log_w, jnp.ones((3, 5)), 0)
     np.testing.assert_allclose(y, x)
+
+
+def test_fresh_draws_of_the_reference_climb_two_levels_a_draw():
+    """Where every exchange is accepted, pairs that take turns carry a state straight up the ladder. Two turns of the
+    same pairs would carry it back, and draws that began with the turn the last one ended with would undo that one."""
+    levels, chains, draws = jnp.linspace(0.0, 1.0, 6), 3, 8
+    reference, marker = Gaussian(jnp.zeros(3)), 50.0
+    options = ParallelTempering(levels=6, chains=chains, draws=draws, moves=1)
+    one = jax.vmap(lambda scale: Diagonal(scale * jnp.ones(3)))(jnp.ones(6))
+    ladder = _Ladder(Harmonic(), ONE, reference, levels)
+    # Steps so short that no state changes but by exchanges.
+    positions, record = _run(
+        ladder,
+        options,
+        one,
+        jnp.full(6, 1e-12),
+        jnp.full((6, chains, 3), marker),
+        jax.random.key(3),
+        length=draws,
+        thin=1,
+    )
+    top = np.asarray(record["positions"])[..., 0]
+    assert np.all(top[:2] > 40)
+    assert np.all(np.abs(top[2:]) < 10)
+    assert len(np.unique(top[2:])) == top[2:].size
+    np.testing.assert_allclose(record["exchanged"], 1.0, atol=1e-5)
+    assert np.all(np.abs(np.asarray(positions)[5]) < 10)
 
 
 def test_levels_rise_from_the_reference_to_the_target():
