@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from statphys_flows.analysis.consistency import consistency
+from statphys_flows.analysis import Estimate, thermodynamics
+from statphys_flows.analysis.bootstrap import bootstrap_error
+from statphys_flows.analysis.consistency import _energies, consistency
+from statphys_flows.analysis.reweighting import pooled
 from tests.analysis.harmonic_study import study
 
 KT = (0.5, 0.6, 0.72, 0.86, 1.0)
@@ -50,6 +53,20 @@ def test_energies_that_do_not_belong_to_the_free_energies_are_found():
     assert any("MBAR" in said for said in found["warning"].values)
     for name in NAMES[:2]:
         assert np.max(np.abs(found[name] / found[f"{name}_err"])) > 4, name
+
+
+def test_replicas_of_the_heat_capacity_spread_by_its_error():
+    """By the error that each point's own jackknife gives, also at the ends of the scan, where <U> is far from the
+    pool's centre: the square of the mean varies with the replica."""
+    tree = study((0.2, 0.5, 1.0), dimension=30)
+    data = pooled(tree)
+    _, capacity = _energies(data)
+    error = bootstrap_error(capacity.replicas, data.pool.groups)
+    for k, kT in enumerate(data.points[:, 0]):
+        energy = tree["sample_stats"]["energy"].sel(kT=kT).transpose("chain", "draw").values
+        known = thermodynamics(energy, energy, Estimate(0.0, 0.0), kT=float(kT))["heat_capacity"]
+        assert capacity.value[k] == pytest.approx(known.value, rel=1e-6)
+        assert error[k] == pytest.approx(known.error, rel=0.25)
 
 
 def test_in_two_parameters():
