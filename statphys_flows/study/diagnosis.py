@@ -77,24 +77,43 @@ def _spread(system: System) -> str:
     return f"the default spread of a {type(system.space).__name__}"
 
 
+def widened(log_z: Estimate, diagnostics: Mapping) -> Estimate:
+    """log Z with an error that holds how far its three estimates are apart, where that is more than their own errors
+    explain: at least one of them is then wrong, and none knows which."""
+    gaps = [abs(other.value - diagnostics["log_z_bar"].value) for _, other in _apart(diagnostics)]
+    return Estimate(log_z.value, float(np.hypot(log_z.error, np.nanmax(gaps)))) if np.isfinite(gaps).any() else log_z
+
+
 def _disagreement(diagnostics: Mapping) -> str:
     bar: Estimate = diagnostics["log_z_bar"]
     if np.isnan(bar.error):
         return ""  # a sampler without a flow
     if not np.isfinite(bar.value):
         return "log Z could not be estimated: flow and chains share nothing, or a log weight is not a number"
-    for name, what in (("log_z_importance", "the flow's proposals"), ("log_z_reverse", "the chains' states")):
-        other: Estimate = diagnostics[name]
-        if np.isnan(other.error):
-            continue
-        gap = abs(other.value - bar.value)
-        # Below 1e-3 the solver's own error in log q decides.
-        if not gap <= 4 * np.hypot(other.error, bar.error) + 1e-3:
-            return (
-                f"log Z from {what} ({other.value:.4f}) and from both ({bar.value:.4f}) differ by more than their "
-                "errors: flow and chains do not cover the same states, and a mode may be missing"
-            )
+    for what, other in _apart(diagnostics):
+        return (
+            f"log Z from {what} ({other.value:.4f}) and from both ({bar.value:.4f}) differ by more than their "
+            "errors: flow and chains do not cover the same states, and a mode may be missing; the error of log Z is "
+            "as large as the difference"
+        )
     return ""
+
+
+def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
+    """The estimates of log Z that differ from the one of Bennett's ratio by more than both their errors."""
+    bar: Estimate = diagnostics["log_z_bar"]
+    named = {
+        "the flow's proposals": diagnostics["log_z_importance"],
+        "the chains' states": diagnostics["log_z_reverse"],
+    }
+    if np.isnan(bar.error):
+        return []  # a sampler without a flow
+    # Below 1e-3 the solver's own error in log q decides. What could not be estimated, a NaN, differs.
+    return [
+        (what, other)
+        for what, other in named.items()
+        if not (np.isnan(other.error) or abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + 1e-3)
+    ]
 
 
 def _when(condition, sentence: str) -> str:

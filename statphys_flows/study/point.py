@@ -12,7 +12,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.labels import describe, scalars
 from statphys_flows.sampling import Production, Sampler, Trained
-from statphys_flows.study.diagnosis import assumption, warnings
+from statphys_flows.study.diagnosis import assumption, warnings, widened
 from statphys_flows.study.scan import Parameters
 from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER
 from statphys_flows.systems import System
@@ -48,7 +48,7 @@ def run_point(
     found = [*sampled.warnings, *warnings(diagnostics)]
     diagnostics |= {"warning": "; ".join(found), "assumption": assumption(system, sampled.searched)}
     groups = {
-        "thermodynamics": scalars(_thermodynamics(production, kT, sampled.log_z)),
+        "thermodynamics": scalars(_thermodynamics(production, kT, widened(sampled.log_z, diagnostics))),
         "posterior": _posterior(production, system),
         "sample_stats": _sample_stats(production, kT),
         "training": _training(sampled.history),
