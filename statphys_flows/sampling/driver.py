@@ -1,6 +1,5 @@
 """The adaptive phase from seeds to a frozen flow."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,44 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Factor, UniformTorus
-from statphys_flows.errors import StudyError
-from statphys_flows.flows import (
-    ContinuousFlow,
-    CoordinateSplines,
-    HierarchicalCoupling,
-    MovedLatentField,
-    Proposal,
-    flows_for,
-)
-from statphys_flows.sampling.adaptation import (
-    AdaptiveState,
-    WarmUp,
-    adapt_round,
-    begin,
-    begin_stage,
-    step_of,
-    with_score,
-)
+from statphys_flows.bases import Factor
+from statphys_flows.flows import Proposal, flows_for
+from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, begin, step_of, with_score
 from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.sampling.rounds import settle, train
 from statphys_flows.sampling.sampler import Trained
-from statphys_flows.sampling.scores import SOLVER_TOLERANCE, score, uncovered, variational_bound
+from statphys_flows.sampling.scores import score, uncovered, variational_bound
 from statphys_flows.sampling.search import search
 from statphys_flows.sampling.walkers import warm_chains
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
-from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
 
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
-# Learning rate of splines that no network stands before, as a multiple of the usual one.
-_FASTER = 3.0
-# The score from which on an adopted flow is polished as it is.
-_POLISHED = 0.02
-# The score from which on a flow that was trained for the whole scan is used as it is, and the most rounds until then.
+# The score from which on a flow that was trained for the whole scan is used as it is.
 READY = 0.5
-_SETTLING = 5
 
 
 class Adapted(NamedTuple):
@@ -118,7 +96,7 @@ def adapt(
             state = with_score(system, kT_array, state)
             enough = READY if neighbour.ready else options.good_enough
             if neighbour.ready or float(state.best_score) >= enough:
-                settled, history = _settled(system, kT_array, warm.preconditioner, state, options, tick)
+                settled, history = settle(system, kT_array, warm.preconditioner, state, options, tick)
                 if float(settled.best_score) >= enough:
                     return _adapted(settled, warm, index, history, found)
         bound_key = jax.random.fold_in(warm_key, index)
@@ -129,7 +107,7 @@ def adapt(
             bounds = [variational_bound(system, kT_array, f, key) for f in (flow, kept.flow)]
             return bool(bounds[0] < bounds[1])
 
-        state, history = _rounds(system, kT_array, warm.preconditioner, state, options, tick, promising)
+        state, history = train(system, kT_array, warm.preconditioner, state, options, tick, promising)
         adapted = _adapted(state, warm, index, history, found)
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
@@ -155,20 +133,6 @@ def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> 
     )
 
 
-def _settled(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick):
-    """Rounds in which a flow that is trained already moves the chains, and its solver's steps are raised until log q is
-    right."""
-    infos = []
-    for _ in range(_SETTLING):
-        state, info = adapt_round(system, kT, preconditioner, state, None, options, steps=0, total_steps=1)
-        infos.append(jax.tree.map(float, vars(info)))
-        tick("settling")
-        if infos[-1]["solver_error"] < SOLVER_TOLERANCE:
-            break
-    history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]}
-    return state, {**history, "step": np.arange(len(infos))}
-
-
 def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) -> Adapted:
     """A flow without a map to learn, scored on what the warm-up has seen."""
     value, forward, reverse = (float(figure) for figure in score(system, kT, flow, warm.samples, key))
@@ -176,25 +140,6 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
     history |= {"ess_forward": np.asarray([forward]), "ess_reverse": np.asarray([reverse])}
     history |= {"rejected": np.zeros(1), "solver_error": np.zeros(1), "step": np.zeros(1)}
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
-
-
-def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
-    """What the rounds before reverse KL minimise; None for a proposal that has but its weights to learn there.
-
-    **Raises:** `StudyError` for an objective that cannot train `flow`."""
-    if not flow.has_map or isinstance(flow, MovedLatentField):
-        return None
-    if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
-        raise StudyError(
-            f"FlowMCMC(objective=Interpolant()) trains continuous flows, but this system has a {type(flow).__name__}; "
-            "leave objective out, or write MaximumLikelihood() or ReverseKL()."
-        )
-    if options.objective is not None:
-        return options.objective
-    if not isinstance(flow, ContinuousFlow):
-        return MaximumLikelihood()
-    # On a torus no point is the centre from which a trigonometric path could turn; a geodesic needs none.
-    return Interpolant(Linear()) if isinstance(flow.base, UniformTorus) else Interpolant()
 
 
 def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
@@ -211,62 +156,3 @@ def _better(kept: Adapted | None, found: Adapted) -> Adapted:
     later = found.history | counts
     history = {name: np.concatenate([kept.history[name], later[name]]) for name in later}
     return best._replace(history=history)
-
-
-def _rounds(system, kT, preconditioner, state: AdaptiveState, options: FlowMCMC, tick, promising):
-    polish = options.polish(system, state.flow)
-    # Reverse KL differentiates the solver of an ODE, at many times the cost of an interpolant's step.
-    dear = not isinstance(state.flow, HierarchicalCoupling)
-    stages = [
-        (objective_for(state.flow, options), options.rounds, options.train_steps, "training"),
-        (ReverseKL(), polish, options.polish_steps if dear else options.train_steps, "polishing"),
-    ]
-    if polish and (state.best_score > _POLISHED or isinstance(state.flow, MovedLatentField)):
-        # An interpolant would undo what reverse KL has taught a neighbour; a field that is moved takes none.
-        del stages[0]
-    if isinstance(state.flow, CoordinateSplines):
-        options = _with_rate(options, _FASTER)
-    infos, steps_taken = [], []
-    for objective, rounds, steps, name in stages:
-        if name == "polishing" and rounds:
-            # A flow that no rounds have trained yet has had no chance to come nearer.
-            if infos and not promising(state.best):
-                break
-            if dear:
-                half = dataclasses.replace(options.optimiser, batch=max(1, options.optimiser.batch // 2))
-                options = dataclasses.replace(options, optimiser=half)
-            state = begin_stage(state, options)
-        scores = []
-        for _ in range(rounds):
-            state, info = adapt_round(
-                system, kT, preconditioner, state, objective, options, steps=steps, total_steps=rounds * steps
-            )
-            infos.append(jax.tree.map(float, vars(info)))
-            steps_taken.append((steps_taken[-1] if steps_taken else 0) + steps)
-            scores.append(_score(infos[-1]))
-            tick(name)
-            if len(scores) > 1 and min(scores[-2:]) > options.target_ess:
-                polish = 0
-                break
-            if name == "training" and (polish or objective is None) and _has_levelled_off(scores):
-                break
-        if not polish:
-            break
-    history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]} if infos else {}
-    return state, {**history, "step": np.asarray(steps_taken)}
-
-
-def _with_rate(options: FlowMCMC, factor: float) -> FlowMCMC:
-    optimiser = options.optimiser
-    faster = dataclasses.replace(optimiser, learning_rate=factor * optimiser.learning_rate)
-    return dataclasses.replace(options, optimiser=faster)
-
-
-def _has_levelled_off(scores: list[float]) -> bool:
-    """Whether the last two rounds brought no more than a fiftieth."""
-    return len(scores) > 2 and max(scores[-2:]) < 1.02 * max(scores[:-2])
-
-
-def _score(info: dict) -> float:
-    # The figures of a flow whose log q is wrong are worth nothing, however good.
-    return min(info["ess_forward"], info["ess_reverse"]) if info["solver_error"] < SOLVER_TOLERANCE else 0.0

@@ -13,9 +13,9 @@ from jaxtyping import PRNGKeyArray
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ConditionalFlow, ContinuousFlow, Flow, Proposal, conditional, flows_for
 from statphys_flows.sampling.adaptation import AdaptiveState, adapt_round, begin
-from statphys_flows.sampling.driver import objective_for
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.production import refine
+from statphys_flows.sampling.rounds import objective_for
 from statphys_flows.sampling.sampler import Trained
 from statphys_flows.sampling.scores import SOLVER_DRAWS, SOLVER_TOLERANCE
 from statphys_flows.sampling.walkers import warm_start_chains

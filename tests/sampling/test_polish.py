@@ -19,7 +19,7 @@ from statphys_flows.sampling.adaptation import (
     begin_stage,
     with_score,
 )
-from statphys_flows.sampling.driver import _has_levelled_off, _score
+from statphys_flows.sampling.rounds import _has_levelled_off, _score
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4

@@ -1,0 +1,171 @@
+"""Rounds of the adaptive phase: train, move the chains, score, and again, until the flow is good enough."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from statphys_flows.bases import Factor, UniformTorus
+from statphys_flows.errors import StudyError
+from statphys_flows.flows import ContinuousFlow, CoordinateSplines, HierarchicalCoupling, MovedLatentField, Proposal
+from statphys_flows.sampling.adaptation import AdaptiveState, RoundInfo, adapt_round, begin_stage
+from statphys_flows.sampling.options import FlowMCMC
+from statphys_flows.sampling.scores import SOLVER_TOLERANCE
+from statphys_flows.systems import System
+from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
+
+# Learning rate of splines that no network stands before, as a multiple of the usual one.
+_FASTER = 3.0
+# The score from which on an adopted flow is polished as it is.
+_POLISHED = 0.02
+# The most rounds until the solver of a flow that is trained already is right.
+_SETTLING = 5
+
+History = dict[str, np.ndarray]
+
+
+class _Stage(NamedTuple):
+    """Rounds with one objective."""
+
+    name: str
+    objective: Objective | None
+    rounds: int
+    steps: int
+    options: FlowMCMC
+
+
+def train(
+    system: System,
+    kT: Float[Array, ""],
+    preconditioner: Factor,
+    state: AdaptiveState,
+    options: FlowMCMC,
+    tick: Callable[[str], None],
+    promising: Callable[[Proposal], bool],
+) -> tuple[AdaptiveState, History]:
+    """Rounds of the flow's own objective, then, where `options` polishes, of reverse KL, which must be `promising`.
+
+    **Returns:** the state after the last, and one array for each figure of `RoundInfo`, over rounds, and `step`, the
+    training steps taken by the end of the round.
+    """
+    stages = _stages(system, state, options)
+    infos, steps_taken = [], []
+    for stage in stages:
+        if stage.name == "polishing":
+            # A flow that no rounds have trained yet has had no chance to come nearer.
+            if infos and not promising(state.best):
+                break
+            state = begin_stage(state, stage.options)
+        scores: list[float] = []
+        while len(scores) < stage.rounds and not _ends(stage, scores, more_follow=stage is not stages[-1]):
+            state, info = adapt_round(
+                system,
+                kT,
+                preconditioner,
+                state,
+                stage.objective,
+                stage.options,
+                steps=stage.steps,
+                total_steps=stage.rounds * stage.steps,
+            )
+            infos.append(_figures(info))
+            steps_taken.append((steps_taken[-1] if steps_taken else 0) + stage.steps)
+            scores.append(_score(infos[-1]))
+            tick(stage.name)
+        if _is_good(scores, options):
+            break
+    return state, _history(infos, steps_taken)
+
+
+def settle(
+    system: System,
+    kT: Float[Array, ""],
+    preconditioner: Factor,
+    state: AdaptiveState,
+    options: FlowMCMC,
+    tick: Callable[[str], None],
+) -> tuple[AdaptiveState, History]:
+    """Rounds in which a flow that is trained already moves the chains, and its solver's steps are raised until log q is
+    right."""
+    infos = []
+    for _ in range(_SETTLING):
+        state, info = adapt_round(system, kT, preconditioner, state, None, options, steps=0, total_steps=1)
+        infos.append(_figures(info))
+        tick("settling")
+        if infos[-1]["solver_error"] < SOLVER_TOLERANCE:
+            break
+    return state, _history(infos, range(len(infos)))
+
+
+def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
+    """What the rounds before reverse KL minimise; None for a proposal that has but its weights to learn there.
+
+    **Raises:** `StudyError` for an objective that cannot train `flow`."""
+    if not flow.has_map or isinstance(flow, MovedLatentField):
+        return None
+    if isinstance(options.objective, Interpolant) and not isinstance(flow, ContinuousFlow):
+        raise StudyError(
+            f"FlowMCMC(objective=Interpolant()) trains continuous flows, but this system has a {type(flow).__name__}; "
+            "leave objective out, or write MaximumLikelihood() or ReverseKL()."
+        )
+    if options.objective is not None:
+        return options.objective
+    if not isinstance(flow, ContinuousFlow):
+        return MaximumLikelihood()
+    # On a torus no point is the centre from which a trigonometric path could turn; a geodesic needs none.
+    return Interpolant(Linear()) if isinstance(flow.base, UniformTorus) else Interpolant()
+
+
+def _stages(system: System, state: AdaptiveState, options: FlowMCMC) -> list[_Stage]:
+    flow, polish = state.flow, options.polish(system, state.flow)
+    # Reverse KL differentiates the solver of an ODE, at many times the cost of an interpolant's step.
+    dear = not isinstance(flow, HierarchicalCoupling)
+    if isinstance(flow, CoordinateSplines):
+        options = _with_optimiser(options, learning_rate=_FASTER * options.optimiser.learning_rate)
+    stages = []
+    # An interpolant would undo what reverse KL has taught a neighbour; a field that is moved takes none.
+    if not (polish and (state.best_score > _POLISHED or isinstance(flow, MovedLatentField))):
+        objective = objective_for(flow, options)
+        stages.append(_Stage("training", objective, options.rounds, options.train_steps, options))
+    if polish:
+        steps = options.polish_steps if dear else options.train_steps
+        polishing = _with_optimiser(options, batch=max(1, options.optimiser.batch // 2)) if dear else options
+        stages.append(_Stage("polishing", ReverseKL(), polish, steps, polishing))
+    return stages
+
+
+def _with_optimiser(options: FlowMCMC, **changes) -> FlowMCMC:
+    return dataclasses.replace(options, optimiser=dataclasses.replace(options.optimiser, **changes))
+
+
+def _ends(stage: _Stage, scores: list[float], *, more_follow: bool) -> bool:
+    """Whether a stage ends before all its rounds are run."""
+    if _is_good(scores, stage.options):
+        return True
+    return stage.name == "training" and (more_follow or stage.objective is None) and _has_levelled_off(scores)
+
+
+def _has_levelled_off(scores: list[float]) -> bool:
+    """Whether the last two rounds brought no more than a fiftieth."""
+    return len(scores) > 2 and max(scores[-2:]) < 1.02 * max(scores[:-2])
+
+
+def _is_good(scores: list[float], options: FlowMCMC) -> bool:
+    return len(scores) > 1 and min(scores[-2:]) > options.target_ess
+
+
+def _figures(info: RoundInfo) -> dict[str, float]:
+    return jax.tree.map(float, vars(info))
+
+
+def _score(info: dict[str, float]) -> float:
+    # The figures of a flow whose log q is wrong are worth nothing, however good.
+    return min(info["ess_forward"], info["ess_reverse"]) if info["solver_error"] < SOLVER_TOLERANCE else 0.0
+
+
+def _history(infos: list[dict[str, float]], steps) -> History:
+    history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]} if infos else {}
+    return {**history, "step": np.asarray(list(steps))}
