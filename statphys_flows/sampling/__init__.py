@@ -4,6 +4,7 @@ from statphys_flows.sampling.adaptation import AdaptiveState, adapt_round, begin
 from statphys_flows.sampling.assisted import AssistedInfo, AssistedState, as_top_level_api, build_kernel, init
 from statphys_flows.sampling.driver import Adapted, adapt
 from statphys_flows.sampling.importance import importance
+from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
 from statphys_flows.sampling.local_mcmc import LocalMCMC
 from statphys_flows.sampling.options import FlowMCMC
@@ -17,12 +18,14 @@ from statphys_flows.sampling.tempered_smc import TemperedSMC
 __all__ = [
     "HMC",
     "MALA",
+    "NOWHERE",
     "NUTS",
     "Adapted",
     "AdaptiveState",
     "AssistedInfo",
     "AssistedState",
     "FlowMCMC",
+    "Journal",
     "LocalInfo",
     "LocalKernel",
     "LocalMCMC",

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal, flows_for
 from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, begin, step_of, with_score
+from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.rounds import settle, train
 from statphys_flows.sampling.sampler import Trained
@@ -53,6 +54,7 @@ def adapt(
     *,
     warm_start: Trained | None = None,
     tick: Callable[[str], None] = lambda _: None,
+    journal: Journal = NOWHERE,
 ) -> Adapted:
     """Look for modes, seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow
     where the first stays below `options.good_enough`. A later candidate, sharper but blinder, is kept only if it scores
@@ -62,12 +64,12 @@ def adapt(
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
-    scores above 0.5. `tick(stage)` is called after each round.
+    scores above 0.5. `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
     search_key, seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 5)
     kT_array = jnp.asarray(kT, jnp.result_type(float))
     tick("warming up")
-    found = search(system, kT_array, search_key, options)
+    found = _search(system, kT_array, search_key, options, journal)
     warm = warm_chains(system, kT_array, seed_key, warm_key, options, found)
     seen = warm.samples if found is None else found
     candidates = flows_for(system, kT=kT, key=flow_key, samples=seen)
@@ -107,7 +109,9 @@ def adapt(
             bounds = [variational_bound(system, kT_array, f, key) for f in (flow, kept.flow)]
             return bool(bounds[0] < bounds[1])
 
-        state, history = train(system, kT_array, warm.preconditioner, state, options, tick, promising)
+        state, history = train(
+            system, kT_array, warm.preconditioner, state, options, tick, promising, journal, f"rounds_{index}"
+        )
         adapted = _adapted(state, warm, index, history, found)
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
@@ -118,6 +122,16 @@ def adapt(
         warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner)
     assert kept is not None
     return kept
+
+
+def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
+    shape = (options.searchers(system), *system.space.shape)
+    found = journal.load("search", lambda: jax.ShapeDtypeStruct(shape, kT.dtype))
+    if found is None:
+        found = search(system, kT, key, options)
+        if found is not None:
+            journal.save("search", found)
+    return found
 
 
 def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> Adapted:

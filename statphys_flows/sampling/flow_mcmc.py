@@ -12,6 +12,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.flows import ContinuousFlow, Untransformed
 from statphys_flows.sampling.driver import Adapted, adapt
 from statphys_flows.sampling.interleaving import passes
+from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.options import FlowMCMC, found_anew
 from statphys_flows.sampling.production import produce, refine
 from statphys_flows.sampling.record import Production
@@ -30,11 +31,12 @@ def run(
     *,
     warm_start: Trained | None,
     tick: Callable[[str], None],
+    journal: Journal,
 ) -> Sampled:
     """See `Sampler.run`."""
     adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
     with stopwatch() as watch:
-        adapted = adapt(system, kT, adapt_key, options, warm_start=warm_start, tick=tick)
+        adapted = adapt(system, kT, adapt_key, options, warm_start=warm_start, tick=tick, journal=journal)
         flow, round_trip = refine(adapted.flow, refine_key)
         training = watch.lap()
         production = produce(
@@ -47,6 +49,7 @@ def run(
             produce_key,
             options,
             tick=lambda: tick("sampling"),
+            journal=journal,
         )
         seconds = {
             "seconds_compiling": watch.compiling,

@@ -9,6 +9,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
@@ -57,7 +58,7 @@ class LocalMCMC(Sampler):
         del system
         return PIECES + 2
 
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         del warm_start  # nothing is learnt
         seed_key, warm_key, run_key = jax.random.split(key, 3)
         kT_array = jnp.asarray(kT, jnp.result_type(float))
@@ -68,7 +69,7 @@ class LocalMCMC(Sampler):
             rescale = isinstance(system.space, Euclidean)
             warm = warm_up(system, kT_array, positions, factor, warm_key, self, rescale=rescale)
             warming = watch.lap()
-            production = self._produce(system, kT_array, warm, run_key, tick)
+            production = self._produce(system, kT_array, warm, run_key, tick, journal)
             seconds = {
                 "seconds_compiling": watch.compiling,
                 "seconds_training": warming,
@@ -87,14 +88,14 @@ class LocalMCMC(Sampler):
         history = {"step": np.asarray([self.warm_up]), "local_acceptance": np.asarray([np.nan])}
         return Sampled(production, Estimate(float("nan"), float("nan")), found, [], history)
 
-    def _produce(self, system, kT, warm: WarmUp, key, tick) -> Production:
+    def _produce(self, system, kT, warm: WarmUp, key, tick, journal) -> Production:
         length, thin = piece_of(self)
         states = _start(system, kT, self.local, warm.preconditioner, warm.positions)
 
         def run(states, key):
             return _run(system, kT, self, warm.preconditioner, warm.step_size, states, key, length=length, thin=thin)
 
-        return join(run_in_pieces(run, states, key, lambda: tick("sampling")), thin)
+        return join(run_in_pieces(run, states, key, lambda: tick("sampling"), journal), thin)
 
 
 @eqx.filter_jit

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import HierarchicalCoupling, Proposal, flows_for
+from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.record import check_counts
 from statphys_flows.sampling.sampler import Sampler
@@ -126,10 +127,10 @@ class FlowMCMC(Sampler):
             return _POLISH_ROUNDS if suited else 0
         return self.polish_rounds
 
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         from statphys_flows.sampling.flow_mcmc import run  # which needs these options
 
-        return run(self, system, kT, key, warm_start=warm_start, tick=tick)
+        return run(self, system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
 
     def pieces(self, system: System) -> int:
         # The start, the warm-up, the rounds and eleven pieces of production.

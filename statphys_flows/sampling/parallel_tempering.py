@@ -24,6 +24,7 @@ from statphys_flows.flows import Flow
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.driver import adapt
+from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.production import refine
@@ -86,12 +87,12 @@ class ParallelTempering(Sampler):
     def pieces(self, system: System) -> int:
         return PIECES + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
 
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         del warm_start  # the ladder is built anew
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         flow_key, pilot_key, warm_key, run_key = jax.random.split(key, 4)
         with stopwatch() as watch:
-            reference = self._reference(system, kT, flow_key, tick)
+            reference = self._reference(system, kT, flow_key, tick, journal)
             tick("finding levels")
             pilot = temper(
                 system,
@@ -108,7 +109,7 @@ class ParallelTempering(Sampler):
             warm = self._warm(ladder, spread_over(pilot.particles, self.chains), warm_key, kT)
             tick("warming up")
             training = watch.lap()
-            production, log_w, exchanged = self._produce(ladder, warm, run_key, tick)
+            production, log_w, exchanged = self._produce(ladder, warm, run_key, tick, journal)
             seconds = {
                 "seconds_compiling": watch.compiling,
                 "seconds_training": training,
@@ -131,10 +132,10 @@ class ParallelTempering(Sampler):
         history = {"step": np.arange(len(levels)), "inverse_temperature": levels}
         return Sampled(production, log_z, diagnostics, _warnings(pilot, exchanged), history, searched=True)
 
-    def _reference(self, system, kT, key, tick) -> Reference:
+    def _reference(self, system, kT, key, tick, journal) -> Reference:
         if self.assisted_by is None:
             return reference_to_temper(system, kT, key)
-        flow, _ = refine(adapt(system, kT, key, self.assisted_by, tick=tick).flow, key)
+        flow, _ = refine(adapt(system, kT, key, self.assisted_by, tick=tick, journal=journal).flow, key)
         if not isinstance(flow, Flow):
             raise StudyError(
                 f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
@@ -152,13 +153,15 @@ class ParallelTempering(Sampler):
 
         return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
 
-    def _produce(self, ladder: "_Ladder", warm: WarmUp, key, tick) -> tuple[Production, np.ndarray, np.ndarray]:
+    def _produce(
+        self, ladder: "_Ladder", warm: WarmUp, key, tick, journal
+    ) -> tuple[Production, np.ndarray, np.ndarray]:
         length, thin = piece_of(self)
 
         def run(positions, key):
             return _run(ladder, self, warm.preconditioner, warm.step_size, positions, key, length=length, thin=thin)
 
-        records = run_in_pieces(run, warm.positions, key, lambda: tick("sampling"))
+        records = run_in_pieces(run, warm.positions, key, lambda: tick("sampling"), journal)
         log_w = np.concatenate([record.pop("log_w") for record in records])
         exchanged = np.concatenate([record.pop("exchanged") for record in records])
         # (draw, level, chain) to (level, chain, draw)

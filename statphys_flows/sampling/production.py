@@ -15,6 +15,7 @@ from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import flow_move
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.interleaving import Interleaving, interleaving, measured
+from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.record import Production, join, observed, piece_of, run_in_pieces
 from statphys_flows.sampling.scores import log_density
@@ -51,6 +52,7 @@ def produce(
     key: PRNGKeyArray,
     options: FlowMCMC,
     tick: Callable[[], None] = lambda: None,
+    journal: Journal = NOWHERE,
 ) -> Production:
     """Run the frozen kernel for a tenth of `options.draws` that is thrown away, then for `options.draws` (rounded up to
     a multiple of ten) that count. `tick` is called after each tenth.
@@ -71,11 +73,15 @@ def produce(
         states, record = run(states, own, schedule)
         return {n: np.asarray(record[n], np.float64) for n in ("energy", "order_parameter", "log_weights")}
 
+    usual = interleaving(1, options.adaptive_moves)
     if options.local_moves is not None or chunk < 4:
-        schedule = interleaving(1, options.adaptive_moves)
+        schedule = usual
+    elif (noted := journal.load("schedule", lambda: (states, usual))) is not None:
+        states, schedule = noted
     else:
         schedule = measured(pilot, options.adaptive_moves, options.global_moves, flow)
-    records = run_in_pieces(lambda states, own: run(states, own, schedule), states, key, tick)
+        journal.save("schedule", (states, schedule))
+    records = run_in_pieces(lambda states, own: run(states, own, schedule), states, key, tick, journal)
     return join(records, thin, schedule)
 
 

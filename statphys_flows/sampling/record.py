@@ -4,12 +4,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.interleaving import Interleaving
+from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.systems import System, energy_derivatives
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.
@@ -77,13 +79,22 @@ def piece_of(options) -> tuple[int, int]:
 
 
 def run_in_pieces(
-    run: Callable[[Any, PRNGKeyArray], tuple[Any, dict]], states, key: PRNGKeyArray, tick: Callable[[], None]
+    run: Callable[[Any, PRNGKeyArray], tuple[Any, dict]],
+    states,
+    key: PRNGKeyArray,
+    tick: Callable[[], None],
+    journal: Journal = NOWHERE,
 ) -> list[dict]:
     """`run(states, key) -> (states, record)` for one piece that is thrown away and ten whose records are returned, as
-    float64 arrays. `tick` is called after each."""
+    float64 arrays. `tick` is called after each, and each is noted in the journal."""
     records = []
     for i, own in enumerate(jax.random.split(key, PIECES + 1)):
-        states, record = run(states, own)
+        before = states
+        piece = journal.load(f"piece_{i}", lambda before=before, own=own: eqx.filter_eval_shape(run, before, own))
+        if piece is None:
+            piece = run(states, own)
+            journal.save(f"piece_{i}", piece)
+        states, record = piece
         if i:
             records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
         tick()

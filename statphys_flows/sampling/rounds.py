@@ -12,6 +12,7 @@ from statphys_flows.bases import Factor, UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, CoordinateSplines, HierarchicalCoupling, MovedLatentField, Proposal
 from statphys_flows.sampling.adaptation import AdaptiveState, RoundInfo, adapt_round, begin_stage
+from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.systems import System
@@ -23,6 +24,9 @@ _FASTER = 3.0
 _POLISHED = 0.02
 # The most rounds until the solver of a flow that is trained already is right.
 _SETTLING = 5
+
+_FIGURES = tuple(field.name for field in dataclasses.fields(RoundInfo))
+_COLUMNS = (*_FIGURES, "step", "stage")
 
 History = dict[str, np.ndarray]
 
@@ -45,21 +49,26 @@ def train(
     options: FlowMCMC,
     tick: Callable[[str], None],
     promising: Callable[[Proposal], bool],
+    journal: Journal,
+    name: str,
 ) -> tuple[AdaptiveState, History]:
     """Rounds of the flow's own objective, then, where `options` polishes, of reverse KL, which must be `promising`.
+    They go on after the last one that stands in the `journal` under `name`.
 
     **Returns:** the state after the last, and one array for each figure of `RoundInfo`, over rounds, and `step`, the
     training steps taken by the end of the round.
     """
     stages = _stages(system, state, options)
-    infos, steps_taken = [], []
-    for stage in stages:
-        if stage.name == "polishing":
+    most, start = sum(stage.rounds for stage in stages), state
+    noted = journal.load(name, lambda: (start, _table([], most)))
+    state, infos = (start, []) if noted is None else (noted[0], _rows(noted[1]))
+    for number, stage in enumerate(stages):
+        scores = [_score(info) for info in infos if info["stage"] == number]
+        if stage.name == "polishing" and not scores:
             # A flow that no rounds have trained yet has had no chance to come nearer.
             if infos and not promising(state.best):
                 break
             state = begin_stage(state, stage.options)
-        scores: list[float] = []
         while len(scores) < stage.rounds and not _ends(stage, scores, more_follow=stage is not stages[-1]):
             state, info = adapt_round(
                 system,
@@ -71,13 +80,14 @@ def train(
                 steps=stage.steps,
                 total_steps=stage.rounds * stage.steps,
             )
-            infos.append(_figures(info))
-            steps_taken.append((steps_taken[-1] if steps_taken else 0) + stage.steps)
+            taken = (infos[-1]["step"] if infos else 0) + stage.steps
+            infos.append(_figures(info) | {"step": taken, "stage": number})
             scores.append(_score(infos[-1]))
+            journal.save(name, (state, _table(infos, most)))
             tick(stage.name)
         if _is_good(scores, options):
             break
-    return state, _history(infos, steps_taken)
+    return state, _history(infos)
 
 
 def settle(
@@ -93,11 +103,11 @@ def settle(
     infos = []
     for _ in range(_SETTLING):
         state, info = adapt_round(system, kT, preconditioner, state, None, options, steps=0, total_steps=1)
-        infos.append(_figures(info))
+        infos.append(_figures(info) | {"step": len(infos), "stage": 0})
         tick("settling")
         if infos[-1]["solver_error"] < SOLVER_TOLERANCE:
             break
-    return state, _history(infos, range(len(infos)))
+    return state, _history(infos)
 
 
 def objective_for(flow: Proposal, options: FlowMCMC) -> Objective | None:
@@ -166,6 +176,18 @@ def _score(info: dict[str, float]) -> float:
     return min(info["ess_forward"], info["ess_reverse"]) if info["solver_error"] < SOLVER_TOLERANCE else 0.0
 
 
-def _history(infos: list[dict[str, float]], steps) -> History:
-    history = {name: np.asarray([i[name] for i in infos]) for name in infos[0]} if infos else {}
-    return {**history, "step": np.asarray(list(steps))}
+def _history(infos: list[dict[str, float]]) -> History:
+    return {name: np.asarray([info[name] for info in infos]) for name in (*_FIGURES, "step")}
+
+
+def _table(infos: list[dict[str, float]], most: int) -> np.ndarray:
+    """The rounds as an array of a size that does not depend on how many they are."""
+    table = np.full((most, len(_COLUMNS)), np.nan)
+    for row, info in zip(table, infos, strict=False):
+        row[:] = [info[name] for name in _COLUMNS]
+    return table
+
+
+def _rows(table: np.ndarray) -> list[dict[str, float]]:
+    rows = [dict(zip(_COLUMNS, map(float, row), strict=True)) for row in table]
+    return [row for row in rows if not np.isnan(row["stage"])]

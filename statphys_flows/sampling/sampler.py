@@ -10,6 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from statphys_flows.analysis import Estimate
 from statphys_flows.flows import Proposal
+from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.record import Production
 from statphys_flows.systems import System
 
@@ -62,9 +63,10 @@ class Sampler(eqx.Module):
         *,
         warm_start: Trained | None = None,
         tick: Callable[[str], None] = lambda _: None,
+        journal: Journal = NOWHERE,
     ) -> Sampled:
-        """Sample `system` at one temperature. Pure: the same arguments give the same numbers on the same machine.
-        `tick(stage)` is called after each piece of work."""
+        """Sample `system` at one temperature. Pure: the same arguments give the same numbers on the same machine,
+        whatever stands in the `journal`. `tick(stage)` is called after each piece of work."""
 
     def check(self, system: System) -> None:
         """Refuse, before any compute, what does not fit `system`.

@@ -7,6 +7,7 @@ import numpy as np
 
 from statphys_flows import analysis
 from statphys_flows.errors import StudyError
+from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.record import Production, check_counts, observed, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.search import preconditioner_of, reference_to_temper
@@ -54,8 +55,9 @@ class TemperedSMC(Sampler):
         del system
         return 2
 
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None):
-        del warm_start  # every temperature starts from the reference
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+        # Every temperature starts from the reference, and all of it is one compiled loop.
+        del warm_start, journal
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         reference = reference_to_temper(system, kT, key)
         with stopwatch() as watch:

@@ -11,7 +11,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.labels import describe, scalars
-from statphys_flows.sampling import Production, Sampler, Trained
+from statphys_flows.sampling import NOWHERE, Journal, Production, Sampler, Trained
 from statphys_flows.study.diagnosis import assumption, warnings, widened
 from statphys_flows.study.scan import Parameters
 from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER
@@ -35,13 +35,14 @@ def run_point(
     *,
     warm_start: Trained | None = None,
     tick: Callable[[str], None] = lambda _: None,
+    journal: Journal = NOWHERE,
 ) -> Point:
     """Sample and estimate. Pure: the same arguments give the same numbers on the same machine.
 
     `system` has its fields as in `parameters` already; every group of the tree has one dimension for each of these.
     """
     kT = parameters["kT"]
-    sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick)
+    sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
     production = _with_scanned(sampled.production, parameters)
     diagnostics = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | sampled.diagnostics
     diagnostics |= _of_chains(production)

@@ -1,6 +1,8 @@
 """The points of a study, one after the other, from disk where they are there."""
 
+import contextlib
 import zlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -8,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from statphys_flows.sampling import FlowMCMC, Sampler, Trained, fits_a_scan, train_scan, untrained
+from statphys_flows.sampling import NOWHERE, FlowMCMC, Journal, Sampler, Trained, fits_a_scan, train_scan, untrained
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
@@ -57,11 +59,27 @@ class Run(NamedTuple):
 
                 tick("compiling, warming up")
                 start = trained.get(name, warm_start)
-                point = run_point(system, parameters, point_key, self.sampler, warm_start=start, tick=tick)
+                with self._journal(name) as journal:
+                    point = run_point(
+                        system, parameters, point_key, self.sampler, warm_start=start, tick=tick, journal=journal
+                    )
                 if self.parts is not None:
                     self.parts.save(name, point.tree, None if point.trained is None else point.trained.flow)
             done[name], warm_start = point.tree, point.trained
             self.report.point_done()
+
+    @contextlib.contextmanager
+    def _journal(self, name: str) -> Iterator[Journal]:
+        """Of one point; what was not yet written is, where the point is left before its end."""
+        if self.parts is None:
+            yield NOWHERE
+            return
+        journal = self.parts.journal(name)
+        try:
+            yield journal
+        except BaseException:
+            journal.flush()
+            raise
 
     def _saved(self, system: System, parameters: Parameters, key) -> Point | None:
         name = name_of(parameters)

@@ -10,6 +10,7 @@ import equinox as eqx
 import xarray as xr
 
 from statphys_flows.errors import StudyError
+from statphys_flows.study.journal import FileJournal
 from statphys_flows.study.provenance import differences
 
 _CONFIGURATION = "configuration.json"
@@ -103,6 +104,11 @@ class Parts:
         if flow is not None:
             self.save_flow(name, flow)
         write_tree(tree, self.folder / f"{name}.nc")
+        self.journal(name).remove()
+
+    def journal(self, name: str) -> FileJournal:
+        """Where a point that is not finished notes how far it has come."""
+        return FileJournal(self.folder / f"{name}.unfinished")
 
     def save_flow(self, name: str, flow: Any) -> None:
         """Write a flow, or a list of them."""

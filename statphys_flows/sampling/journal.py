@@ -1,0 +1,22 @@
+"""Where a sampler notes how far it has come at one point, so that a run that was killed goes on from there."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Journal:
+    """Forgets everything: what a sampler writes to where nothing is to be kept.
+
+    A sampler is a pure function, so that what was noted may be left out at any place, and is computed again.
+    """
+
+    def save(self, name: str, state: Any) -> None:
+        """Note a pytree of arrays, in place of what was noted under this name before."""
+
+    def load(self, name: str, like: Callable[[], Any]) -> Any:
+        """What was noted under a name, in the structure of `like()`, whose arrays may be `jax.ShapeDtypeStruct`; None
+        where nothing was."""
+        return None
+
+
+NOWHERE = Journal()

@@ -1,0 +1,83 @@
+"""A journal in files, beside the finished points of a running study."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from statphys_flows.errors import StudyError
+from statphys_flows.sampling import Journal
+
+# Between two times that something is written: so much of a run may have to be done again.
+SECONDS = 30.0
+
+
+class FileJournal(Journal):
+    """One file for each name in `folder`, which appears with the first. What is noted is written every `SECONDS`, all
+    that has gathered, and on `flush`; a file appears whole or not at all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._pending: dict[str, Any] = {}
+        self._written = time.monotonic()
+
+    def save(self, name: str, state: Any) -> None:
+        self._pending[name] = state
+        if time.monotonic() - self._written >= SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        self.folder.mkdir(exist_ok=True)
+        for name, state in self._pending.items():
+            path = self._path(name)
+            temporary = path.with_suffix(".tmp")
+            eqx.tree_serialise_leaves(temporary, jax.tree.map(_without_keys, state))
+            os.replace(temporary, path)
+        self._pending, self._written = {}, time.monotonic()
+
+    def load(self, name: str, like: Callable[[], Any]) -> Any:
+        """**Raises:** `StudyError` for a damaged file."""
+        path = self._path(name)
+        if not path.exists():
+            return None
+        structure = like()
+        try:
+            plain = eqx.tree_deserialise_leaves(path, jax.tree.map(_without_keys, structure))
+        except Exception as error:
+            raise StudyError(
+                f"{path} is damaged ({type(error).__name__}): delete {self.folder}, and resume=True computes that "
+                "point again from its beginning."
+            ) from error
+        return jax.tree.map(_with_key, structure, plain)
+
+    def remove(self) -> None:
+        """Delete everything, once the point is finished."""
+        self._pending = {}
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.state"
+
+
+def _is_key(leaf) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _with_key(was, leaf):
+    return jax.random.wrap_key_data(leaf) if _is_key(was) else leaf
+
+
+def _without_keys(leaf):
+    """Typed keys cannot be written; their bits can."""
+    if not _is_key(leaf):
+        return leaf
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    return jax.random.key_data(leaf)
