@@ -65,12 +65,15 @@ def run(
         out = out or Path(file.stem + ".nc")
         _check_out(out, resume=resume, overwrite=overwrite)
         from statphys_flows.study.declaration import load_study, with_changes
+        from statphys_flows.study.store import is_finished
 
+        finished = resume and is_finished(out)
         study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [], scan=scan or [])
         result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet)
         _print_warnings(result)
         if not quiet:
-            typer.echo(f"The result is in {out}. To see it: statphys-flows show {_quoted(out)}")
+            done = f"{out} was finished: nothing was left to run." if finished else f"The result is in {out}."
+            typer.echo(f"{done} To see it: statphys-flows show {_quoted(out)}")
 
 
 @app.command()

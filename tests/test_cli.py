@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import statphys_flows
 from statphys_flows.cli import app
 from statphys_flows.errors import StudyError, StudyInterrupted
-from statphys_flows.study.declaration import load_study
+from statphys_flows.study.declaration import load_study, with_changes
 from statphys_flows.study.settings import parse_kT, parse_scan, replace_fields
 from tests.report.fake import fake_tree
 
@@ -148,6 +148,11 @@ def test_a_refusal_of_the_study_is_one_sentence(declaration, monkeypatch):
 
     monkeypatch.setattr(Study, "run", refuse)
     assert refusal("run", "well.py") == "error: kT[1] is -1, and must be positive.\n"
+
+
+def test_what_is_finished_is_said_to_be(declaration):
+    assert "The result is in well.nc." in shell("run", "well.py").output
+    assert "well.nc was finished: nothing was left to run." in shell("run", "well.py", "--resume").output
 
 
 def test_interruption_says_how_to_resume(declaration, monkeypatch):
@@ -487,6 +492,12 @@ def test_set_several():
 def test_set_refuses(setting, reason):
     with pytest.raises(StudyError, match=reason):
         replace_fields(Parameters(), [setting])
+
+
+def test_set_refuses_what_is_scanned(declaration):
+    declared = load_study(declaration)
+    with pytest.raises(StudyError, match=r"tilt is scanned, at 0.1, 0.2; .* write --scan tilt=0.3"):
+        with_changes(declared, kT=None, seed=None, settings=["tilt=0.3"], scan=["tilt=0.1,0.2"])
 
 
 def test_set_reaches_the_study(declaration, monkeypatch):

@@ -86,13 +86,23 @@ def _header(tree: xr.DataTree) -> str:
     configuration = _json(tree, "configuration")
     lines = [
         str(tree.attrs.get("title", "")),
-        f"system   {_call(*_class_and_parameters(configuration.get('system', {})))}",
+        f"system   {_system(configuration)}",
     ]
     sampler = configuration.get("sampler")
     if isinstance(sampler, dict):
         lines.append(f"sampler  {_call(*_class_and_parameters(sampler))}")
     lines.append(f"seed     {tree.attrs.get('seed', configuration.get('seed', 'unknown'))}")
     return "\n".join(_wrapped(line) for line in lines if line.strip())
+
+
+def _system(configuration: dict[str, Any]) -> str:
+    """With what was scanned in place of the value that the system had."""
+    name, parameters = _class_and_parameters(configuration.get("system", {}))
+    scanned = {
+        field: f"{len(values)} values from {min(values):g} to {max(values):g}" if len(values) > 1 else values[0]
+        for field, values in (configuration.get("scan") or {}).items()
+    }
+    return _call(name, {**parameters, **scanned})
 
 
 def _class_and_parameters(described: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -31,9 +31,9 @@ READY = 0.5
 class Adapted(NamedTuple):
     """What the frozen phase starts from, and how it came about.
 
-    `history` holds one array for each figure of `RoundInfo`, over rounds, and `step`, the training steps taken by the
-    end of the round; `candidate` is the index of the flow that was kept among those of `flows_for`; `particles` are
-    what the search for modes found.
+    `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
+    end of the round, and `candidate`, the flow that it trained; the field `candidate` is the index of the flow that was
+    kept among those of `flows_for`; `particles` are what the search for modes found.
     """
 
     flow: Proposal
@@ -142,7 +142,7 @@ def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> 
         step_of(jnp.asarray(state.step_size.log_step_size_avg)),
         float(state.best_score),
         index,
-        history,
+        {**history, "candidate": np.full(len(history["step"]), index)},
         found,
     )
 
@@ -152,7 +152,12 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
     value, forward, reverse = (float(figure) for figure in score(system, kT, flow, warm.samples, key))
     history = {name: np.asarray([np.nan]) for name in ("loss", "global_acceptance", "local_acceptance")}
     history |= {"ess_forward": np.asarray([forward]), "ess_reverse": np.asarray([reverse])}
-    history |= {"rejected": np.zeros(1), "solver_error": np.zeros(1), "step": np.zeros(1)}
+    history |= {
+        "rejected": np.zeros(1),
+        "solver_error": np.zeros(1),
+        "step": np.zeros(1),
+        "candidate": np.full(1, index),
+    }
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
 
 

@@ -53,6 +53,13 @@ def with_changes(
         changes["seed"] = seed
     if scan:
         changes["scan"] = parse_scan(scan)
+    scanned = changes.get("scan", study.scan)
+    for setting in settings:
+        if (name := setting.partition("=")[0]) in scanned:
+            raise StudyError(
+                f"--set {setting}: {name} is scanned, at {', '.join(f'{v:g}' for v in scanned[name])}; to have this "
+                f"value instead, write --scan {setting}."
+            )
     return replace(study, **changes) if changes else study
 
 

@@ -280,3 +280,25 @@ def test_other_figures_say_at_which_value_of_a_field():
     assert figures.log_z(one).axes[0].get_xlabel() == "field"
     assert legend_of(figures.order_parameter(one)) == ["field = 0.25", "field = 0.5"]
     assert [ax.get_title() for ax in figures.configurations(one).axes[:2]] == ["field = 0.25", "field = 0.5"]
+
+
+def test_histograms_of_many_temperatures_do_not_cover_each_other():
+    figure = figures.order_parameter(fake_tree(kT=np.linspace(0.5, 2, 16), space="euclidean"))
+    assert figure is not None
+    assert len(figure.axes[0].patches) == 7
+
+
+def test_candidates_that_were_not_kept_are_dashed():
+    tree = fake_tree(kT=[0.5, 1.0])
+    steps = tree["training"].sizes["step"]
+    first = np.where(np.arange(steps) < steps // 2, 0.0, 1.0)
+    columns = {"training": (("kT", "step"), np.stack([first, first])), "diagnostics": ("kT", np.array([1.0, 0.0]))}
+    for name, column in columns.items():
+        tree[name] = xr.DataTree(tree[name].to_dataset().assign(candidate=column))
+    figure = figures.training(tree)
+    assert figure is not None
+    # The loss is of every step, and drawn smoothed; the ESS is of a few rounds.
+    styles = [line.get_linestyle() for line in figure.axes[1].lines]
+    assert styles == ["--", "-", "-", "--"]
+    assert "not kept" in figure.axes[-1].get_xlabel()
+    assert "not kept" not in figures.training(fake_tree()).axes[-1].get_xlabel()

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import xarray as xr
 
@@ -19,6 +21,13 @@ def test_says_what_was_run_and_what_came_out():
         "kT = 0.03: forward ESS 0.11 is below 0.2",
     ):
         assert expected in text
+
+
+def test_a_scanned_field_has_its_values_and_not_the_one_that_the_system_had():
+    tree = fake_tree()
+    configuration = json.loads(tree.attrs["configuration"])
+    tree.attrs["configuration"] = json.dumps(configuration | {"scan": {"a": [0.2, 0.3, 0.4], "field": [1.5]}})
+    assert "a=3 values from 0.2 to 0.4, field=1.5" in summary(tree)
 
 
 def test_one_row_for_each_temperature_in_every_table():

@@ -7,13 +7,16 @@ from matplotlib.figure import Figure
 
 from statphys_flows.report.figures.axes import label, rows, title
 from statphys_flows.report.figures.colours import Colours
-from statphys_flows.report.figures.draws import bin_edges, each
+from statphys_flows.report.figures.draws import bin_edges, each, spread
 from statphys_flows.report.groups import along_of, first_values, group, values_of
+
+# More than these would cover each other.
+_HISTOGRAMS = 7
 
 
 def order_parameter(tree: xr.DataTree) -> Figure | None:
-    """The order parameter's histogram at each value that was scanned; below it the free energy along the order
-    parameter, with its band."""
+    """The order parameter's histogram at the values that were scanned, at most seven of them; below it the free energy
+    along the order parameter, with its band."""
     posterior, profiles = group(tree, "posterior"), group(tree, "profiles")
     panels = []
     if "order_parameter" in posterior and np.isfinite(posterior["order_parameter"].values).any():
@@ -36,7 +39,9 @@ def order_parameter(tree: xr.DataTree) -> Figure | None:
 
 def _histograms(ax: Axes, data: xr.Dataset, along: str, colours: Colours) -> None:
     edges = bin_edges(data["order_parameter"].values)
-    for at, values in each(data["order_parameter"], along):
+    drawn = list(each(data["order_parameter"], along))
+    for i in spread(np.argsort([at for at, _ in drawn]), _HISTOGRAMS):
+        at, values = drawn[i]
         values = values[np.isfinite(values)]
         if len(values):
             density, _ = np.histogram(values, edges, density=True)

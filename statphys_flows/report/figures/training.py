@@ -15,7 +15,8 @@ from statphys_flows.report.groups import along_of, first_values, group, values_o
 
 
 def training(tree: xr.DataTree) -> Figure | None:
-    """Loss, forward ESS and global acceptance against the training step, a line for each value that was scanned."""
+    """Loss, forward ESS and global acceptance against the training step, a line for each value that was scanned; pale
+    and dashed of a candidate flow that was not kept."""
     data = group(tree, "training")
     names = [n for n in ("loss", "ess_forward", "global_acceptance") if n in data and np.isfinite(data[n].values).any()]
     if not names:
@@ -23,25 +24,40 @@ def training(tree: xr.DataTree) -> Figure | None:
     figure, axes = rows(len(names), 2.1)
     along = along_of(tree)
     colours = Colours(along, values_of(data, along))
+    trained, kept = _candidates(tree, data, along)
     for ax, name in zip(axes, names, strict=True):
         for at, values in each(data[name], along):
-            _history(ax, data["step"].values if "step" in data else np.arange(len(values)), values, colours(at))
+            step = data["step"].values if "step" in data else np.arange(len(values))
+            for candidate in np.unique(trained[at][np.isfinite(trained[at])]):
+                chosen = trained[at] == candidate
+                _history(ax, step[chosen], values[chosen], colours(at), kept=candidate == kept.get(at, candidate))
         ax.set_ylabel(label(data[name]))
         if name != "loss":
             ax.set_ylim(-0.03, 1.03)
         elif np.nanmin(data[name].values) > 0:
             _log_scale(ax)
-    axes[-1].set_xlabel("training step")
+    discarded = any((trained[at][np.isfinite(trained[at])] != flow).any() for at, flow in kept.items())
+    axes[-1].set_xlabel("training step" + (" (dashed: a candidate that was not kept)" if discarded else ""))
     colours.explain(figure)
     figure.suptitle(title(tree, first_values(tree)), fontsize=11)
     return figure
 
 
-def _history(ax: Axes, step: np.ndarray, values: np.ndarray, colour: Any) -> None:
+def _candidates(tree: xr.DataTree, data: xr.Dataset, along: str) -> tuple[dict[float, np.ndarray], dict[float, float]]:
+    """Which flow each step trained, and which was kept, by the value that was scanned."""
+    diagnostics = group(tree, "diagnostics")
+    kept = dict(each(diagnostics["candidate"], along)) if "candidate" in diagnostics else {}
+    known = "candidate" in data
+    trained = data["candidate"] if known else xr.zeros_like(next(iter(data.values())))
+    return dict(each(trained, along)), {at: float(v[0]) for at, v in kept.items() if known and np.isfinite(v[0])}
+
+
+def _history(ax: Axes, step: np.ndarray, values: np.ndarray, colour: Any, *, kept: bool) -> None:
     known = np.isfinite(values)
     step, values = step[known], values[known]
     if len(values) < 200:
-        ax.plot(step, values, color=colour, linewidth=1.3, marker="." if len(values) < 40 else None)
+        style = {"linestyle": "-" if kept else "--", "alpha": 1.0 if kept else 0.4}
+        ax.plot(step, values, color=colour, linewidth=1.3, marker="." if len(values) < 40 else None, **style)
         return
     ax.plot(step, values, color=colour, linewidth=0.6, alpha=0.25)
     width = max(len(values) // 50, 2)
