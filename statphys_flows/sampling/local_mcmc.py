@@ -9,6 +9,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
@@ -64,7 +65,7 @@ class LocalMCMC(Sampler):
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         with stopwatch() as watch:
             tick("warming up")
-            positions = seed_states(system, kT, seed_key, self.chains)
+            positions = over_devices(seed_states(system, kT, seed_key, self.chains))
             factor = preconditioner_for(system, kT, seed_key)
             rescale = isinstance(system.space, Euclidean)
             warm = warm_up(system, kT_array, positions, factor, warm_key, self, rescale=rescale)

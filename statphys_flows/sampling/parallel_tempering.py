@@ -23,6 +23,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
 from statphys_flows.sampling.assisted import local_sweep
+from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.driver import adapt
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
@@ -106,7 +107,7 @@ class ParallelTempering(Sampler):
             )
             levels = _even_levels(pilot, self.levels)
             ladder = _Ladder(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
-            warm = self._warm(ladder, spread_over(pilot.particles, self.chains), warm_key, kT)
+            warm = self._warm(ladder, over_devices(spread_over(pilot.particles, self.chains)), warm_key, kT)
             tick("warming up")
             training = watch.lap()
             production, log_w, exchanged = self._produce(ladder, warm, run_key, tick, journal)

@@ -90,7 +90,9 @@ def run_in_pieces(
     records = []
     for i, own in enumerate(jax.random.split(key, PIECES + 1)):
         before = states
-        piece = journal.load(f"piece_{i}", lambda before=before, own=own: eqx.filter_eval_shape(run, before, own))
+        piece = journal.load(
+            f"piece_{i}", lambda before=before, own=own: (before, eqx.filter_eval_shape(run, before, own)[1])
+        )
         if piece is None:
             piece = run(states, own)
             journal.save(f"piece_{i}", piece)

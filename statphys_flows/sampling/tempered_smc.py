@@ -7,6 +7,7 @@ import numpy as np
 
 from statphys_flows import analysis
 from statphys_flows.errors import StudyError
+from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.record import Production, check_counts, observed, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
@@ -67,7 +68,7 @@ class TemperedSMC(Sampler):
                 kT_array,
                 reference,
                 preconditioner_of(system, reference),
-                jax.random.split(key, self.chains),
+                over_devices(jax.random.split(key, self.chains)),
                 self,
             )
             found = jax.tree.map(np.asarray, found)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import LatentField, Proposal, flows_for
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.search import preconditioner_for, spread_over
 from statphys_flows.spaces import Euclidean, Lattice
@@ -21,7 +22,7 @@ def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, o
 
 def warm_chains(system: System, kT, seed_key, warm_key, options: FlowMCMC, found) -> WarmUp:
     """Chains from seeds, after local moves alone; `found` is what the search for modes has found, None without one."""
-    positions = _seeds(system, kT, seed_key, options, found)
+    positions = over_devices(_seeds(system, kT, seed_key, options, found))
     factor = preconditioner_for(system, kT, seed_key)
     rescale = isinstance(system.space, Euclidean)
     warm = warm_up(system, kT, positions, factor, warm_key, options, rescale=rescale)

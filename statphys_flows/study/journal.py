@@ -55,7 +55,7 @@ class FileJournal(Journal):
                 f"{path} is damaged ({type(error).__name__}): delete {self.folder}, and resume=True computes that "
                 "point again from its beginning."
             ) from error
-        return jax.tree.map(_with_key, structure, plain)
+        return jax.tree.map(_restored, structure, plain)
 
     def remove(self) -> None:
         """Delete everything, once the point is finished."""
@@ -70,8 +70,11 @@ def _is_key(leaf) -> bool:
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _with_key(was, leaf):
-    return jax.random.wrap_key_data(leaf) if _is_key(was) else leaf
+def _restored(was, leaf):
+    """As it was, and where it was: chains may be spread over devices."""
+    if _is_key(was):
+        leaf = jax.random.wrap_key_data(leaf)
+    return jax.device_put(leaf, was.sharding) if isinstance(was, jax.Array) and was.committed else leaf
 
 
 def _without_keys(leaf):
