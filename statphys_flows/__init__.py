@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         conditional,
         flow_for,
     )
-    from statphys_flows.report import load, summary, write_figures
+    from statphys_flows.report import load, summary, write_figures, write_page
     from statphys_flows.sampling import (
         HMC,
         MALA,
@@ -98,6 +98,7 @@ _HOME = {
         "load",
         "summary",
         "write_figures",
+        "write_page",
     ),
     "sampling": (
         "FlowMCMC",
@@ -223,6 +224,7 @@ __all__ = [
     "train",
     "validate",
     "write_figures",
+    "write_page",
 ]
 
 

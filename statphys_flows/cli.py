@@ -95,15 +95,23 @@ def show(
     out_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the figures. [default: FILE_figures beside FILE.nc]")
     ] = None,
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Print the summary only.")] = False,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Write no figures.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="PAGE.html", help="Write a page for a browser, with everything in it."),
+    ] = None,
 ) -> None:
-    """Print a summary of a result and draw its figures."""
+    """Print a summary of a result, draw its figures, and write a page with both if asked to."""
     with _plain_errors():
         from statphys_flows.report.load import load
         from statphys_flows.report.summary import summary
 
         tree = load(file)
         typer.echo(summary(tree))
+        if html is not None:
+            from statphys_flows.report.page import write_page
+
+            typer.echo(f"\nPage in {write_page(tree, html)}")
         if no_figures:
             return
         from statphys_flows.report.figures import write_figures
@@ -139,7 +147,7 @@ def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _print_warnings(result: xarray.DataTree | None) -> None:
-    from statphys_flows.report.summary import warnings
+    from statphys_flows.report.tables import warnings
 
     for line in warnings(result):
         typer.echo(f"warning: {line}", err=True)

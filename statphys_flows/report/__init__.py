@@ -1,7 +1,8 @@
-"""A result shown to a person: a summary in words and figures."""
+"""A result shown to a person: a summary in words, figures, a page."""
 
 from statphys_flows.report.figures import write_figures
 from statphys_flows.report.load import load
+from statphys_flows.report.page import write_page
 from statphys_flows.report.summary import summary
 
-__all__ = ["load", "summary", "write_figures"]
+__all__ = ["load", "summary", "write_figures", "write_page"]

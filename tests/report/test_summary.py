@@ -3,7 +3,8 @@ import json
 import numpy as np
 import xarray as xr
 
-from statphys_flows.report.summary import summary, warnings
+from statphys_flows.report.summary import summary
+from statphys_flows.report.tables import warnings
 from tests.report.fake import fake_tree
 
 

@@ -10,6 +10,15 @@ from statphys_flows.report.figures.log_z import log_z
 from statphys_flows.report.figures.order_parameter import order_parameter
 from statphys_flows.report.figures.training import training
 from statphys_flows.report.figures.transitions import transitions
-from statphys_flows.report.figures.write import write_figures
+from statphys_flows.report.figures.write import figures_of, write_figures
 
-__all__ = ["configurations", "free_energy", "log_z", "order_parameter", "training", "transitions", "write_figures"]
+__all__ = [
+    "configurations",
+    "figures_of",
+    "free_energy",
+    "log_z",
+    "order_parameter",
+    "training",
+    "transitions",
+    "write_figures",
+]

@@ -25,7 +25,7 @@ def write_figures(tree: xr.DataTree, folder: str | Path) -> list[Path]:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = [_save(figure, folder / name) for name, figure in _figures(tree).items() if figure is not None]
+        written = [_save(figure, folder / name) for name, figure in figures_of(tree).items()]
     except OSError as error:
         raise StudyError(
             f"Cannot write figures into {folder}: {error.strerror}. Give another with --out-dir."
@@ -33,6 +33,11 @@ def write_figures(tree: xr.DataTree, folder: str | Path) -> list[Path]:
     for size, study in sizes(tree).items():
         written += write_figures(study, folder / f"size_{size:g}")
     return written
+
+
+def figures_of(tree: xr.DataTree) -> dict[str, Figure]:
+    """The figures that the tree has the data for, by the names of their files; of several sizes that of all alone."""
+    return {name: figure for name, figure in _figures(tree).items() if figure is not None}
 
 
 def _figures(tree: xr.DataTree) -> dict[str, Figure | None]:

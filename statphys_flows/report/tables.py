@@ -1,0 +1,186 @@
+"""What is shown of a result in words and tables, whatever they are set in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from statphys_flows.report.groups import errors, group, over_kT, points, temperatures
+from statphys_flows.report.notation import duration, plain, with_error
+
+# Heading -> one cell for each row.
+Columns = dict[str, list[str]]
+
+# Variable -> heading. Two tables, each of which fits a terminal of 80 columns.
+_POTENTIALS = {
+    "log_z": "log Z",
+    "free_energy": "F",
+    "energy": "U",
+    "entropy": "S",
+    "heat_capacity": "C",
+}
+_ORDER = {
+    "order_parameter": "m",
+    "order_parameter_abs": "|m|",
+    "susceptibility": "chi",
+    "susceptibility_abs": "chi(|m|)",
+    "binder_cumulant": "Binder",
+}
+# Variable -> heading and decimals.
+_SAMPLING = {
+    "global_acceptance_rate": ("global acc.", 3),
+    "local_acceptance_rate": ("local acc.", 3),
+    "ess_forward": ("forward ESS", 3),
+    "r_hat": ("R-hat", 3),
+    "ess_bulk": ("ESS", 0),
+    "autocorrelation_time": ("autocorr. time", 1),
+}
+_SECONDS = {"seconds_compiling": "compiling", "seconds_training": "training", "seconds_sampling": "sampling"}
+LEGEND = (
+    "F = -kT log Z, U mean energy, S entropy, C heat capacity; m order parameter, chi its susceptibility. 12.34(56) "
+    "means 12.34 ± 0.56."
+)
+
+
+def facts(tree: xr.DataTree) -> dict[str, str]:
+    """What was run, and with what random numbers."""
+    configuration = _json(tree, "configuration")
+    found = {"system": _system(configuration)}
+    sampler = configuration.get("sampler")
+    if isinstance(sampler, dict):
+        found["sampler"] = _call(*_class_and_parameters(sampler))
+    return found | {"seed": str(tree.attrs.get("seed", configuration.get("seed", "unknown")))}
+
+
+def circumstances(tree: xr.DataTree) -> dict[str, str]:
+    """The time it took, with what and on what."""
+    found = {"time": _time_used(points(tree, "diagnostics"))}
+    if versions := _json(tree, "versions"):
+        found["with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    found["on"] = str(tree.attrs.get("device", ""))
+    return {name: text for name, text in found.items() if text}
+
+
+def thermodynamics(tree: xr.DataTree) -> list[Columns]:
+    """Two tables, each of which fits a terminal of 80 columns: what follows from log Z, and the order parameter with
+    the system's own observables."""
+    data = points(tree, "thermodynamics")
+    known = {**_POTENTIALS, **_ORDER}
+    own = {str(name): str(name) for name in data if not str(name).endswith("_err") and name not in known}
+    columns = [_with_errors(data, headings) for headings in (_POTENTIALS, {**_ORDER, **own})]
+    return [_at_points(data, table) for table in columns if table]
+
+
+def transitions(tree: xr.DataTree, parameters: Iterable[str]) -> Columns:
+    """Where the scan passes a transition; nothing where none was found."""
+    data = group(tree, "transitions")
+    if "location" not in data or not np.isfinite(data["location"].values).any():
+        return {}
+    # Of other parameters that were scanned a transition has the value at which it was found.
+    others = [name for name in parameters if name in data]
+    columns: Columns = {"transition": [], **{name: [] for name in others}}
+    columns |= {"size": [], "at": [], "": [], "latent heat": [], "order": []}
+    found = data.isel(transition=np.isfinite(data["location"].values))
+    for i in range(found.sizes["transition"]):
+        row = {str(name): variable.values[i] for name, variable in found.items()}
+        columns["transition"].append(str(row["method"]))
+        for name in others:
+            columns[name].append(f"{row[name]:g}")
+        columns["size"].append(" ".join(f"{s:g}" for s in (row["size"], row["size_2"]) if np.isfinite(s)))
+        columns["at"].append(f"{row['parameter']} =")
+        columns[""].append(with_error(float(row["location"]), float(row["location_err"])))
+        columns["latent heat"].append(with_error(float(row["latent_heat"]), float(row["latent_heat_err"])))
+        columns["order"].append(str(row["order"]))
+    return columns
+
+
+def sampling(tree: xr.DataTree) -> Columns:
+    """How well each point was sampled."""
+    data, columns = points(tree, "diagnostics"), {}
+    for name, (heading, decimals) in _SAMPLING.items():
+        if (values := over_kT(data, name)) is not None:
+            columns[heading] = [plain(v, decimals) for v in values]
+    if columns and "warning" in data:
+        columns["warning"] = ["yes" if text else "" for text in _texts(data["warning"])]
+    return _at_points(data, columns) if columns else {}
+
+
+def warnings(tree: xr.DataTree | None) -> list[str]:
+    """Returns why the result may not be right: one line for each point with a warning."""
+    lines = []
+    for name in ("diagnostics", "consistency"):
+        data = points(tree, name)
+        if "warning" in data:
+            at = [", ".join(each) for each in zip(*_places(data, "{name} = {value:g}").values(), strict=True)]
+            lines += [f"{where}: {text}" for where, text in zip(at, _texts(data["warning"]), strict=True) if text]
+    return lines
+
+
+def _places(data: xr.Dataset, form: str) -> dict[str, list[str]]:
+    """The parameters of every point, in words."""
+    fields = [str(name) for name, c in data.coords.items() if name != "kT" and c.dims == ("kT",)]
+    places = {"kT": [form.format(name="kT", value=value) for value in temperatures(data)]}
+    return places | {name: [form.format(name=name, value=v) for v in data[name].values] for name in fields}
+
+
+def _texts(variable: xr.DataArray) -> list[str]:
+    return [str(text).strip() for text in np.atleast_1d(variable.values)]
+
+
+def _with_errors(data: xr.Dataset, headings: dict[str, str]) -> Columns:
+    columns = {}
+    for name, heading in headings.items():
+        if (values := over_kT(data, name)) is not None:
+            columns[heading] = [with_error(v, e) for v, e in zip(values, errors(data, name), strict=True)]
+    return columns
+
+
+def _at_points(data: xr.Dataset, columns: Columns) -> Columns:
+    return {**_places(data, "{value:g}"), **columns}
+
+
+def _system(configuration: dict[str, Any]) -> str:
+    """With what was scanned in place of the value that the system had."""
+    name, parameters = _class_and_parameters(configuration.get("system", {}))
+    scanned = {
+        field: f"{len(values)} values from {min(values):g} to {max(values):g}" if len(values) > 1 else values[0]
+        for field, values in (configuration.get("scan") or {}).items()
+    }
+    return _call(name, {**parameters, **scanned})
+
+
+def _class_and_parameters(described: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Options come either as {class, parameters} or as the fields themselves."""
+    fields = {k: v for k, v in described.items() if k not in ("class", "module", "parameters")}
+    return str(described.get("class", "")), described.get("parameters", fields)
+
+
+def _call(name: str, parameters: dict[str, Any]) -> str:
+    return f"{name}({', '.join(f'{k}={_value(v)}' for k, v in parameters.items())})"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return _call(*_class_and_parameters(value))
+    text = str(value) if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _time_used(diagnostics: xr.Dataset) -> str:
+    found = {word: over_kT(diagnostics, name) for name, word in _SECONDS.items()}
+    totals = {word: float(np.nansum(v)) for word, v in found.items() if v is not None}
+    if not totals:
+        return ""
+    return f"{duration(sum(totals.values()))}: " + ", ".join(f"{w} {duration(t)}" for w, t in totals.items())
+
+
+def _json(tree: xr.DataTree, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(tree.attrs.get(name, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
