@@ -13,7 +13,7 @@ from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
 from .jackknife import jackknife, jackknife_means
 from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from .mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
-from .profile import free_energy_profile
+from .profile import free_energy_profile, pooled_profiles
 from .refinement import refinement
 from .reweighting import reweight
 from .thermodynamic_integration import Integral, integrate
@@ -47,6 +47,7 @@ __all__ = [
     "overlap",
     "overlap_matrix",
     "pareto_k",
+    "pooled_profiles",
     "r_hat",
     "refinement",
     "reverse_ess",

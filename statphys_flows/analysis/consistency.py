@@ -50,10 +50,10 @@ class _Moved(NamedTuple):
         return _Moved(self.value[points], self.replicas[:, points])
 
 
-def consistency(tree: xr.DataTree) -> xr.Dataset:
+def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     """Compare each point of a study with what the others say of it.
 
-    **Arguments:** `tree`, a result of `run_study`, or its file read back.
+    **Arguments:** `tree`, a result of `run_study`, or its file read back; `draws`, pooled, where they are already.
 
     **Returns:** a dataset over the scan: `log_z_minus_mbar`, `log_z_minus_integral`, `entropy_minus_integral`, each
     with its `_err`, all dimensionless; NaN where a point has no log Z of its own, where draws do not overlap, and of
@@ -62,7 +62,7 @@ def consistency(tree: xr.DataTree) -> xr.Dataset:
 
     **Raises:** `ValueError` where there are fewer than two points, or draws that cannot be pooled (`reweight`).
     """
-    data = pooled(tree)
+    data = pooled(tree) if draws is None else draws
     count, groups = len(data.points), data.pool.groups
     if count < 2:
         raise ValueError("A study of one point has nothing to agree with: give two temperatures or more.")

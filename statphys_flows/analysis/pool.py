@@ -68,6 +68,11 @@ class Pool(NamedTuple):
         """G, of each point."""
         return self.multiplicity.shape[1] // len(self.natural)
 
+    def shares(self) -> Array:
+        """p_k of the draws, (K, N)."""
+        draws = self.statistics.shape[1] / len(self.natural)
+        return draws * np.exp(-(self.natural @ self.statistics) - self.log_mixture - self.log_z[:, None])
+
 
 class Averages(NamedTuple):
     """At T targets: log Z (T,), ⟨s⟩ (T, S), the covariance of s (T, S, S), ⟨f⟩ (T, F); each with the replicas' along a
@@ -140,7 +145,7 @@ def averages(pool: Pool, targets: Array) -> Averages:
     worth_groups = sums[:, 0] ** 2 / np.sum(of_groups**2, axis=1)
     shift = top[:, 0] - targets @ pool.centre
     n_k = pool.statistics.shape[1] / k_count
-    share = n_k * np.exp(-(pool.natural @ pool.statistics) - pool.log_mixture - pool.log_z[:, None])
+    share = pool.shares()
     slopes = np.linalg.lstsq(share @ share.T, share @ w.T, rcond=1e-10)[0]
     found = _of_sums(sums, (share.sum(axis=1) - n_k) @ slopes, shift, s_count, pool.centre)
     moved = np.exp(pool.log_z - pool.log_z_replicas)

@@ -4,9 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._samples import as_finite_chains, check_temperature
+from .bootstrap import bootstrap_error
 from .jackknife import blocks_per_chain, error_of_replicas, fold
+from .reweighting import Pooled
 
 Array = np.ndarray
+
+# That a bin's weight is worth, for its error to be known.
+_FEWEST_GROUPS = 2.0
 
 
 def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike) -> tuple[Array, Array]:
@@ -41,6 +46,56 @@ def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike)
     return np.where(counts > 0, free_energy, np.nan), error
 
 
+def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
+    r"""The same at every point of a study from the draws of all of them,
+
+    $$F_b = -kT \log \frac{\sum_{n: m_n \in b} w_n}{w_b \sum_n w_n},$$
+
+    with the weights of `pool` at the point: what is rare at one temperature, as between two wells, others have seen.
+
+    **Arguments:**
+
+    - `draws`: of a study, pooled.
+    - `edges`: as in `free_energy_profile`.
+
+    **Returns:** `(free_energy, error)`, both (points, bins). A bin that no draw of any point lies in is NaN; one whose
+    weight is that of fewer than two groups has a value but error NaN. Errors are those of the bootstrap over chains.
+
+    Raises ValueError for edges that do not increase. Source: Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105.
+    """
+    edges, data = _check_edges(edges), draws.pool
+    groups, bins = data.multiplicity.shape[1], edges.size - 1
+    length = data.statistics.shape[1] // groups
+    index = _bin_of(data.observables[0], edges)
+    # The last column holds what lies outside.
+    cells = np.repeat(np.arange(groups), length) * (bins + 1) + np.where(index < 0, bins, index)
+    share = data.shares()
+    moved = np.exp(data.log_z - data.log_z_replicas)
+    rest = moved / moved.mean(axis=1, keepdims=True) - 1
+    multiplicity = data.multiplicity.astype(float)
+
+    def summed(weights: Array) -> Array:
+        return np.bincount(cells, weights, groups * (bins + 1)).reshape(groups, bins + 1)
+
+    values, errors = np.empty((2, len(draws.points), bins))
+    for t, (kT, natural) in enumerate(zip(draws.points[:, 0], data.natural, strict=True)):
+        log_w = -(natural @ data.statistics) - data.log_mixture
+        w = np.exp(log_w - log_w.max())
+        of_groups = summed(w)
+        # As in `pool`: what a replica's log Z change in the denominators, to first order.
+        total = multiplicity @ of_groups - sum(
+            rest[:, k, None] * (multiplicity @ summed(w * p)) for k, p in enumerate(share)
+        )
+        sums = of_groups.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values[t] = -kT * np.log(sums[:-1] / (sums.sum() * np.diff(edges)))
+            replicas = -kT * np.log(total[:, :-1] / total.sum(axis=1, keepdims=True))
+            worth = sums[:-1] ** 2 / np.sum(of_groups[:, :-1] ** 2, axis=0)
+        known = worth >= _FEWEST_GROUPS
+        errors[t] = np.where(known, bootstrap_error(np.where(known, replicas, 0.0), data.groups), np.nan)
+    return np.where(np.isfinite(values), values, np.nan), errors
+
+
 def _check_edges(edges: ArrayLike) -> Array:
     edges = np.asarray(edges, dtype=np.float64)
     if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0) or not np.isfinite(edges).all():
@@ -53,8 +108,14 @@ def _check_edges(edges: ArrayLike) -> Array:
 def _counts(m: Array, edges: Array) -> Array:
     """Visits (chain, bin)."""
     bins = edges.size - 1
-    index = np.searchsorted(edges, m, side="right") - 1
-    index = np.where(m == edges[-1], bins - 1, index)
-    inside = (index >= 0) & (index < bins)
+    index = _bin_of(m, edges)
+    inside = index >= 0
     chain = np.broadcast_to(np.arange(m.shape[0])[:, None], m.shape)
     return np.bincount(chain[inside] * bins + index[inside], minlength=m.shape[0] * bins).reshape(m.shape[0], bins)
+
+
+def _bin_of(m: Array, edges: Array) -> Array:
+    """The bin of each draw, -1 outside of all."""
+    index = np.searchsorted(edges, m, side="right") - 1
+    index = np.where(m == edges[-1], edges.size - 2, index)
+    return np.where(index < edges.size - 1, index, -1)

@@ -1,6 +1,5 @@
 """Finished points put together into one tree."""
 
-import contextlib
 import itertools
 from collections.abc import Mapping
 
@@ -9,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions
-from statphys_flows.analysis.reweighting import DERIVATIVE
+from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pooled_profiles
+from statphys_flows.analysis.reweighting import DERIVATIVE, Pooled, pooled
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System
 
@@ -62,15 +61,17 @@ def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
 
 
 def completed(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with what the scan says as a whole: the groups `consistency`, of two points on, and `transitions`, where
-    it is long enough, and its draws can be pooled; why not is said in the attribute `no_transitions`."""
+    """The tree with what the scan says as a whole, where its draws can be pooled: `profiles` from the draws of all
+    points and the group `consistency`, of two points on, and `transitions`, where it is long enough; why not is said in
+    the attribute `no_transitions`."""
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     attributes = dict(tree.attrs)
-    if tree["thermodynamics"].to_dataset()["log_z"].size > 1:
-        with contextlib.suppress(ValueError):  # draws that cannot be pooled: said below
-            groups["consistency"] = consistency(tree)
     try:
-        groups["transitions"] = locate_transitions(tree)
+        draws = pooled(tree)
+        if len(draws.points) > 1:
+            groups["consistency"] = consistency(tree, draws)
+            groups["profiles"] = _pooled_profiles(groups["profiles"], draws)
+        groups["transitions"] = locate_transitions(tree, draws=draws)
     except ValueError as reason:
         attributes["no_transitions"] = str(reason)
     whole = xr.DataTree.from_dict(groups)
@@ -138,6 +139,22 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     return profiles.assign_coords(
         order_parameter_bin=("order_parameter_bin", 0.5 * (edges[1:] + edges[:-1]), described)
     )
+
+
+def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
+    """`profiles` with numbers from the draws of all points."""
+    centre = profiles["order_parameter_bin"].values
+    half = 0.5 * (centre[1] - centre[0])
+    found = pooled_profiles(draws, np.append(centre - half, centre[-1] + half))
+    places = tuple(
+        np.argmax(profiles[name].values[None] == draws.points[:, i, None], axis=1) for i, name in enumerate(draws.names)
+    )
+    result = profiles.copy()
+    for name, numbers in zip(("free_energy", "free_energy_err"), found, strict=True):
+        values = np.full_like(profiles[name].values, np.nan)
+        values[places] = numbers
+        result[name] = profiles[name].copy(data=values)
+    return result
 
 
 def _drawn(m: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from ..bootstrap import bootstrap_error
 from ..estimate import Estimate
-from ..reweighting import curves, pooled
+from ..reweighting import Pooled, curves, pooled
 from ..thermodynamics import vanishes
 from .coexistence import Coexistence, coexistence
 from .crossing import crossing
@@ -24,7 +24,7 @@ _FINE = 33
 _DEEP = 5.0
 
 
-def locate_transitions(study: xr.DataTree, along: str | None = None) -> xr.Dataset:
+def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: Pooled | None = None) -> xr.Dataset:
     """Where a study's temperature, or a field that it scans, passes a transition.
 
     **Arguments:**
@@ -32,6 +32,7 @@ def locate_transitions(study: xr.DataTree, along: str | None = None) -> xr.Datas
     - `study`: a result of `run_study` with at least four values of `along`, or of `run_size_study`.
     - `along`: the parameter; the temperature if not given, or the first field where there are not four temperatures.
       Of other parameters each value is taken by itself.
+    - `draws`: those of the study, pooled, where they are already.
 
     **Returns:** a dataset over `transition`, with `location`, the height of what was looked at (`value`), `latent_heat`
     and `barrier` of a first-order transition, each with its `_err`; `parameter`, `method` and `order` in words; and, of
@@ -51,7 +52,7 @@ def locate_transitions(study: xr.DataTree, along: str | None = None) -> xr.Datas
     """
     sizes = dict(_sizes(study))
     if not sizes:
-        return labelled(list(_of_one(study, along)), study)
+        return labelled(list(_of_one(pooled(study) if draws is None else draws, along)), study)
     studies = {size: pooled(tree, seed=17 + i) for i, (size, tree) in enumerate(sizes.items())}
     first = next(iter(sizes.values()))
     rows: list[dict] = []
@@ -67,8 +68,7 @@ def _sizes(study: xr.DataTree) -> Iterator[tuple[float, xr.DataTree]]:
             yield float(tree.attrs["size"]), tree
 
 
-def _of_one(study: xr.DataTree, along: str | None) -> Iterator[dict]:
-    data = pooled(study)
+def _of_one(data: Pooled, along: str | None) -> Iterator[dict]:
     for at in others(data, along):
         line = line_along(data, along, at)
         phases = _phases(line)
