@@ -42,8 +42,11 @@ LONG_NAMES = {
     "rejected": ("1", "training steps rejected so far"),
     "solver_error": ("1", "largest error of log q: |log q(forward) - log q(reverse)| over a few draws"),
     "step": ("1", "training step"),
-    "uncovered": ("1", "fraction of the chains' states that the flow proposes e^5 times too seldom"),
-    "r_hat": ("1", "largest R-hat of energy and order parameter"),
+    "uncovered": (
+        "1",
+        "fraction of what chains, or the search, found that the flow proposes e^5 times too seldom",
+    ),
+    "r_hat": ("1", "largest R-hat of energy, order parameter and observables"),
     "ess_bulk": ("1", "smallest effective number of draws of energy and order parameter"),
     "autocorrelation_time": ("1", "largest integrated autocorrelation time: in draws; 1/2 if independent"),
     "overlap": ("1", "overlap of flow and chain, 1 if equal"),

@@ -24,8 +24,12 @@ from statphys_flows.systems import System
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
+# And of the particles of the search, which have seen tails that few chains have.
+MOST_MISSED = 5e-4
 # The score from which on a flow that was trained for the whole scan is used as it is.
 READY = 0.5
+# The score below which a flow is not taken for what it covers: errors would be large, not small.
+_HOPELESS = 0.1
 
 
 class Adapted(NamedTuple):
@@ -33,7 +37,8 @@ class Adapted(NamedTuple):
 
     `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
     end of the round, and `candidate`, the flow that it trained; the field `candidate` is the index of the flow that was
-    kept among those of `flows_for`; `particles` are what the search for modes found.
+    kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the fraction of
+    them that the flow hardly proposes.
     """
 
     flow: Proposal
@@ -44,6 +49,12 @@ class Adapted(NamedTuple):
     candidate: int
     history: dict[str, np.ndarray]
     particles: Float[Array, "particles ..."] | None = None
+    missed: float = 0.0
+
+    @property
+    def covers(self) -> bool:
+        """Whether the flow reaches all but so few of the particles that they might have strayed."""
+        return self.missed <= MOST_MISSED
 
 
 def adapt(
@@ -57,10 +68,10 @@ def adapt(
     journal: Journal = NOWHERE,
 ) -> Adapted:
     """Look for modes, seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow
-    where the first stays below `options.good_enough`. A later candidate, sharper but blinder, is kept only if it scores
-    higher and also covers what the chains of the first have visited, all but a fraction `MOST_UNCOVERED` or what the
-    first misses. Where reverse KL follows, at many times the cost, it must first have come nearer than the one that is
-    there.
+    where the first stays below `options.good_enough`, or does not reach some of what the search found. A later one,
+    sharper but blinder, is kept only if it scores higher, or reaches what the first does not, and also covers what the
+    chains of the first have visited, all but a fraction `MOST_UNCOVERED` or what the first misses. Where reverse KL
+    follows, at many times the cost, it must first have come nearer than the one that is there.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
@@ -87,8 +98,8 @@ def adapt(
                 break
         flow = candidates[index]
         if not flow.has_map and kept is None:
-            ready = _as_it_is(system, kT_array, warm, flow, rounds_key, index, found)
-            if ready.score >= options.target_ess:
+            ready = _with_missed(system, kT_array, _as_it_is(system, kT_array, warm, flow, rounds_key, index, found))
+            if ready.score >= options.target_ess and ready.covers:
                 return ready
         neighbour = warm_start if index == first else None
         if neighbour is not None:
@@ -112,11 +123,11 @@ def adapt(
         state, history = train(
             system, kT_array, warm.preconditioner, state, options, tick, promising, journal, f"rounds_{index}"
         )
-        adapted = _adapted(state, warm, index, history, found)
+        adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found))
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
         kept = _better(kept, adapted)
-        if kept.score >= options.good_enough:
+        if kept.score >= options.good_enough and kept.covers:
             break
         # The next candidate learns from where these chains have been.
         warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner)
@@ -161,6 +172,12 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
 
 
+def _with_missed(system, kT, adapted: Adapted) -> Adapted:
+    if adapted.particles is None:
+        return adapted
+    return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, adapted.particles)))
+
+
 def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
     """Whether a later flow misses what chains have visited, and more of it than the one that is there."""
     missed = float(uncovered(system, kT, later, visited))
@@ -170,7 +187,9 @@ def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
 def _better(kept: Adapted | None, found: Adapted) -> Adapted:
     if kept is None:
         return found
-    best = found if found.score > kept.score else kept
+    # A good flow that leaves something out would give a small error and a wrong number.
+    better = (found.covers, found.score) > (kept.covers, kept.score) if found.score > _HOPELESS else False
+    best = found if better else kept
     counts = {name: found.history[name] + kept.history[name][-1] for name in ("step", "rejected")}
     later = found.history | counts
     history = {name: np.concatenate([kept.history[name], later[name]]) for name in later}

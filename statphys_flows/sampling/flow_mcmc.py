@@ -17,7 +17,7 @@ from statphys_flows.sampling.options import FlowMCMC, found_anew
 from statphys_flows.sampling.production import produce, refine
 from statphys_flows.sampling.record import Production
 from statphys_flows.sampling.sampler import Sampled, Trained
-from statphys_flows.sampling.scores import EVALUATION_DRAWS, UNCOVERED_LOG_WEIGHT
+from statphys_flows.sampling.scores import EVALUATION_DRAWS, UNCOVERED_LOG_WEIGHT, with_rounding
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.unvisited import features, proposed, unvisited_weight
 from statphys_flows.systems import System
@@ -50,6 +50,7 @@ def run(
             options,
             tick=lambda: tick("sampling"),
             journal=journal,
+            may_rest=adapted.missed == 0.0,
         )
         seconds = {
             "seconds_compiling": watch.compiling,
@@ -59,9 +60,12 @@ def run(
     forward, chain = production.proposal_log_weights, production.log_weights
     assert forward is not None  # a flow's sampler records both
     assert chain is not None
-    log_z = _estimate(analysis.bar_log_z, forward, chain)
-    diagnostics = _diagnostics(production, adapted) | _of_weights(forward, chain) | {"log_z_bar": log_z}
+    bar = _estimate(analysis.bar_log_z, forward, chain)
+    log_z = _with_unseen(bar, adapted)
+    diagnostics = _diagnostics(production, adapted) | _of_weights(forward, chain) | {"log_z_bar": bar}
     diagnostics |= _rates(forward, chain, log_z)
+    uncovered = float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT))
+    diagnostics["uncovered"] = max(uncovered, adapted.missed)
     diagnostics["unvisited_weight"] = _unvisited(system, kT, flow, production, adapted, check_key)
     diagnostics |= _cost(flow, options, adapted, production) | {"log_q_round_trip_error": round_trip, **seconds}
     trained = None if found_anew(system, kT) else Trained(flow, adapted.candidate)
@@ -75,7 +79,6 @@ def _of_weights(forward: np.ndarray, chain: np.ndarray) -> dict[str, object]:
         "overlap": _number(analysis.overlap, forward, chain),
         "ess_forward": _number(analysis.importance_ess, forward),
         "ess_reverse": _number(analysis.reverse_ess, chain),
-        "uncovered": float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT)),
     }
 
 
@@ -116,15 +119,20 @@ def _unvisited(system: System, kT: float, flow, production: Production, adapted:
 
 
 def _estimate(estimator: Callable[..., Estimate], *weights: np.ndarray) -> Estimate:
-    """The estimate, or NaN with an infinite error where there is none: the rest of the point stands without it.
-
-    Where all weights are nearly the same they do not show that each was rounded; the error holds this too."""
+    """The estimate, or NaN with an infinite error where there is none: the rest of the point stands without it."""
     try:
-        value, error = estimator(*weights)
+        return with_rounding(estimator(*weights))
     except (RuntimeError, ValueError):
         return Estimate(float("nan"), float("inf"))
-    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * abs(value)
-    return Estimate(value, float(np.hypot(error, rounding)))
+
+
+def _with_unseen(log_z: Estimate, adapted: Adapted) -> Estimate:
+    """With what no weight shows: what the search found and the flow hardly proposes, and, where nothing is known of the
+    system but by that search, what is too rare for it, one particle's worth."""
+    if adapted.particles is None:
+        return log_z
+    unseen = max(adapted.missed, 1 / len(adapted.particles))
+    return Estimate(log_z.value, float(np.hypot(log_z.error, unseen)))
 
 
 def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:

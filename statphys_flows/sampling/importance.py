@@ -14,6 +14,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.labels import describe, scalars
+from statphys_flows.sampling.scores import with_rounding
 from statphys_flows.sampling.unvisited import proposed
 from statphys_flows.systems import System, with_array_parameters
 
@@ -37,7 +38,7 @@ def importance(
       Z \approx \frac1n \sum_i w_i, \qquad w_i = e^{-U(x_i)/kT}/q(x_i).$$
 
     The weights are never clipped. Whether n is enough says the Pareto shape k̂ of their tail (Vehtari et al.,
-    arXiv:1507.02646): below 0.5 the error bars hold; above 0.7 they do not, and a sentence in `warning` says so. What q
+    arXiv:1507.02646): below 0.5 the error bars hold; above 0.7 they do not; `warning` says so. What q
     never proposes no weight can show.
 
     **Arguments:**
@@ -76,7 +77,7 @@ def importance(
         raise StudyError(
             f"None of {log_w.size} draws of the flow has a finite energy: it misses the system altogether."
         )
-    log_z = analysis.importance_log_z(log_w)
+    log_z = with_rounding(analysis.importance_log_z(log_w))
     found: dict[str, Estimate | float | str | int] = {
         "log_z": log_z,
         "free_energy": Estimate(-kT * log_z.value, kT * log_z.error),
@@ -84,11 +85,7 @@ def importance(
     found |= {name: analysis.weighted_mean(f, log_w) for name, f in values.items()}
     shape = analysis.pareto_k(log_w)
     found |= {"ess": analysis.importance_ess(log_w), "pareto_k": shape, "draws": log_w.size}
-    found["warning"] = (
-        f"the tail of the weights has Pareto shape {shape:.2f} > 0.7: error bars are too small; train the flow further"
-        if shape > 0.7
-        else ""
-    )
+    found["warning"] = _warning(shape)
     return describe(scalars(found).assign_coords(kT=kT), system)
 
 
@@ -101,3 +98,11 @@ def _draw(system, kT, flow, key, n: int, functions):
         return own | dict(system.observables(x)) | {name: function(x) for name, function in functions}
 
     return log_w, jax.vmap(one)(x)
+
+
+def _warning(shape: float) -> str:
+    tail = f"the tail of the weights has Pareto shape {shape:.2f}"
+    if shape > 0.7:
+        return f"{tail} > 0.7: error bars are too small; train the flow further"
+    # From here on the weights have no variance, to which error bars refer.
+    return f"{tail} > 0.5: error bars may be too small; draw more" if shape > 0.5 else ""

@@ -1,6 +1,7 @@
 """Options of the flow-assisted sampler."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,6 +21,8 @@ _LOCAL_MOVES = 10
 # particles that exclude each other.
 _POLISH_ROUNDS = 16
 _PARTICLES = 2048
+# To build a flow from that is then filled from a file.
+_SAMPLES = 16
 
 
 def _as_array(states):
@@ -139,4 +142,6 @@ class FlowMCMC(Sampler):
     def like(self, system, kT, key, candidate):
         if found_anew(system, kT):
             return None
-        return flows_for(system, kT=kT, key=key)[candidate]
+        # With samples, for with them there may be more candidates; everything in the flow is read from the file.
+        samples = jax.random.normal(key, (_SAMPLES, *system.space.shape))
+        return flows_for(system, kT=kT, key=key, samples=samples)[candidate]

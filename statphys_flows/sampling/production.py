@@ -53,11 +53,13 @@ def produce(
     options: FlowMCMC,
     tick: Callable[[], None] = lambda: None,
     journal: Journal = NOWHERE,
+    may_rest: bool = True,
 ) -> Production:
     """Run the frozen kernel for a tenth of `options.draws` that is thrown away, then for `options.draws` (rounded up to
     a multiple of ten) that count. `tick` is called after each tenth.
 
-    Where `options.local_moves` is not given the schedule of local moves is measured first, on further tenths."""
+    Where `options.local_moves` is not given the schedule of local moves is measured first, on further tenths, unless
+    the flow is known to leave something to them alone, so that they must not rest (`may_rest`)."""
     chunk, thin = piece_of(options)
     states = _start(system, kT, flow, positions)
     key, pilot_key = jax.random.split(key)
@@ -74,7 +76,7 @@ def produce(
         return {n: np.asarray(record[n], np.float64) for n in ("energy", "order_parameter", "log_weights")}
 
     usual = interleaving(1, options.adaptive_moves)
-    if options.local_moves is not None or chunk < 4:
+    if options.local_moves is not None or chunk < 4 or not may_rest:
         schedule = usual
     elif (noted := journal.load("schedule", lambda: (states, usual))) is not None:
         states, schedule = noted

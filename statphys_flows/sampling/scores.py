@@ -3,9 +3,11 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.analysis import Estimate
 from statphys_flows.flows import Flow, Proposal
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.systems import System
@@ -71,3 +73,10 @@ def reverse_ess(log_w):
     log_w = jnp.minimum(log_w, largest[-1])
     n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
     return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))
+
+
+def with_rounding(log_z: Estimate) -> Estimate:
+    """An estimate from log weights that were computed in JAX's precision. Where all are nearly the same they do not
+    show that each was rounded; the error holds this too."""
+    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * abs(log_z.value)
+    return Estimate(log_z.value, float(np.hypot(log_z.error, rounding)))

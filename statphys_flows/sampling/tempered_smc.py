@@ -16,8 +16,9 @@ from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.tempering import temper
 from statphys_flows.systems import System
 
-# Populations whose log Z spread by more than this disagree about what there is.
-_SPREAD = 1.0
+# Populations whose log Z spread by more than this disagree about what there is; and their averages, which weigh all
+# alike though those with more of a mode have the larger Z, are off by more than a fraction of their errors.
+_SPREAD = 0.15
 
 
 class TemperedSMC(Sampler):
@@ -136,8 +137,8 @@ def _warnings(found, each: np.ndarray) -> list[str]:
         said.append(f"{np.sum(~found.finished)} populations did not reach the target; choose a nearer reference")
     if np.std(each) > _SPREAD:
         said.append(
-            f"log Z of the populations spreads by {np.std(each):.2g}: they disagree about what there is; use more "
-            "particles (draws) or moves"
+            f"log Z of the populations spreads by {np.std(each):.2g}: they disagree about what there is, and averages "
+            "may be off by more than their errors; use more particles (draws) or moves"
         )
     return said
 

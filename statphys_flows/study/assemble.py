@@ -11,13 +11,14 @@ import xarray as xr
 from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pooled_profiles
 from statphys_flows.analysis.reweighting import DERIVATIVE, Pooled, pooled
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
-from statphys_flows.systems import System
+from statphys_flows.systems import System, with_array_parameters
 
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
-# Configurations on which it is looked whether U is linear in what is scanned; how far from it rounding may bring U.
+# Configurations, and points, at which it is looked whether U is linear in what is scanned; how far it may be from it,
+# in kT, and in rounding errors of U.
 _LOOKED_AT = 16
-_ROUNDING = 1e-4
+_NONLINEAR, _ROUNDINGS = 1e-3, 16
 
 
 def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> xr.DataTree:
@@ -81,17 +82,25 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
 
 def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
     """Whether U is linear in the scanned fields together, so that U and its derivatives at one point give it at all
-    others: looked at on some configurations, along the diagonal of the scan."""
+    others: looked at on some configurations, halfway along each field and at points drawn from the whole range, against
+    what one corner and its neighbours predict, in units of the lowest kT."""
     chosen = positions[np.linspace(0, len(positions) - 1, _LOOKED_AT).astype(int)]
     x = jnp.asarray(chosen, jnp.result_type(float))
+    axes = [scan.axes[name] for name in scan.names[1:]]
+    low, high = (np.asarray([end(values) for values in axes]) for end in (min, max))
+    energy = jax.jit(lambda system: jax.vmap(system.energy)(x))
 
-    def energies(share: float):
-        values = {n: (1 - share) * min(scan.axes[n]) + share * max(scan.axes[n]) for n in scan.names[1:]}
-        return np.asarray(jax.vmap(at(system, values).energy)(x), float)
+    def energies(share: np.ndarray) -> np.ndarray:
+        values = dict(zip(scan.names[1:], (low + share * (high - low)).tolist(), strict=True))
+        return np.asarray(energy(with_array_parameters(at(system, values))), float)
 
-    low, high = energies(0.0), energies(1.0)
-    off = [np.abs(energies(share) - (1 - share) * low - share * high).max() for share in (0.25, 0.5)]
-    return bool(max(off) < _ROUNDING * (1.0 + np.abs([low, high]).max()))
+    unit = np.eye(len(axes))
+    corner = energies(np.zeros(len(axes)))
+    slopes = np.stack([energies(direction) - corner for direction in unit])
+    inside = np.random.default_rng(0).uniform(size=(_LOOKED_AT, len(axes)))
+    off = [np.abs(energies(s) - corner - s @ slopes).max() for s in (*(0.5 * unit), np.ones(len(axes)), *inside)]
+    rounding = float(jnp.finfo(x.dtype).eps) * np.abs([corner, *(corner + slopes)]).max()
+    return bool(max(off) < _NONLINEAR * min(scan.axes["kT"]) + _ROUNDINGS * rounding)
 
 
 def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, group: str) -> xr.Dataset:

@@ -38,12 +38,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     scan = Scan(merged.pop("kT"), merged)
     if missing := [name_of(p) for p in scan.given() if name_of(p) not in points]:
         raise StudyError(f"The two results together lack the point {missing[0]}: run it with Study.extend first.")
-    linear = all(
-        tree["sample_stats"].to_dataset()[name].attrs.get("energy_is_linear") == "yes"
-        for tree in (first, second)
-        for name in tree["sample_stats"].to_dataset()
-        if str(name).startswith(DERIVATIVE)
-    )
+    linear = all(_is_linear(tree, name) for tree in (first, second) for name in scan.names[1:])
     tree = assembled(points, scan, linear=linear)
     tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}
     whole = configurations[0] | {"kT": list(scan.axes["kT"])}
@@ -56,6 +51,13 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
         "history": f"{first.attrs['history']}\n{second.attrs['history']}",
     }
     return completed(tree)
+
+
+def _is_linear(tree: xr.DataTree, name: str) -> bool:
+    """Whether U was found to be linear in a field. Of a single value nothing was found: there is no system here to ask,
+    and draws are not reweighted along the field."""
+    derivative = tree["sample_stats"].to_dataset()[DERIVATIVE + name]
+    return derivative.sizes[name] > 1 and derivative.attrs.get("energy_is_linear") == "yes"
 
 
 def _system(configuration: dict, axes: dict) -> dict:

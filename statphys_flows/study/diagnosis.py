@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.analysis import Estimate
+from statphys_flows.analysis.jackknife import blocks_per_chain
+from statphys_flows.sampling import Production
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
+
+# So much of the states may rest on local moves alone.
+_UNCOVERED = 2e-3
+# Blocks shorter than this many correlation times 2τ are not independent.
+_BLOCK = 5
+# From here on the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
+_COARSE = 1e-2
 
 
 def warnings(diagnostics: Mapping) -> list[str]:
@@ -23,9 +33,9 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "errors of log Z may be too small; train for more rounds",
         ),
         _when(
-            diagnostics["uncovered"] > 0.01,
-            f"a fraction {diagnostics['uncovered']:.2g} of the chains' states lies where the flow hardly goes: their "
-            "weight rests on local moves alone",
+            diagnostics["uncovered"] > _UNCOVERED,
+            f"a fraction {diagnostics['uncovered']:.2g} of the chains' states, or of what the search for modes found, "
+            "lies where the flow hardly goes: their weight rests on local moves alone, and averages may lack it",
         ),
         _when(
             diagnostics["unvisited_weight"] > 0.005,
@@ -49,6 +59,28 @@ def warnings(diagnostics: Mapping) -> list[str]:
             diagnostics["rejected_steps"] > 0,
             f"{diagnostics['rejected_steps']:.0f} training steps blew up and were rejected; lower "
             "Optimiser(learning_rate=...)",
+        ),
+    ]
+    return [sentence for sentence in checks if sentence]
+
+
+def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[str]:
+    """The same of what the draws themselves show: how long they are correlated where chains are cut into blocks for
+    error bars, and how coarse the numbers are that hold their energies."""
+    chains, draws = production.energy.shape
+    blocks, tau = blocks_per_chain(production.energy), diagnostics["autocorrelation_time"]
+    largest = np.abs(production.energy).max()
+    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * largest
+    checks = [
+        _when(
+            blocks > 1 and draws // blocks < _BLOCK * 2 * tau,
+            f"draws are correlated over {2 * tau:.0f}, and error bars come from blocks of {draws // blocks} draws of "
+            f"{chains} chains: they may be too small; run 16 chains or more, or more draws",
+        ),
+        _when(
+            rounding > _COARSE * kT,
+            f"energies of up to {largest:.2g} are rounded to {rounding:.1g}, which is no small part of kT: take a "
+            "constant off U, or compute in 64 bits (JAX_ENABLE_X64=1)",
         ),
     ]
     return [sentence for sentence in checks if sentence]

@@ -1,5 +1,6 @@
 """One point of a scan: from (system, parameters, key, warm start) to a labelled tree and a trained flow."""
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.labels import describe, scalars
 from statphys_flows.sampling import NOWHERE, Journal, Production, Sampler, Trained
-from statphys_flows.study.diagnosis import assumption, warnings, widened
+from statphys_flows.study import diagnosis
 from statphys_flows.study.scan import Parameters
 from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER
 from statphys_flows.systems import System
@@ -46,10 +47,10 @@ def run_point(
     production = _with_scanned(sampled.production, parameters)
     diagnostics = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | sampled.diagnostics
     diagnostics |= _of_chains(production)
-    found = [*sampled.warnings, *warnings(diagnostics)]
-    diagnostics |= {"warning": "; ".join(found), "assumption": assumption(system, sampled.searched)}
+    found = [*sampled.warnings, *diagnosis.warnings(diagnostics), *diagnosis.of_draws(production, kT, diagnostics)]
+    diagnostics |= {"warning": "; ".join(found), "assumption": diagnosis.assumption(system, sampled.searched)}
     groups = {
-        "thermodynamics": scalars(_thermodynamics(production, kT, widened(sampled.log_z, diagnostics))),
+        "thermodynamics": scalars(_thermodynamics(production, kT, diagnosis.widened(sampled.log_z, diagnostics))),
         "posterior": _posterior(production, system),
         "sample_stats": _sample_stats(production, kT),
         "training": _training(sampled.history),
@@ -76,12 +77,17 @@ def _thermodynamics(production: Production, kT: float, log_z: Estimate) -> dict[
 
 
 def _of_chains(production: Production) -> dict[str, float]:
-    # Ergodicity is judged on what the result reports; what a system adds may be an indicator that never changes.
+    """NaN of what never changes, such as an indicator: it is left out where anything else does."""
     judged = [production.energy, production.order_parameter]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of all NaN
+        r_hat = np.nanmax([analysis.r_hat(x) for x in (*judged, *production.observables.values())])
+        ess = np.nanmin([analysis.effective_sample_size(x) for x in judged])
+        tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in judged])
     return {
-        "r_hat": max(analysis.r_hat(x) for x in judged),
-        "ess_bulk": min(analysis.effective_sample_size(x) for x in judged),
-        "autocorrelation_time": max(analysis.integrated_autocorrelation_time(x).value for x in judged),
+        "r_hat": float(r_hat),
+        "ess_bulk": float(ess),
+        "autocorrelation_time": float(tau),
         "local_acceptance_rate": float(np.nanmean(production.local_acceptance_rate)),
     }
 

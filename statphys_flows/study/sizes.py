@@ -1,6 +1,7 @@
 """The same study at several sizes of a system."""
 
 import shutil
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -49,7 +50,8 @@ def run_size_study(
       N of particles.
     - `kT`, `scan`: as in `run_study`, the same for all sizes; or functions of the size, to narrow the range for larger
       ones.
-    - `seed`, `sampler`, `progress`: as in `run_study`.
+    - `seed`, `sampler`, `progress`: as in `run_study`; each size has a seed of its own made from this one, which its
+      attribute `seed` holds.
     - `out`, `resume`, `overwrite`: as in `run_study`. Finished sizes, and points of the one under way, are kept in a
       folder `out.parts` until the file is whole.
 
@@ -68,7 +70,7 @@ def run_size_study(
     if path is not None:
         check_out(path, resume=resume, overwrite=overwrite)
         if resume and is_finished(path):
-            return _finished(path, studies)
+            return _finished(path, studies, seed)
         if not resume:
             shutil.rmtree(parts_folder(path), ignore_errors=True)
         parts_folder(path).mkdir(exist_ok=True)
@@ -78,15 +80,16 @@ def run_size_study(
         tree = study.run(part, resume=part is not None, progress=progress)
         tree.attrs["size"] = n
         done[f"size_{n}"] = tree
-    whole = _whole(done)
+    whole = _whole(done, seed)
     if path is not None:
         write_tree(whole, path)
         shutil.rmtree(parts_folder(path), ignore_errors=True)
     return whole
 
 
-def _finished(path: Path, studies: Mapping[int, Study]) -> xr.DataTree:
+def _finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTree:
     tree = read_tree(path)
+    check_same({"seed": int(tree.attrs.get("seed", seed))}, {"seed": seed}, path)
     if {f"size_{n}" for n in studies} != {name for name, node in tree.children.items() if "size" in node.attrs}:
         raise StudyError(f"{path} holds other sizes: choose another out, or pass overwrite=True.")
     for n, study in studies.items():
@@ -94,11 +97,11 @@ def _finished(path: Path, studies: Mapping[int, Study]) -> xr.DataTree:
     return tree
 
 
-def _whole(done: dict[str, xr.DataTree]) -> xr.DataTree:
+def _whole(done: dict[str, xr.DataTree], seed: int) -> xr.DataTree:
     whole = xr.DataTree.from_dict(done)
     first = next(iter(done.values())).attrs
-    kept = ("Conventions", "history", "seed", "versions", "device", "measure", "energy_convention")
-    whole.attrs = {name: first[name] for name in kept}
+    kept = ("Conventions", "history", "versions", "device", "measure", "energy_convention")
+    whole.attrs = {name: first[name] for name in kept} | {"seed": seed}
     whole.attrs["title"] = (
         f"{first['title'].partition(':')[0]}: sizes {', '.join(n.removeprefix('size_') for n in done)}"
     )
@@ -113,7 +116,13 @@ def _study(system_at_size, n: int, kT, scan, seed: int, sampler: Sampler) -> Stu
     def of_size(given: Any) -> Any:
         return given(n) if callable(given) else given
 
-    return Study(system_at_size(n), of_size(kT), seed, sampler, of_size(scan) or {})
+    return Study(system_at_size(n), of_size(kT), _seed(seed, n), sampler, of_size(scan) or {})
+
+
+def _seed(seed: int, n: int) -> int:
+    """One for each size: with one for all, draws of different shapes would begin with the same numbers, and sizes that
+    are compared would not be independent."""
+    return zlib.crc32(f"{seed},{n}".encode())
 
 
 def _checked(sizes: Sequence[int]) -> list[int]:

@@ -32,11 +32,13 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
     groups = _grouped(system, kT, found, energies)
     if groups is None:
         return None
-    states, label = groups
+    states, label, stable = groups
     counts = np.bincount(label[label >= 0], minlength=len(states))
-    kept = np.flatnonzero(counts >= max(3.0, _LEAST * len(samples)))
-    if not kept.size or counts[kept].sum() < _COVERED * len(samples):
+    common = counts >= max(3.0, _LEAST * len(samples))
+    if counts[common].sum() < _COVERED * len(samples):
         return None
+    # What one sample in thousands has found is a mode all the same, if it has a minimum.
+    kept = np.flatnonzero(common | (stable & (counts > 0)))
     components = [_gaussian(system, kT, states[k], np.asarray(samples)[label == k]) for k in kept]
     if len(components) == 1:
         return components[0]
@@ -45,9 +47,10 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
 
 
 def _grouped(system, kT, found, energies):
-    """The distinct minima, lowest first, and the one that each sample belongs to."""
+    """The distinct minima, lowest first, the one that each sample belongs to, and whether each is a minimum in all
+    directions."""
     label = np.full(len(found), -1)
-    states = []
+    states, stable = [], []
     for i in np.argsort(energies):
         if label[i] >= 0:
             continue
@@ -60,12 +63,13 @@ def _grouped(system, kT, found, energies):
         squared = np.einsum("ni,ij,nj->n", away, metric, away)
         near = (squared < _SAME) & (energies - energies[i] < _SAME * kT)
         # Of a flat direction, or one that goes on falling, nothing can be said.
-        if np.linalg.eigvalsh(metric)[0] <= 0:
+        stable.append(bool(np.linalg.eigvalsh(metric)[0] > 0))
+        if not stable[-1]:
             near = np.zeros(len(found), bool)
         near[i] = True
         label[near & (label < 0)] = len(states)
         states.append(found[i])
-    return np.stack(states), label
+    return np.stack(states), label, np.asarray(stable)
 
 
 def _gaussian(system, kT, state, members) -> Gaussian:

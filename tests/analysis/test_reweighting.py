@@ -89,6 +89,17 @@ def test_errors_cover():
         assert abs(count / 360 - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 120), (name, count / 360)
 
 
+def test_what_an_error_of_log_z_holds_beside_the_spread_of_chains_is_kept():
+    """Rounding, or estimates of log Z that disagree: the pooled one knows no better where none does."""
+    tree = study()
+    narrow = reweight(tree, kT=[0.6, 0.8])["log_z_err"].values
+    tree["thermodynamics"]["log_z_err"] = tree["thermodynamics"]["log_z_err"] * 0 + 1.0
+    wide = reweight(tree, kT=[0.6, 0.8])["log_z_err"].values
+    assert np.all(narrow < 0.1)
+    # Three points whose errors are independent, and whose differences the draws know.
+    np.testing.assert_allclose(wide, 1 / np.sqrt(3), rtol=0.25)
+
+
 def test_what_cannot_be_reweighted_is_refused():
     tree = study((0.6, 0.9), (1.0, 1.3))
     with pytest.raises(ValueError, match="mass was not scanned"):

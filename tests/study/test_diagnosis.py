@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from statphys_flows.analysis import Estimate
-from statphys_flows.study.diagnosis import warnings, widened
+from statphys_flows.sampling import Production
+from statphys_flows.study.diagnosis import of_draws, warnings, widened
+from statphys_flows.study.point import _of_chains
 
 GOOD = {
     "log_z_bar": Estimate(-3.0, 0.01),
@@ -56,6 +58,33 @@ def test_without_a_flow_there_is_nothing_to_differ():
     assert warnings(found) == []
     tempered = Estimate(-3.0, 0.1)
     assert widened(tempered, found | {"log_z_importance": tempered}) == tempered
+
+
+def drawn(chains, draws, offset=0.0, observables=None):
+    energy = offset + np.random.default_rng(0).normal(size=(chains, draws))
+    rate = np.full((chains, draws), 0.5)
+    return Production(None, energy, energy - offset, observables or {}, {}, rate, rate, np.arange(draws))
+
+
+def test_blocks_that_are_shorter_than_correlations_are_said():
+    short = {"autocorrelation_time": 3.0}
+    assert "error bars come from blocks of 12 draws of 4 chains" in of_draws(drawn(4, 100), 1.0, short)[0]
+    assert of_draws(drawn(16, 100), 1.0, short) == []
+    assert of_draws(drawn(4, 100), 1.0, {"autocorrelation_time": 0.5}) == []
+
+
+def test_energies_that_are_rounded_are_said():
+    good = {"autocorrelation_time": 0.5}
+    assert "take a constant off U" in of_draws(drawn(16, 20, 1e6), 0.1, good)[0]
+    assert of_draws(drawn(16, 20, 1e6), 1e3, good) == []
+
+
+def test_chains_that_are_stuck_in_what_the_energy_does_not_show():
+    """An observable that each chain has a value of its own of, and one that is always the same."""
+    own = np.repeat(np.arange(16.0) % 2, 20).reshape(16, 20)
+    assert _of_chains(drawn(16, 20))["r_hat"] < 1.1
+    assert _of_chains(drawn(16, 20, observables={"same": np.ones((16, 20))}))["r_hat"] < 1.1
+    assert _of_chains(drawn(16, 20, observables={"side": own}))["r_hat"] == np.inf
 
 
 def test_an_estimate_that_failed_is_said():

@@ -150,6 +150,37 @@ def test_whether_the_energy_is_linear():
     assert not is_linear(SYSTEM, Scan(1.0, {"a": [0.1, 0.3]}), positions)
 
 
+class Stiff(sf.System):
+    """U = a² |x|²/2 + p q x₀: linear in neither a nor p and q together, though in p and in q."""
+
+    a: float = 1.0
+    p: float = 0.0
+    q: float = 0.0
+    space = sf.Euclidean(200)
+
+    def energy(self, x):
+        return 0.5 * self.a**2 * jnp.sum(x**2) + self.p * self.q * x[0]
+
+
+def test_whether_the_energy_is_linear_is_asked_in_units_of_kT():
+    """Of 200 degrees of freedom: a hundredth of kT each, next to nothing of U, is all of log Z's error."""
+    positions = np.random.default_rng(0).normal(size=(40, 200))
+    assert not is_linear(Stiff(), Scan(1.0, {"a": [1.0, 1.02]}), positions)
+    assert is_linear(Stiff(q=1.0), Scan(1.0, {"p": [0.0, 1.0]}), positions)
+    assert not is_linear(Stiff(), Scan(1.0, {"p": [0.0, 1.0], "q": [0.0, 1.0]}), positions)
+    assert not is_linear(Stiff(), Scan(1.0, {"p": [0.0, 1.0], "q": [1.0, 0.0]}), positions)
+
+
+def test_of_single_values_put_together_nothing_is_known_to_be_linear():
+    """As each is in what it holds."""
+    sampler = sf.LocalMCMC(chains=16, draws=20, warm_up=20)
+    each = [Study(Stiff(), [0.8], scan={"a": [a]}, sampler=sampler).run(progress=False) for a in (1.0, 2.0)]
+    both = sf.concat(*each)
+    assert both["sample_stats"]["energy_derivative_a"].attrs["energy_is_linear"] == "no"
+    with pytest.raises(ValueError, match="not linear in a"):
+        sf.reweight(both, kT=0.8, a=1.5)
+
+
 def test_the_order_of_points():
     scan = Scan([1.0, 2.0], {"field": [0.0, 0.1, 0.2]})
     order = [(p["kT"], p["field"]) for p in scan.points()]
@@ -207,6 +238,11 @@ def test_several_sizes(tmp_path):
     assert not out.with_name("sizes.nc.parts").exists()
     sf.validate(tree)
     read = sf.run_size_study(MeanFieldPhi4, [8, 16], kT, **options, resume=True)
+    assert tree.attrs["seed"] == 0
+    # Independent of each other: with one seed for all, draws of one size would be those of the next.
+    assert tree["size_8"].attrs["seed"] != tree["size_16"].attrs["seed"]
+    m = [tree[f"size_{n}"]["sample_stats"]["order_parameter"].values.ravel() for n in (8, 16)]
+    assert abs(np.corrcoef(m)[0, 1]) < 5 / np.sqrt(len(m[0]) / 10)
     for n in (8, 16):
         data = read[f"size_{n}"]["thermodynamics"].to_dataset()
         assert read[f"size_{n}"].attrs["size"] == n

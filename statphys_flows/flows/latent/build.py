@@ -1,9 +1,14 @@
 """The latent field of a system of particles, from its mean-field theory."""
 
+import dataclasses
+from collections.abc import Sequence
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.bases import UniformTorus
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.latent.branches import Branch, DropletBranch, GasBranch
 from statphys_flows.flows.latent.latent_field import LatentField
@@ -18,7 +23,9 @@ _NEGLIGIBLE = 5e-3
 _FIELD_DRAWS = 64
 _DISTINCT = 4.0
 _GAP_STEPS = 60
-_GRIDS = {1: 256, 2: 64, 3: 32}
+# Points along each axis, at least and at most; what log q may be off by for it, of all particles together.
+_GRIDS, _FINEST = {1: 256, 2: 64, 3: 32}, {1: 8192, 2: 512, 3: 128}
+_COARSE, _TRIED = 5e-3, 8
 
 
 def latent_field(system: PairParticles, kT: float) -> LatentField | None:
@@ -28,6 +35,8 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
     On a circle, where one mode orders, both phases and what is between them are one `RadialBranch`. Elsewhere the gas
     is the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
     1/(N σ_k²) = 1/βλ_k - 1 + E|ρ̂_k(h)|², the last over the Gaussian itself. The droplet is Laplace's approximation.
+
+    **Raises:** `StudyError` where it is so narrow that no grid resolves it.
     """
     lengths = system.space.lengths
     modes = system.potential.modes(lengths)
@@ -39,9 +48,19 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
     if not kept.any():
         return None
     indices, strengths = np.asarray(modes.indices)[kept], strengths[kept]
-    field = TorusModes(tuple(tuple(int(i) for i in m) for m in indices), tuple(lengths), _GRIDS[len(lengths)])
-    radial = radial_branch(field, strengths, n)
-    branches = phases(system, kT, field, strengths) if radial is None else [radial]
+    harmonics, grid = tuple(tuple(int(i) for i in m) for m in indices), _GRIDS[len(lengths)]
+    while True:
+        field = TorusModes(harmonics, tuple(lengths), grid)
+        radial = radial_branch(field, strengths, n)
+        branches = phases(system, kT, field, strengths) if radial is None else [radial]
+        if n * _grid_error(field, branches) < _COARSE:
+            break
+        grid *= 2
+        if grid > _FINEST[len(lengths)]:
+            raise StudyError(
+                f"{type(system).__name__}: at kT = {kT:g} the particles condense to less than a {grid // 8}th of the "
+                "box, which the latent field does not resolve; raise kT."
+            )
     log_volume = 0.0 if system.space.normalised else np.log(system.space.volume)
     arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (strengths, np.zeros(len(branches)), log_volume)]
     base = UniformTorus.in_box(system.space)
@@ -59,6 +78,30 @@ def phases(system: PairParticles, kT: float, field: TorusModes, strengths: np.nd
     if droplet is not None:
         branches.append(droplet)
     return branches
+
+
+def _grid_error(field: TorusModes, branches: Sequence[Branch]) -> float:
+    """How much log ∫e^u of one particle changes on a grid twice as fine, for fields that the branches draw."""
+    finer = dataclasses.replace(field, grid=2 * field.grid)
+    errors = []
+    for branch in branches:
+        for c in np.asarray(jax.vmap(branch.sample)(jax.random.split(jax.random.key(0), _TRIED)), complex):
+            if np.all(np.isfinite(c)):
+                errors.append(abs(_log_normaliser(field, c) - _log_normaliser(finer, c)))
+    return max(errors, default=0.0)
+
+
+def _log_normaliser(field: TorusModes, c: np.ndarray) -> float:
+    """`TorusModes.log_normaliser` in 64 bits."""
+    u = _on_grid(field, c)
+    return float(np.log(np.mean(np.exp(u - u.max()))) + u.max())
+
+
+def _on_grid(field: TorusModes, c: np.ndarray) -> np.ndarray:
+    indices = np.asarray(field.harmonics)
+    spectrum = np.zeros((field.grid,) * indices.shape[1], complex)
+    spectrum[tuple((indices % field.grid).T)] = c
+    return np.sqrt(2) * np.fft.ifftn(spectrum).real * spectrum.size
 
 
 def _gas_spreads(field: TorusModes, strengths: np.ndarray, n: int) -> np.ndarray:
@@ -115,9 +158,6 @@ def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.
 
 def _tilted_modes(field: TorusModes, c: np.ndarray) -> np.ndarray:
     """ρ̂_k of exp(u)/∫exp(u)."""
-    indices = np.asarray(field.harmonics)
-    spectrum = np.zeros((field.grid,) * indices.shape[1], complex)
-    spectrum[tuple((indices % field.grid).T)] = c
-    u = np.sqrt(2) * np.fft.ifftn(spectrum).real * spectrum.size
+    indices, u = np.asarray(field.harmonics), _on_grid(field, c)
     weight = np.exp(u - u.max())
     return np.fft.ifftn(weight / weight.mean())[tuple((indices % field.grid).T)]
