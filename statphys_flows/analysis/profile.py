@@ -10,8 +10,9 @@ from .reweighting import Pooled
 
 Array = np.ndarray
 
-# That a bin's weight is worth, for its error to be known.
-_FEWEST_GROUPS = 2.0
+# That the weight of a bin has to be worth: draws, and groups. From fewer, of another temperature, it would be that of
+# what is typical there, and too small by any factor.
+_FEWEST_DRAWS, _FEWEST_GROUPS = 16.0, 8.0
 
 
 def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike) -> tuple[Array, Array]:
@@ -58,8 +59,8 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     - `draws`: of a study, pooled.
     - `edges`: as in `free_energy_profile`.
 
-    **Returns:** `(free_energy, error)`, both (points, bins). A bin that no draw of any point lies in is NaN; one whose
-    weight is that of fewer than two groups has a value but error NaN. Errors are those of the bootstrap over chains.
+    **Returns:** `(free_energy, error)`, both (points, bins); NaN in a bin whose weight is not worth 16 draws of 8
+    groups. Errors are those of the bootstrap over chains.
 
     Raises ValueError for edges that do not increase. Source: Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105.
     """
@@ -69,7 +70,7 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     index = _bin_of(data.observables[0], edges)
     # The last column holds what lies outside.
     cells = np.repeat(np.arange(groups), length) * (bins + 1) + np.where(index < 0, bins, index)
-    share = data.shares()
+    inside, share = index[index >= 0], data.shares()
     moved = np.exp(data.log_z - data.log_z_replicas)
     rest = moved / moved.mean(axis=1, keepdims=True) - 1
     multiplicity = data.multiplicity.astype(float)
@@ -90,10 +91,12 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
         with np.errstate(divide="ignore", invalid="ignore"):
             values[t] = -kT * np.log(sums[:-1] / (sums.sum() * np.diff(edges)))
             replicas = -kT * np.log(total[:, :-1] / total.sum(axis=1, keepdims=True))
+            of_draws = sums[:-1] ** 2 / np.bincount(inside, w[index >= 0] ** 2, bins)
             worth = sums[:-1] ** 2 / np.sum(of_groups[:, :-1] ** 2, axis=0)
-        known = worth >= _FEWEST_GROUPS
+        known = (of_draws >= _FEWEST_DRAWS) & (worth >= min(_FEWEST_GROUPS, 0.5 * data.groups))
+        values[t] = np.where(known, values[t], np.nan)
         errors[t] = np.where(known, bootstrap_error(np.where(known, replicas, 0.0), data.groups), np.nan)
-    return np.where(np.isfinite(values), values, np.nan), errors
+    return values, errors
 
 
 def _check_edges(edges: ArrayLike) -> Array:

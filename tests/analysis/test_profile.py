@@ -23,16 +23,17 @@ def test_what_is_rare_at_one_temperature_the_others_have_seen():
     values, errors = pooled_profiles(pooled(tree), EDGES)
     own = tree["sample_stats"]["order_parameter"].isel(kT=0).values
     assert np.isnan(free_energy_profile(own, KT[0], EDGES)[0]).any()
-    assert np.isfinite(values).all()
+    assert np.isfinite(values[0]).sum() > np.isfinite(free_energy_profile(own, KT[0], EDGES)[1]).sum() + 4
     for kT, value, error in zip(KT, values, errors, strict=True):
         known = np.isfinite(error)
-        assert known.mean() > 0.9
+        assert known.mean() > 0.7
+        assert np.array_equal(known, np.isfinite(value))
         assert np.all(np.abs(value - exact(kT))[known] < 4.5 * error[known])
 
 
 def test_errors_are_worth_what_they_claim():
     """Pulls of 40 studies at four bins of the coldest point: variance 1 to 4 of its own errors."""
-    at = [3, 12, 20, 30]
+    at = [8, 14, 20, 30]
     pulls = []
     for seed in range(40):
         values, errors = pooled_profiles(pooled(study(KT, dimension=2, seed=seed)), EDGES)
@@ -47,7 +48,8 @@ def test_of_one_point_they_are_those_of_its_own_draws():
     m = tree["sample_stats"]["order_parameter"].isel(kT=0).values
     own, own_error = free_energy_profile(m, 0.5, EDGES)
     values, errors = pooled_profiles(pooled(tree), EDGES)
-    np.testing.assert_allclose(values[0], own, rtol=1e-9)
+    known = np.isfinite(values[0])
+    np.testing.assert_allclose(values[0][known], own[known], rtol=1e-9)
     often = own_error < 0.1
     assert often.sum() > 10
     # Bootstrap and jackknife: equal to what 200 replicas know, and to second order.
@@ -67,3 +69,16 @@ def test_in_two_parameters_each_point_has_its_own():
 def test_edges_that_do_not_rise_are_refused():
     with pytest.raises(ValueError, match="increase"):
         pooled_profiles(pooled(study(KT)), [0.0, 1.0, 1.0])
+
+
+def test_a_bin_that_only_far_temperatures_have_seen_is_not_known():
+    """Of 60 oscillators: what is typical at five times the temperature weighs next to nothing, and few draws of it
+    would tell a free energy that is far too high, with a small error."""
+    tree = study((0.2, 1.0), dimension=60)
+    values, errors = pooled_profiles(pooled(tree), EDGES)
+    own = tree["sample_stats"]["order_parameter"].isel(kT=0).values
+    seldom = np.histogram(own, EDGES)[0] < 8
+    assert seldom.any()
+    assert np.isnan(values[0][seldom]).all()
+    known = np.isfinite(errors[0])
+    assert np.all(np.abs(values[0] - exact(0.2))[known] < 4.5 * errors[0][known])
