@@ -71,7 +71,7 @@ def flows_for(
     target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
     attractions and repulsions, by the latent field of the former; then with the particles moved after that
     (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; coordinates each by itself; Gaussians in the
-    modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian; a `HierarchicalCoupling`.
+    modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian.
     Elsewhere there is one. A candidate is built when it is looked at.
 
     A new space brings its own flows: `@flows_for_space.register` a function
@@ -181,7 +181,7 @@ def _(space: Euclidean, system, kT, key, samples):
     if isinstance(base, Mixture) and system.base(kT) is None:
         # From few of many modes none but the second would ever get to the others.
         apart = functools.partial(coordinate_splines, broad, location=location, scale=scale)
-        return Candidates(lambda: Untransformed(base), apart, moved(base), moved(broad), *hierarchy)
+        return Candidates(lambda: Untransformed(base), apart, moved(base), moved(broad))
     return Candidates(lambda: Untransformed(base), moved(base), *hierarchy)
 
 

@@ -126,7 +126,7 @@ def adapt(
         adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found))
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
-        kept = _better(kept, adapted)
+        kept = _better(kept, adapted, options.good_enough)
         if kept.score >= options.good_enough and kept.covers:
             break
         # The next candidate learns from where these chains have been.
@@ -184,12 +184,15 @@ def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
     return missed > MOST_UNCOVERED and missed > float(uncovered(system, kT, kept, visited))
 
 
-def _better(kept: Adapted | None, found: Adapted) -> Adapted:
+def _better(kept: Adapted | None, found: Adapted, good_enough: float) -> Adapted:
     if kept is None:
         return found
     # A good flow that leaves something out would give a small error and a wrong number.
-    better = (found.covers, found.score) > (kept.covers, kept.score) if found.score > _HOPELESS else False
-    best = found if better else kept
+    if kept.score >= good_enough:
+        better = found.missed < kept.missed
+    else:
+        better = (found.covers, found.score) > (kept.covers, kept.score)
+    best = found if better and found.score > _HOPELESS else kept
     counts = {name: found.history[name] + kept.history[name][-1] for name in ("step", "rejected")}
     later = found.history | counts
     history = {name: np.concatenate([kept.history[name], later[name]]) for name in later}

@@ -52,13 +52,13 @@ class Wells(sf.System):
         return jnp.asarray(np.sqrt(2.0) * signs, jnp.float32)
 
 
-def test_known_states_bring_five_candidates():
+def test_known_states_bring_four_candidates():
     candidates = flows_for(Wells(), kT=1.0, key=jax.random.key(0), samples=Wells().known_states())
-    assert len(candidates) == 5
+    assert len(candidates) == 4
     assert isinstance(candidates[0], Untransformed)
     assert isinstance(candidates[0].base, Mixture)
     assert isinstance(candidates[1], CoordinateSplines)
-    assert len(candidates[1:]) == 4
+    assert len(candidates[1:]) == 3
 
 
 @pytest.mark.slow

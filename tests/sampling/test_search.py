@@ -117,10 +117,13 @@ def test_of_two_flows_that_which_leaves_nothing_out_is_better():
 
     blind, whole, poor = adapted(0.9, 0.01), adapted(0.5, 0.0), adapted(0.05, 0.0)
     assert not blind.covers
-    assert _better(blind, whole).score == 0.5
-    assert _better(whole, blind).score == 0.5
-    assert _better(blind, poor).score == 0.9
-    assert _better(adapted(0.8, 0.0), adapted(0.9, 0.0)).score == 0.9
+    assert _better(blind, whole, 0.8).score == 0.5
+    assert _better(whole, blind, 0.8).score == 0.5
+    assert _better(blind, poor, 0.8).score == 0.9
+    assert _better(adapted(0.7, 0.0), adapted(0.9, 0.0), 0.8).score == 0.9
+    # What is good enough makes way only for what leaves less out.
+    assert _better(blind, adapted(0.95, 0.02), 0.8).score == 0.9
+    assert _better(blind, adapted(0.85, 0.005), 0.8).score == 0.85
 
 
 @pytest.mark.slow
