@@ -171,9 +171,7 @@ def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
 def _labelled(tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Array]]) -> xr.Dataset:
     known = tree["thermodynamics"].to_dataset()
     result = xr.Dataset(coords={name: known[name] for name in data.names})
-    places = tuple(
-        np.argmax(known[name].values[None] == data.points[:, i, None], axis=1) for i, name in enumerate(data.names)
-    )
+    places = data.places(known)
     shape = tuple(known.sizes[name] for name in data.names)
     for name, pair in found.items():
         for suffix, text, values in zip(("", "_err"), ("", "standard error of "), pair, strict=True):

@@ -34,6 +34,11 @@ class Pooled(NamedTuple):
     draws: int
     observables: tuple[str, ...]
 
+    def places(self, axes: xr.Dataset) -> tuple[Array, ...]:
+        """Where each point stands in arrays over the parameters, whose values are coordinates of `axes`."""
+        values = zip(self.names, self.points.T, strict=True)
+        return tuple(np.argmax(axes[name].values[None] == own[:, None], axis=1) for name, own in values)
+
     def natural(self, parameters: Array) -> Array:
         """b = (1, θ - θ°)/kT of parameters (T, P)."""
         shifted = np.concatenate([np.ones((len(parameters), 1)), parameters[:, 1:] - self.reference], axis=1)

@@ -71,8 +71,8 @@ def flows_for(
     target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
     attractions and repulsions, by the latent field of the former; then with the particles moved after that
     (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; coordinates each by itself; Gaussians in the
-    modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian.
-    Elsewhere there is one. A candidate is built when it is looked at.
+    modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian. Elsewhere there is one. A
+    candidate is built when it is looked at.
 
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> Sequence[Proposal]`.

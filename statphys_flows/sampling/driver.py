@@ -137,12 +137,9 @@ def adapt(
 
 def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
     shape = (options.searchers(system), *system.space.shape)
-    found = journal.load("search", lambda: jax.ShapeDtypeStruct(shape, kT.dtype))
-    if found is None:
-        found = search(system, kT, key, options)
-        if found is not None:
-            journal.save("search", found)
-    return found
+    return journal.recall(
+        "search", lambda: search(system, kT, key, options), like=lambda: jax.ShapeDtypeStruct(shape, kT.dtype)
+    )
 
 
 def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> Adapted:

@@ -18,5 +18,12 @@ class Journal:
         where nothing was."""
         return None
 
+    def recall(self, name: str, compute: Callable[[], Any], like: Callable[[], Any]) -> Any:
+        """What was noted, or else what `compute()` gives, which is then noted unless it is None."""
+        found = self.load(name, like)
+        if found is None and (found := compute()) is not None:
+            self.save(name, found)
+        return found
+
 
 NOWHERE = Journal()

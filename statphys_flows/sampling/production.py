@@ -75,14 +75,15 @@ def produce(
         states, record = run(states, own, schedule)
         return {n: np.asarray(record[n], np.float64) for n in ("energy", "order_parameter", "log_weights")}
 
+    def measure():
+        schedule = measured(pilot, options.adaptive_moves, options.global_moves, flow)
+        return states, schedule
+
     usual = interleaving(1, options.adaptive_moves)
     if options.local_moves is not None or chunk < 4 or not may_rest:
         schedule = usual
-    elif (noted := journal.load("schedule", lambda: (states, usual))) is not None:
-        states, schedule = noted
     else:
-        schedule = measured(pilot, options.adaptive_moves, options.global_moves, flow)
-        journal.save("schedule", (states, schedule))
+        states, schedule = journal.recall("schedule", measure, like=lambda: (states, usual))
     records = run_in_pieces(lambda states, own: run(states, own, schedule), states, key, tick, journal)
     return join(records, thin, schedule)
 

@@ -1,6 +1,7 @@
 """What a sampler hands over: draws as float64 NumPy arrays."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -89,18 +90,18 @@ def run_in_pieces(
     float64 arrays. `tick` is called after each, and each is noted in the journal."""
     records = []
     for i, own in enumerate(jax.random.split(key, PIECES + 1)):
-        before = states
-        piece = journal.load(
-            f"piece_{i}", lambda before=before, own=own: (before, eqx.filter_eval_shape(run, before, own)[1])
-        )
-        if piece is None:
-            piece = run(states, own)
-            journal.save(f"piece_{i}", piece)
-        states, record = piece
+        piece = functools.partial(run, states, own)
+        shapes = functools.partial(_shapes, piece, states)
+        states, record = journal.recall(f"piece_{i}", piece, like=shapes)
         if i:
             records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
         tick()
     return records
+
+
+def _shapes(piece: Callable[[], tuple[Any, dict]], states) -> tuple[Any, dict]:
+    """What a piece returns: states like those it starts from, which know their devices, and a record."""
+    return states, eqx.filter_eval_shape(piece)[1]
 
 
 def thinning(options) -> int:

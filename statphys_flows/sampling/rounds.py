@@ -103,7 +103,7 @@ def settle(
     infos = []
     for _ in range(_SETTLING):
         state, info = adapt_round(system, kT, preconditioner, state, None, options, steps=0, total_steps=1)
-        infos.append(_figures(info) | {"step": len(infos), "stage": 0})
+        infos.append(_figures(info) | {"step": len(infos)})
         tick("settling")
         if infos[-1]["solver_error"] < SOLVER_TOLERANCE:
             break

@@ -155,9 +155,7 @@ def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
     centre = profiles["order_parameter_bin"].values
     half = 0.5 * (centre[1] - centre[0])
     found = pooled_profiles(draws, np.append(centre - half, centre[-1] + half))
-    places = tuple(
-        np.argmax(profiles[name].values[None] == draws.points[:, i, None], axis=1) for i, name in enumerate(draws.names)
-    )
+    places = draws.places(profiles)
     result = profiles.copy()
     for name, numbers in zip(("free_energy", "free_energy_err"), found, strict=True):
         values = np.full_like(profiles[name].values, np.nan)

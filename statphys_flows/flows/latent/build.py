@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,10 +86,15 @@ def _grid_error(field: TorusModes, branches: Sequence[Branch]) -> float:
     finer = dataclasses.replace(field, grid=2 * field.grid)
     errors = []
     for branch in branches:
-        for c in np.asarray(jax.vmap(branch.sample)(jax.random.split(jax.random.key(0), _TRIED)), complex):
+        for c in np.asarray(_drawn(branch), complex):
             if np.all(np.isfinite(c)):
                 errors.append(abs(_log_normaliser(field, c) - _log_normaliser(finer, c)))
     return max(errors, default=0.0)
+
+
+@eqx.filter_jit
+def _drawn(branch: Branch):
+    return jax.vmap(branch.sample)(jax.random.split(jax.random.key(0), _TRIED))
 
 
 def _log_normaliser(field: TorusModes, c: np.ndarray) -> float:
