@@ -32,7 +32,7 @@ def main() -> None:
 
     start = time.perf_counter()
     adapted = adapt(system, 0.05, jax.random.key(0), sampler)
-    flow, _ = refine(adapted.flow, jax.random.key(1))
+    flow, _ = refine(system, kT, adapted.flow, jax.random.key(1))
     frozen = time.perf_counter()
     frame = (adapted.preconditioner, adapted.step_size, adapted.positions)
     production = produce(system, kT, flow, *frame, jax.random.key(2), sampler)

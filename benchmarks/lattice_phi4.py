@@ -63,7 +63,7 @@ def run(length: int, seed: int, seconds: float) -> None:
             f"{adapted.score:.3f}; forward by round {np.round(adapted.history['ess_forward'], 3).tolist()}",
             flush=True,
         )
-    flow, error = refine(adapted.flow, jax.random.key(seed + 1000))
+    flow, error = refine(system, jnp.asarray(1.0), adapted.flow, jax.random.key(seed + 1000))
     x, log_q = jax.jit(lambda key: flow.sample_and_log_prob(key, 4096))(jax.random.key(seed + 1001))
     log_w = np.asarray(-jax.vmap(system.energy)(x) - log_q, np.float64)
     print(

@@ -66,6 +66,7 @@ LONG_NAMES = {
     "local_every": ("1", "draws from one sweep of local moves to the next: in the frozen phase"),
     "evaluations_per_draw": ("1", "evaluations of U for each draw: in the frozen phase"),
     "rejected_steps": ("1", "training steps that were rejected"),
+    "defended": ("1", "share of proposals from Gaussians in the modes found, mixed in where the flow leaves some out"),
     "candidate": ("1", "index of a candidate flow: the one that was kept; of a round, the one that it trained"),
     "energy_evaluations": ("1", "evaluations of U"),
     "gradient_evaluations": ("1", "evaluations of the gradient of U"),

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import ContinuousFlow, Flow, Proposal
-from statphys_flows.flows.flow import round_trip_error, strongly_typed
+from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.local import LocalKernel
 from statphys_flows.sampling.options import FlowMCMC
@@ -25,6 +25,7 @@ from statphys_flows.sampling.scores import (
     SOLVER_TOLERANCE,
     forward_ess,
     log_density,
+    log_q_error,
     reverse_ess,
     score,
 )
@@ -56,13 +57,14 @@ class WarmUp(eqx.Module):
     """Chains after local moves alone.
 
     `positions` are (chains, ...); `samples` the second half of their histories, (buffer, ...); `step_size` is tuned to
-    the local kernel's acceptance in the coordinates of `preconditioner`.
+    the local kernel's acceptance in the coordinates of `preconditioner`; `found`, what a search for modes has found.
     """
 
     positions: Float[Array, "chains ..."]
     samples: Float[Array, "buffer ..."]
     step_size: Float[Array, ""]
     preconditioner: Factor
+    found: Float[Array, "particles ..."] | None = None
 
 
 class AdaptiveState(eqx.Module):
@@ -196,9 +198,12 @@ def adapt_round(
     *,
     steps: int,
     total_steps: int,
+    found: Float[Array, "particles ..."] | None = None,
 ) -> tuple[AdaptiveState, RoundInfo]:
-    """One round: train on the buffer (not without an objective), rebalance the base, score the flow, advance the
-    chains, refill the buffer."""
+    """One round: train on the buffer and what the search has `found` (not without an objective), rebalance the base,
+    score the flow, advance the chains, refill the buffer.
+
+    Chains forget a mode that none of them happens to be in, and a flow that learns from them alone forgets it too."""
     density = log_density(system, kT)
     key, fit_key, weigh_key, chain_key, solver_key = jax.random.split(state.key, 5)
 
@@ -211,7 +216,7 @@ def adapt_round(
             flow,
             state.fit,
             objective,
-            state.buffer,
+            state.buffer if found is None else jnp.concatenate([state.buffer, found]),
             reduced_energy,
             fit_key,
             steps=steps,
@@ -222,12 +227,10 @@ def adapt_round(
     flow, log_w = rebalance(flow, reduced_energy, weigh_key, EVALUATION_DRAWS)
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, options)
     forward, reverse = forward_ess(log_w), reverse_ess(history.logdensity - history.log_q)
-    solver_error = jnp.zeros_like(forward)
-    if isinstance(flow, Flow) and flow.has_map:
-        solver_error = round_trip_error(flow, solver_key, SOLVER_DRAWS)
+    solver_error = log_q_error(system, kT, flow, solver_key, SOLVER_DRAWS).astype(forward.dtype)
     # Below what any flow scores, the untrained one included.
-    found = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
-    best = _select(found > state.best_score, flow, state.best)
+    figure = jnp.where(solver_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
+    best = _select(figure > state.best_score, flow, state.best)
     if isinstance(flow, ContinuousFlow):
         # Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on, finer.
         kept = solver_error < 20 * SOLVER_TOLERANCE
@@ -244,7 +247,7 @@ def adapt_round(
         flow=flow,
         fit=fit_state,
         best=best,
-        best_score=jnp.maximum(found, state.best_score),
+        best_score=jnp.maximum(figure, state.best_score),
         key=key,
     )
     info = RoundInfo(

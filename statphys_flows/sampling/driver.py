@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import Proposal, flows_for
+from statphys_flows.flows import Defended, Proposal, Untransformed, flows_for
 from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, begin, step_of, with_score
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.options import FlowMCMC
@@ -89,6 +89,7 @@ def adapt(
         warm_start = None
     first = 0 if warm_start is None else warm_start.candidate
     kept: Adapted | None = None
+    safe: Proposal | None = None
     for index in range(first, len(candidates)):
         if index > first and isinstance(system.space, Euclidean):
             # Chains know by now where the target is, and how wide; but what they started from shall stay in sight.
@@ -109,7 +110,7 @@ def adapt(
             state = with_score(system, kT_array, state)
             enough = READY if neighbour.ready else options.good_enough
             if neighbour.ready or float(state.best_score) >= enough:
-                settled, history = settle(system, kT_array, warm.preconditioner, state, options, tick)
+                settled, history = settle(system, kT_array, warm, state, options, tick)
                 if float(settled.best_score) >= enough:
                     return _adapted(settled, warm, index, history, found)
         bound_key = jax.random.fold_in(warm_key, index)
@@ -120,19 +121,18 @@ def adapt(
             bounds = [variational_bound(system, kT_array, f, key) for f in (flow, kept.flow)]
             return bool(bounds[0] < bounds[1])
 
-        state, history = train(
-            system, kT_array, warm.preconditioner, state, options, tick, promising, journal, f"rounds_{index}"
-        )
+        state, history = train(system, kT_array, warm, state, options, tick, promising, journal, f"rounds_{index}")
         adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found))
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
         kept = _better(kept, adapted, options.good_enough)
+        safe = adapted.flow if isinstance(flow, Untransformed) else safe
         if kept.score >= options.good_enough and kept.covers:
             break
         # The next candidate learns from where these chains have been.
-        warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner)
+        warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner, found)
     assert kept is not None
-    return kept
+    return kept if safe is None else _defended(system, kT_array, kept, safe)
 
 
 def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
@@ -173,6 +173,15 @@ def _with_missed(system, kT, adapted: Adapted) -> Adapted:
     if adapted.particles is None:
         return adapted
     return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, adapted.particles)))
+
+
+def _defended(system, kT, kept: Adapted, safe: Proposal) -> Adapted:
+    """Where the flow hardly proposes some of what the search has found, with the Gaussians mixed in that were read off
+    that, if so less is left out."""
+    if kept.missed == 0.0 or kept.particles is None or kept.flow is safe:
+        return kept
+    defended = _with_missed(system, kT, kept._replace(flow=Defended.of(kept.flow, safe, kept.particles)))
+    return defended if defended.missed < kept.missed else kept
 
 
 def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:

@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
-from statphys_flows.flows import ContinuousFlow, Untransformed
+from statphys_flows.flows import ContinuousFlow, Defended, Proposal, Untransformed
 from statphys_flows.sampling.driver import Adapted, adapt
 from statphys_flows.sampling.interleaving import passes
 from statphys_flows.sampling.journal import Journal
@@ -37,7 +37,7 @@ def run(
     adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
     with stopwatch() as watch:
         adapted = adapt(system, kT, adapt_key, options, warm_start=warm_start, tick=tick, journal=journal)
-        flow, round_trip = refine(adapted.flow, refine_key)
+        flow, round_trip = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, refine_key)
         training = watch.lap()
         production = produce(
             system,
@@ -67,9 +67,14 @@ def run(
     uncovered = float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT))
     diagnostics["uncovered"] = max(uncovered, adapted.missed)
     diagnostics["unvisited_weight"] = _unvisited(system, kT, flow, production, adapted, check_key)
+    diagnostics["defended"] = float(flow.share) if isinstance(flow, Defended) else 0.0
     diagnostics |= _cost(flow, options, adapted, production) | {"log_q_round_trip_error": round_trip, **seconds}
-    trained = None if found_anew(system, kT) else Trained(flow, adapted.candidate)
+    trained = None if found_anew(system, kT) else Trained(_sharp(flow), adapted.candidate)
     return Sampled(production, log_z, diagnostics, [], adapted.history, trained, adapted.particles is not None)
+
+
+def _sharp(flow: Proposal) -> Proposal:
+    return flow.sharp if isinstance(flow, Defended) else flow
 
 
 def _of_weights(forward: np.ndarray, chain: np.ndarray) -> dict[str, object]:

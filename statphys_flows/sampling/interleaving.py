@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from statphys_flows.analysis import integrated_autocorrelation_time
-from statphys_flows.flows import ContinuousFlow, CouplingFlow, Proposal
+from statphys_flows.flows import ContinuousFlow, CouplingFlow, Defended, Proposal
 from statphys_flows.sampling.scores import UNCOVERED_LOG_WEIGHT
 
 # Velocity evaluations for each step of Dopri5.
@@ -68,6 +68,8 @@ def measured(
 
 def passes(flow: Proposal) -> int:
     """Evaluations of the velocity, or layers, in one pass through the flow."""
+    if isinstance(flow, Defended):
+        return passes(flow.sharp) + passes(flow.safe)
     if isinstance(flow, ContinuousFlow):
         return _STAGES * int(flow.steps)
     return _LAYERS if isinstance(flow, CouplingFlow) else 1

@@ -20,7 +20,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import Flow
+from statphys_flows.flows import Defended, Flow
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.devices import over_devices
@@ -136,8 +136,9 @@ class ParallelTempering(Sampler):
     def _reference(self, system, kT, key, tick, journal) -> Reference:
         if self.assisted_by is None:
             return reference_to_temper(system, kT, key)
-        flow, _ = refine(adapt(system, kT, key, self.assisted_by, tick=tick, journal=journal).flow, key)
-        if not isinstance(flow, Flow):
+        adapted = adapt(system, float(kT), key, self.assisted_by, tick=tick, journal=journal)
+        flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
+        if not isinstance(flow, Flow | Defended):
             raise StudyError(
                 f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
                 "sampled through a latent field; use FlowMCMC."
@@ -196,7 +197,7 @@ class _Rung(System):
 class _OfFlow(eqx.Module):
     """A flow as a `Reference`."""
 
-    flow: Flow
+    flow: Flow | Defended
 
     def sample(self, key):
         return self.flow.sample_and_log_prob(key, 1)[0][0]

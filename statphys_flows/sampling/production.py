@@ -9,16 +9,15 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import ContinuousFlow, Flow, Proposal
+from statphys_flows.flows import ContinuousFlow, Proposal
 from statphys_flows.flows.continuous import MAX_STEPS
-from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import flow_move
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.interleaving import Interleaving, interleaving, measured
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.record import Production, join, observed, piece_of, run_in_pieces
-from statphys_flows.sampling.scores import log_density
+from statphys_flows.sampling.scores import log_density, log_q_error
 from statphys_flows.systems import System
 
 # log q shall be right to this, far below the spread of the log weights.
@@ -26,16 +25,19 @@ ROUND_TRIP_TOLERANCE = 1e-3
 
 
 def refine(
-    flow: Proposal, key: PRNGKeyArray, n: int = 256, tolerance: float = ROUND_TRIP_TOLERANCE
+    system: System,
+    kT: Float[Array, ""],
+    flow: Proposal,
+    key: PRNGKeyArray,
+    n: int = 256,
+    tolerance: float = ROUND_TRIP_TOLERANCE,
 ) -> tuple[Proposal, float]:
-    """Raise a continuous flow's solver steps by half until its round-trip error is below `tolerance`, or stops falling,
-    or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
-    if not (isinstance(flow, Flow) and flow.has_map):
-        return flow, 0.0  # no map, and nothing to solve
-    error = float(round_trip_error(flow, key, n))
+    """Raise a continuous flow's solver steps by half until the error of its log q is below `tolerance`, or stops
+    falling, or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
+    error = float(log_q_error(system, kT, flow, key, n))
     while isinstance(flow, ContinuousFlow) and not error < tolerance and 3 * int(flow.steps) // 2 <= MAX_STEPS:
         finer = flow.with_more_steps()
-        new_error = float(round_trip_error(finer, key, n))
+        new_error = float(log_q_error(system, kT, finer, key, n))
         if new_error > 0.7 * error:
             break
         flow, error = finer, new_error

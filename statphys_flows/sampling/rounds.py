@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from statphys_flows.bases import Factor, UniformTorus
+from statphys_flows.bases import UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, CoordinateSplines, HierarchicalCoupling, MovedLatentField, Proposal
-from statphys_flows.sampling.adaptation import AdaptiveState, RoundInfo, adapt_round, begin_stage
+from statphys_flows.sampling.adaptation import AdaptiveState, RoundInfo, WarmUp, adapt_round, begin_stage
 from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
@@ -44,7 +44,7 @@ class _Stage(NamedTuple):
 def train(
     system: System,
     kT: Float[Array, ""],
-    preconditioner: Factor,
+    warm: WarmUp,
     state: AdaptiveState,
     options: FlowMCMC,
     tick: Callable[[str], None],
@@ -73,12 +73,13 @@ def train(
             state, info = adapt_round(
                 system,
                 kT,
-                preconditioner,
+                warm.preconditioner,
                 state,
                 stage.objective,
                 stage.options,
                 steps=stage.steps,
                 total_steps=stage.rounds * stage.steps,
+                found=warm.found,
             )
             taken = (infos[-1]["step"] if infos else 0) + stage.steps
             infos.append(_figures(info) | {"step": taken, "stage": number})
@@ -93,7 +94,7 @@ def train(
 def settle(
     system: System,
     kT: Float[Array, ""],
-    preconditioner: Factor,
+    warm: WarmUp,
     state: AdaptiveState,
     options: FlowMCMC,
     tick: Callable[[str], None],
@@ -102,7 +103,7 @@ def settle(
     right."""
     infos = []
     for _ in range(_SETTLING):
-        state, info = adapt_round(system, kT, preconditioner, state, None, options, steps=0, total_steps=1)
+        state, info = adapt_round(system, kT, warm.preconditioner, state, None, options, steps=0, total_steps=1)
         infos.append(_figures(info) | {"step": len(infos)})
         tick("settling")
         if infos[-1]["solver_error"] < SOLVER_TOLERANCE:

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ConditionalFlow, ContinuousFlow, Flow, Proposal, conditional, flows_for
@@ -85,7 +85,7 @@ def train_scan(
     for turn in range(_ROUNDS):
         if turn:
             for i, (system, t, w) in enumerate(zip(systems, temperatures, warm, strict=True)):
-                state = eqx.tree_at(lambda s: s.flow, states[i], _accurate(flow.at_index(i), keys[i]))
+                state = eqx.tree_at(lambda s: s.flow, states[i], _accurate(system, t, flow.at_index(i), keys[i]))
                 states[i], _ = adapt_round(system, t, w.preconditioner, state, None, shared, steps=0, total_steps=1)
                 tick("chains")
             flow = _with_frames_of(flow, states)
@@ -94,7 +94,11 @@ def train_scan(
             flow, fit_state, objective, buffers, jax.random.fold_in(fit_key, turn), options, steps, _ROUNDS * steps
         )
         tick("training")
-    return [Trained(_accurate(flow.at_index(i), own), 0, ready=True) for i, own in enumerate(keys)]
+    trained = [
+        _accurate(system, t, flow.at_index(i), own)
+        for i, (system, t, own) in enumerate(zip(systems, temperatures, keys, strict=True))
+    ]
+    return [Trained(each, 0, ready=True) for each in trained]
 
 
 def _shared(options: FlowMCMC, points: int) -> FlowMCMC:
@@ -104,9 +108,9 @@ def _shared(options: FlowMCMC, points: int) -> FlowMCMC:
     )
 
 
-def _accurate(flow: Proposal, key: PRNGKeyArray) -> Proposal:
+def _accurate(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Proposal:
     """With the solver steps that it needs: where the target is sharp these are more than it was begun with."""
-    return refine(flow, key, SOLVER_DRAWS, tolerance=SOLVER_TOLERANCE)[0]
+    return refine(system, kT, flow, key, SOLVER_DRAWS, tolerance=SOLVER_TOLERANCE)[0]
 
 
 def _untrained_flow(flows: Sequence[Proposal], conditions: np.ndarray) -> ConditionalFlow:

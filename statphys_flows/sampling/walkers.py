@@ -31,7 +31,7 @@ def warm_chains(system: System, kT, seed_key, warm_key, options: FlowMCMC, found
     # Training begins on both: walkers may be too few for all the modes that were found.
     slots = jnp.arange(options.buffer)
     mixed = jnp.where(_column(slots % 2 == 0, warm.samples), warm.samples, found[slots % found.shape[0]])
-    return eqx.tree_at(lambda w: w.samples, warm, mixed)
+    return WarmUp(warm.positions, mixed, warm.step_size, warm.preconditioner, found)
 
 
 def _seeds(system: System, kT, key, options: FlowMCMC, found):

@@ -17,6 +17,7 @@ OF_A_SAMPLER = (
     "exchange_rate",
     "rejected_steps",
     "candidate",
+    "defended",
     "energy_evaluations",
     "gradient_evaluations",
     "evaluations_per_draw",

@@ -5,8 +5,10 @@ The configurations that steepest descent carries to one minimum are its basin (S
 landscape is rugged or has no minimum, and basins say nothing.
 """
 
+import blackjax
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from scipy.linalg import solve_triangular
@@ -21,6 +23,10 @@ _LEAST = 1 / 2000
 _COVERED = 0.9
 # Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
 _SAME = 4.0
+# A basin with fewer samples than this for each dimension is explored by walkers of its own, so many for each dimension,
+# at least `_FEWEST`, that take so many steps.
+_ENOUGH, _WALKERS, _FEWEST = 10, 4, 64
+_WALK = 200
 
 
 def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"]) -> Mixture | Gaussian | None:
@@ -39,7 +45,7 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
         return None
     # What one sample in thousands has found is a mode all the same, if it has a minimum.
     kept = np.flatnonzero(common | (stable & (counts > 0)))
-    components = [_gaussian(system, kT, states[k], np.asarray(samples)[label == k]) for k in kept]
+    components = [_gaussian(system, kT, states[k], _members(system, kT, states[k], samples[label == k])) for k in kept]
     if len(components) == 1:
         return components[0]
     orbits = np.asarray(orbits_of(states[kept], system.symmetries()))
@@ -70,6 +76,43 @@ def _grouped(system, kT, found, energies):
         label[near & (label < 0)] = len(states)
         states.append(found[i])
     return np.stack(states), label, np.asarray(stable)
+
+
+def _members(system, kT, state, members) -> np.ndarray:
+    """States of a basin: its samples, or where they are few what walkers find that start from them. A mode that is bent
+    or lopsided is not told by the Hessian at its minimum."""
+    if len(members) >= _ENOUGH * state.size:
+        return np.asarray(members)
+    metric = np.asarray(hessian(system, state), float) / kT
+    if not np.linalg.eigvalsh(metric)[0] > 0:
+        return np.asarray(members)
+    walkers = np.asarray(members)[np.arange(max(_FEWEST, _WALKERS * state.size)) % len(members)]
+    explored = np.asarray(_walked(system, jnp.asarray(kT, walkers.dtype), walkers, covariance_factor(metric)))
+    return explored[np.all(np.isfinite(explored), axis=1)]
+
+
+@eqx.filter_jit
+def _walked(system, kT, walkers, factor):
+    """Where walkers are after MALA in the coordinates that make the harmonic approximation a standard normal. Steps
+    are long and short in turn, for widths may differ from what it says."""
+    n = walkers.shape[1]
+    kernel = blackjax.mala.build_kernel()
+
+    def density(z):
+        return -system.energy(factor @ z) / kT
+
+    def walk(key, z):
+        def step(state, key):
+            size_key, key = jax.random.split(key)
+            size = 0.5 * n ** (-1 / 3) * jnp.exp(jax.random.uniform(size_key, minval=-2.0, maxval=0.5))
+            state, _ = kernel(key, state, density, size)
+            return state, None
+
+        state, _ = jax.lax.scan(step, blackjax.mala.init(z, density), jax.random.split(key, _WALK))
+        return factor @ state.position
+
+    whitened = jax.vmap(lambda x: jax.scipy.linalg.solve_triangular(factor, x, lower=True))(walkers)
+    return jax.vmap(walk)(jax.random.split(jax.random.key(0), len(walkers)), whitened)
 
 
 def _gaussian(system, kT, state, members) -> Gaussian:

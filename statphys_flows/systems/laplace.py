@@ -18,6 +18,8 @@ _TOGETHER = 64
 _DRAWS = 128
 # A well keeps a thousandth of the deepest one's weight, however high it lies: the approximation may be wrong.
 _LEAST_LOG_WEIGHT = -7.0
+# Eigenvalues of a Hessian below the first fraction of the largest one are replaced by the second.
+_FLAT, _WIDTH = 1e-5, 1e-3
 
 
 @eqx.filter_jit
@@ -115,9 +117,11 @@ def _made_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray
 
 
 def covariance_factor(precision: np.ndarray) -> np.ndarray:
-    """The lower triangular factor of a precision's inverse; directions that are flat, or worse, are given a width."""
+    """The lower triangular factor of a precision's inverse; directions that are flat, as far as 32 bits can tell, or
+    worse, are given a width."""
     values, vectors = np.linalg.eigh(precision)
-    values = np.maximum(values, 1e-3 * np.abs(values).max() + 1e-12)
+    largest = np.abs(values).max() + 1e-12
+    values = np.where(values > _FLAT * largest, values, _WIDTH * largest)
     return np.linalg.cholesky((vectors / values) @ vectors.T)
 
 

@@ -329,10 +329,11 @@ def test_refining_lowers_the_error_of_log_q(getkey):
     rough = eqx.tree_at(
         lambda f: (f.steps, f.velocity.coefficients), flow, (jnp.asarray(1, jnp.int32), 8 * flow.velocity.coefficients)
     )
-    finer, error = refine(rough, getkey(), 16)
+    finer, error = refine(sf.ContinuumPhi4(sites=rough.base.mean.size), kT_array(0.1), rough, getkey(), 16)
     assert int(finer.steps) > 1
     assert error < 1e-3
-    same, none = refine(mismatched(), getkey(), 16)
+    normal = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Euclidean(1))
+    same, none = refine(normal, kT_array(1.0), mismatched(), getkey(), 16)
     assert eqx.tree_equal(same, mismatched())
     assert none < 1e-4
 

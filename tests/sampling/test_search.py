@@ -1,17 +1,22 @@
 """Modes that walkers did not start in: found, or missed and said to be."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.bases import Gaussian, Mixture
-from statphys_flows.flows import Untransformed, flows_for
-from statphys_flows.sampling.driver import Adapted, _better
+from statphys_flows.bases import Diagonal, Gaussian, Mixture
+from statphys_flows.flows import Defended, Flow, Untransformed, flows_for, spline_coupling
+from statphys_flows.flows.flow import round_trip_error
+from statphys_flows.sampling.adaptation import WarmUp, adapt_round, begin
+from statphys_flows.sampling.driver import Adapted, _better, _defended, _with_missed
+from statphys_flows.sampling.scores import UNCOVERED_LOG_WEIGHT, log_q_error
 from statphys_flows.sampling.search import search
 from statphys_flows.sampling.unvisited import unvisited_weight
 from statphys_flows.systems.basins import basin_mixture
+from statphys_flows.training import MaximumLikelihood
 
 ONE = jnp.asarray(1.0)
 
@@ -108,6 +113,103 @@ def test_a_mode_that_two_of_two_thousand_have_found_is_one():
     mixture = basin_mixture(Two(), 1.0, jnp.asarray(x, jnp.float32))
     assert isinstance(mixture, Mixture)
     np.testing.assert_allclose(np.sort(np.exp(np.asarray(mixture.log_weights))), [1e-3, 1 - 1e-3], rtol=1e-4)
+
+
+def test_a_bent_mode_that_few_have_found_is_told_by_walkers_of_its_own():
+    """The Hessian at its minimum would have it 7 times too narrow, and samples of it are too few for a covariance."""
+
+    class Bent(sf.System):
+        space = sf.Euclidean(2)
+
+        def energy(self, x):
+            bent = 0.5 * (x[0] + 20) ** 2 + 50.0 * (x[1] - 0.5 * (x[0] + 20) ** 2) ** 2
+            return -jnp.logaddexp(-0.5 * (x[0] - 20) ** 2 - 0.5 * x[1] ** 2, -bent)
+
+    def mode(key, n):
+        z = np.asarray(jax.random.normal(jax.random.key(key), (n, 2)))
+        return np.stack([z[:, 0] - 20, 0.5 * z[:, 0] ** 2 + 0.1 * z[:, 1]], axis=1)
+
+    plain = np.asarray(jax.random.normal(jax.random.key(0), (2000, 2))) + np.asarray([20.0, 0.0])
+    x = jnp.asarray(np.concatenate([plain, mode(1, 3)]))
+    rare = [c for c in basin_mixture(Bent(), 1.0, x).components if c.mean[0] < 0]
+    assert len(rare) == 1
+    harmonic = Gaussian([-20.0, 0.0], [1.0, 0.1])
+    unseen = jnp.asarray(mode(2, 2000))
+    log_p = -jax.vmap(Bent().energy)(unseen) - np.log(2 * np.pi * 0.1)
+    left_out = [np.mean(log_p - jax.vmap(g.log_prob)(unseen) > UNCOVERED_LOG_WEIGHT) for g in (harmonic, rare[0])]
+    assert left_out[1] < 0.6 * left_out[0]
+
+
+def test_what_the_flow_leaves_out_is_proposed_by_what_is_mixed_in():
+    particles = jax.random.normal(jax.random.key(0), (2000, 2)) + jnp.where(jnp.arange(2000) < 20, -8.0, 8.0)[
+        :, None
+    ] * jnp.asarray([1.0, 0.0])
+    blind = Untransformed(Gaussian([8.0, 0.0], [1.1, 1.1]))
+    safe = Untransformed(basin_mixture(Two(), 1.0, particles))
+    kept = _with_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, 1, {}, particles))
+    np.testing.assert_allclose(kept.missed, 0.01)
+    defended = _defended(Two(), ONE, kept, safe)
+    assert isinstance(defended.flow, Defended)
+    assert defended.missed == 0.0
+    assert _defended(Two(), ONE, kept, blind) is kept
+    whole = _with_missed(Two(), ONE, kept._replace(flow=safe))
+    assert _defended(Two(), ONE, whole, safe) is whole
+
+
+def test_training_does_not_forget_what_the_search_has_found():
+    """Chains in one mode alone, and particles in both: a flow that learns from the chains alone loses the other."""
+    both = jax.random.normal(jax.random.key(0), (512, 2)) + jnp.where(jnp.arange(512) % 4 == 0, -8.0, 8.0)[
+        :, None
+    ] * jnp.asarray([1.0, 0.0])
+    right = jax.random.normal(jax.random.key(1), (1024, 2)) + RIGHT
+    base = Mixture([Gaussian([-6.0, 0.0], [2.0, 2.0]), Gaussian([6.0, 0.0], [2.0, 2.0])])
+    flow = spline_coupling(jax.random.key(2), base, location=jnp.zeros(2), scale=jnp.full(2, 8.0))
+    options = sf.FlowMCMC(chains=32, buffer=1024, round_draws=4, global_moves=1, local_moves=2)
+    warm = WarmUp(right[:32], right, jnp.asarray(0.5), Diagonal(jnp.ones(2)))
+    left = both[::4]
+    densities = []
+    for found in (None, both):
+        state = begin(Two(), ONE, warm, flow, jax.random.key(3), options)
+        for _ in range(3):
+            state = eqx.tree_at(lambda s: s.buffer, state, right)  # chains that go nowhere else
+            state, _ = adapt_round(
+                Two(),
+                ONE,
+                warm.preconditioner,
+                state,
+                MaximumLikelihood(),
+                options,
+                steps=100,
+                total_steps=300,
+                found=found,
+            )
+        densities.append(float(jnp.mean(state.flow.log_prob(left))))
+    assert densities[1] > densities[0] + 1
+
+
+def test_rounding_where_nothing_is_accepted_does_not_count():
+    """A map that pushes a part of its draws together, where the target has no weight, is right where it matters."""
+    bent = _Kinked(Gaussian([0.0], [1.0]))
+    system = sf.Hamiltonian(lambda x: jnp.where(x[0] > 0, 0.5 * x[0] ** 2, 1e3), space=sf.Euclidean(1))
+    assert round_trip_error(bent, jax.random.key(0), 256) > 0.1
+    assert log_q_error(system, ONE, bent, jax.random.key(0), 256) < 1e-4
+    flat = sf.Hamiltonian(lambda x: 0.5 * x[0] ** 2, space=sf.Euclidean(1))
+    assert log_q_error(flat, ONE, bent, jax.random.key(0), 256) > 0.1
+
+
+class _Kinked(Flow):
+    """x → x on the right; on the left the way back is wrong."""
+
+    base: Gaussian
+
+    def forward(self, z):
+        return z, jnp.zeros(z.shape[0])
+
+    def inverse(self, x):
+        return x, jnp.where(x[:, 0] > 0, 0.0, 0.5)
+
+    def adopt(self, trained):
+        return trained
 
 
 def test_of_two_flows_that_which_leaves_nothing_out_is_better():

@@ -98,6 +98,16 @@ def test_the_laplace_mixture_of_a_quadratic_is_exact(getkey, x64):
     np.testing.assert_allclose(base.log_z, log_z, atol=1e-9)
 
 
+def test_a_soft_direction_beside_a_stiff_one_keeps_its_width():
+    """As of a period that is known to a part in thousands, and an eccentricity that is not known at all."""
+
+    def energy(x):
+        return 0.5 * (1e4 * x[0] ** 2 + x[1] ** 2)
+
+    base = laplace_mixture(sf.Hamiltonian(energy, space=sf.Euclidean(2), states=[[0.1, 0.1]]), 1.0)
+    np.testing.assert_allclose(jnp.diag(base.scale.lower), [1e-2, 1.0], rtol=1e-3)
+
+
 def test_the_laplace_mixture_of_two_wells_and_of_none():
     def energy(x):
         return (x[0] ** 2 - 1) ** 2 + x[1] ** 2
