@@ -22,6 +22,9 @@ from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.unvisited import features, proposed, unvisited_weight
 from statphys_flows.systems import System
 
+# Training steps that may be rejected, as a fraction, before it is said: a few are what the guard is there for.
+_MOST_REJECTED = 0.01
+
 
 def run(
     options: FlowMCMC,
@@ -70,7 +73,8 @@ def run(
     diagnostics["defended"] = float(flow.share) if isinstance(flow, Defended) else 0.0
     diagnostics |= _cost(flow, options, adapted, production) | {"log_q_round_trip_error": round_trip, **seconds}
     trained = None if found_anew(system, kT) else Trained(_sharp(flow), adapted.candidate)
-    return Sampled(production, log_z, diagnostics, [], adapted.history, trained, adapted.particles is not None)
+    warnings = _of_training(adapted.history)
+    return Sampled(production, log_z, diagnostics, warnings, adapted.history, trained, adapted.particles is not None)
 
 
 def _sharp(flow: Proposal) -> Proposal:
@@ -98,6 +102,15 @@ def _diagnostics(production: Production, adapted: Adapted) -> dict[str, object]:
         "rejected_steps": adapted.history["rejected"].max(initial=0.0),
         "candidate": adapted.candidate,
     }
+
+
+def _of_training(history: dict[str, np.ndarray]) -> list[str]:
+    rejected, steps = (history[name].max(initial=0.0) for name in ("rejected", "step"))
+    if rejected <= _MOST_REJECTED * steps:
+        return []
+    return [
+        f"{rejected:.0f} of {steps:.0f} training steps blew up and were rejected; lower Optimiser(learning_rate=...)"
+    ]
 
 
 def _rates(forward: np.ndarray, chain: np.ndarray, log_z: Estimate) -> dict[str, object]:

@@ -55,11 +55,6 @@ def warnings(diagnostics: Mapping) -> list[str]:
             diagnostics["log_q_round_trip_error"] > 0.02,
             f"log q is right only to {diagnostics['log_q_round_trip_error']:.2g} (round trip through the flow)",
         ),
-        _when(
-            diagnostics["rejected_steps"] > 0,
-            f"{diagnostics['rejected_steps']:.0f} training steps blew up and were rejected; lower "
-            "Optimiser(learning_rate=...)",
-        ),
     ]
     return [sentence for sentence in checks if sentence]
 

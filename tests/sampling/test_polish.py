@@ -19,6 +19,7 @@ from statphys_flows.sampling.adaptation import (
     begin_stage,
     with_score,
 )
+from statphys_flows.sampling.flow_mcmc import _of_training
 from statphys_flows.sampling.rounds import _has_levelled_off, _score
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.spaces import Lattice
@@ -223,3 +224,10 @@ def test_a_learning_rate_far_too_high_ends_finite_and_says_so():
     assert float(diagnostics["rejected_steps"]) > 0
     assert "training steps blew up and were rejected; lower Optimiser(learning_rate=...)" in warning
     assert Lattice((4, 4)).dims == result["posterior"]["phi"].dims[-2:]
+
+
+def test_a_few_rejected_steps_are_what_the_guard_is_there_for():
+    history = {"step": np.asarray([500.0, 1000.0]), "rejected": np.asarray([10.0, 10.0])}
+    assert _of_training(history) == []
+    many = _of_training(history | {"rejected": np.asarray([10.0, 11.0])})
+    assert many[0].startswith("11 of 1000 training steps blew up")

@@ -19,7 +19,6 @@ GOOD = {
     "global_acceptance_rate": 0.6,
     "local_acceptance_rate": 0.6,
     "log_q_round_trip_error": 1e-4,
-    "rejected_steps": 0,
 }
 NONE = Estimate(float("nan"), float("nan"))
 
