@@ -25,7 +25,7 @@ from statphys_flows.systems import System
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
 # And of the particles of the search, which have seen tails that few chains have.
-MOST_MISSED = 5e-4
+MOST_MISSED = 1e-3
 # The score from which on a flow that was trained for the whole scan is used as it is.
 READY = 0.5
 # The score below which a flow is not taken for what it covers: errors would be large, not small.
@@ -38,7 +38,7 @@ class Adapted(NamedTuple):
     `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
     end of the round, and `candidate`, the flow that it trained; the field `candidate` is the index of the flow that was
     kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the fraction of
-    them that the flow hardly proposes.
+    those that no flow has been trained on, its `judges`, that it hardly proposes.
     """
 
     flow: Proposal
@@ -50,6 +50,11 @@ class Adapted(NamedTuple):
     history: dict[str, np.ndarray]
     particles: Float[Array, "particles ..."] | None = None
     missed: float = 0.0
+
+    @property
+    def judges(self) -> Float[Array, "judges ..."] | None:
+        """The particles that judge a flow: what it was trained on it covers, whatever it leaves out."""
+        return None if self.particles is None else _halves(self.particles)[1]
 
     @property
     def covers(self) -> bool:
@@ -81,7 +86,8 @@ def adapt(
     kT_array = jnp.asarray(kT, jnp.result_type(float))
     tick("warming up")
     found = _search(system, kT_array, search_key, options, journal)
-    warm = warm_chains(system, kT_array, seed_key, warm_key, options, found)
+    learnt = None if found is None else _halves(found)[0]
+    warm = warm_chains(system, kT_array, seed_key, warm_key, options, learnt)
     seen = warm.samples if found is None else found
     candidates = flows_for(system, kT=kT, key=flow_key, samples=seen)
     # Where the neighbour kept a candidate that there is none of here, as of two wells that have become one, all anew.
@@ -130,7 +136,7 @@ def adapt(
         if kept.score >= options.good_enough and kept.covers:
             break
         # The next candidate learns from where these chains have been.
-        warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner, found)
+        warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner, learnt)
     assert kept is not None
     return kept if safe is None else _defended(system, kT_array, kept, safe)
 
@@ -140,6 +146,13 @@ def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
     return journal.recall(
         "search", lambda: search(system, kT, key, options), like=lambda: jax.ShapeDtypeStruct(shape, kT.dtype)
     )
+
+
+def _halves(particles):
+    """Those that flows learn from, and those that judge them. Copies of one particle stand together, so that the two
+    descend from different ancestors."""
+    half = len(particles) // 2
+    return particles[:half], particles[half:]
 
 
 def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> Adapted:
@@ -170,9 +183,10 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
 
 
 def _with_missed(system, kT, adapted: Adapted) -> Adapted:
-    if adapted.particles is None:
+    judges = adapted.judges
+    if judges is None:
         return adapted
-    return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, adapted.particles)))
+    return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, judges)))
 
 
 def _defended(system, kT, kept: Adapted, safe: Proposal) -> Adapted:

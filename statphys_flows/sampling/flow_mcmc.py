@@ -147,9 +147,10 @@ def _estimate(estimator: Callable[..., Estimate], *weights: np.ndarray) -> Estim
 def _with_unseen(log_z: Estimate, adapted: Adapted) -> Estimate:
     """With what no weight shows: what the search found and the flow hardly proposes, and, where nothing is known of the
     system but by that search, what is too rare for it, one particle's worth."""
-    if adapted.particles is None:
+    judges = adapted.judges
+    if judges is None:
         return log_z
-    unseen = max(adapted.missed, 1 / len(adapted.particles))
+    unseen = max(adapted.missed, 1 / len(judges))
     return Estimate(log_z.value, float(np.hypot(log_z.error, unseen)))
 
 

@@ -10,6 +10,7 @@ import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Gaussian, Mixture
 from statphys_flows.flows import Defended, Flow, Untransformed, flows_for, spline_coupling
 from statphys_flows.flows.flow import round_trip_error
+from statphys_flows.sampling import driver
 from statphys_flows.sampling.adaptation import WarmUp, adapt_round, begin
 from statphys_flows.sampling.driver import Adapted, _better, _defended, _with_missed
 from statphys_flows.sampling.scores import UNCOVERED_LOG_WEIGHT, log_q_error
@@ -141,7 +142,7 @@ def test_a_bent_mode_that_few_have_found_is_told_by_walkers_of_its_own():
 
 
 def test_what_the_flow_leaves_out_is_proposed_by_what_is_mixed_in():
-    particles = jax.random.normal(jax.random.key(0), (2000, 2)) + jnp.where(jnp.arange(2000) < 20, -8.0, 8.0)[
+    particles = jax.random.normal(jax.random.key(0), (2000, 2)) + jnp.where(jnp.arange(2000) % 100 == 0, -8.0, 8.0)[
         :, None
     ] * jnp.asarray([1.0, 0.0])
     blind = Untransformed(Gaussian([8.0, 0.0], [1.1, 1.1]))
@@ -309,3 +310,15 @@ def test_a_mode_without_chains_is_seen_with_its_weight():
     log_w = np.log(np.where(others[:, 0] > 0, 1.4, 0.6))
     found = unvisited_weight(chains(rng, np.ones(16)), others, log_w)
     assert abs(found - 0.3) < 0.05
+
+
+def test_flows_are_judged_by_particles_that_they_were_not_trained_on(monkeypatch):
+    """A flow covers what it has learnt from, whatever it leaves out."""
+    seen = []
+    original = driver.warm_chains
+    monkeypatch.setattr(driver, "warm_chains", lambda *arguments: seen.append(arguments[-1]) or original(*arguments))
+    options = sf.FlowMCMC(particles=256, chains=16, buffer=256, rounds=1, train_steps=2, warm_up=20, round_draws=2)
+    adapted = driver.adapt(Two(), 1.0, jax.random.key(0), options)
+    learnt, judges = {x.tobytes() for x in np.asarray(seen[0])}, {x.tobytes() for x in np.asarray(adapted.judges)}
+    assert len(seen[0]) == len(adapted.judges) == 128
+    assert not learnt & judges
