@@ -118,7 +118,7 @@ def adapt(
             if neighbour.ready or float(state.best_score) >= enough:
                 settled, history = settle(system, kT_array, warm, state, options, tick)
                 if float(settled.best_score) >= enough:
-                    return _adapted(settled, warm, index, history, found)
+                    return _with_missed(system, kT_array, _adapted(settled, warm, index, history, found))
         bound_key = jax.random.fold_in(warm_key, index)
 
         def promising(flow, kept=kept, key=bound_key):
@@ -152,7 +152,7 @@ def _halves(particles):
     """Those that flows learn from, and those that judge them. Copies of one particle stand together, so that the two
     descend from different ancestors."""
     half = len(particles) // 2
-    return particles[:half], particles[half:]
+    return particles[: len(particles) - half], particles[half:]
 
 
 def _adapted(state: AdaptiveState, warm: WarmUp, index: int, history, found) -> Adapted:

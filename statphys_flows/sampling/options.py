@@ -46,7 +46,8 @@ class FlowMCMC(Sampler):
     - `local_moves`, `global_moves`: local moves and flow proposals between two draws. If `local_moves` is not given,
       10 while the flow is trained, and then as many, or as few, as the measured autocorrelation asks for.
     - `particles`: of the tempered search for modes that comes first (`sampling.tempering`), from which walkers start; 0
-      for no search. If not given, 2048 where the system has no `known_states`, and none where it has.
+      for no search. Half of them judge the flow, and walkers start from the others. If not given, 2048 where the system
+      has no `known_states`, and none where it has.
     - `start`: configurations, (n, *space.shape), near which half of the walkers start (all of them without a search),
       in place of the known states.
     - `warm_up`: local moves before any flow, in which the step size is tuned.

@@ -8,6 +8,7 @@ import numpy as np
 from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
+from statphys_flows.sampling.far_out import weight_far_out
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 
@@ -15,6 +16,8 @@ from statphys_flows.systems import System
 _UNCOVERED = 2e-3
 # Blocks shorter than this many correlation times 2τ are not independent.
 _BLOCK = 5
+# So much of the weight may lie out of everybody's reach.
+_FAR_OUT = 1e-4
 # From here on the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
 _COARSE = 1e-2
 
@@ -141,6 +144,19 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
         for what, other in named.items()
         if not (np.isnan(other.error) or abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + 1e-3)
     ]
+
+
+def of_tails(system: System, production: Production, kT: float) -> list[str]:
+    """The same of what lies where nothing has been: tails that fall off like a power."""
+    positions = production.positions
+    weight = weight_far_out(system, kT, positions.reshape(-1, *positions.shape[2:]))
+    sentence = _when(
+        weight > _FAR_OUT,
+        f"a fraction of about {min(weight, 1.0):.1g} of the weight lies further out than 20 standard deviations of the "
+        "draws, for U grows so slowly there: log Z comes out too low, and averages lack it; change variables so that "
+        "tails fall off faster, for example x = sinh(z), with log cosh(z) taken off U/kT",
+    )
+    return [sentence] if sentence else []
 
 
 def _when(condition, sentence: str) -> str:

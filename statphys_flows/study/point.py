@@ -47,7 +47,12 @@ def run_point(
     production = _with_scanned(sampled.production, parameters)
     diagnostics = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | sampled.diagnostics
     diagnostics |= _of_chains(production)
-    found = [*sampled.warnings, *diagnosis.warnings(diagnostics), *diagnosis.of_draws(production, kT, diagnostics)]
+    found = [
+        *sampled.warnings,
+        *diagnosis.warnings(diagnostics),
+        *diagnosis.of_draws(production, kT, diagnostics),
+        *diagnosis.of_tails(system, production, kT),
+    ]
     diagnostics |= {"warning": "; ".join(found), "assumption": diagnosis.assumption(system, sampled.searched)}
     groups = {
         "thermodynamics": scalars(_thermodynamics(production, kT, diagnosis.widened(sampled.log_z, diagnostics))),

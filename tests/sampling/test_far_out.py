@@ -1,0 +1,82 @@
+"""Tails that neither search nor chains nor flow reach."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import statphys_flows as sf
+from statphys_flows.sampling.far_out import weight_far_out
+
+RNG = np.random.default_rng(0)
+
+
+def system(energy, n=1):
+    return sf.Hamiltonian(energy, space=sf.Euclidean(n))
+
+
+def student(nu):
+    return system(lambda x: 0.5 * (nu + 1) * jnp.log1p(x[0] ** 2 / nu)), RNG.standard_t(nu, size=(4000, 1))
+
+
+@pytest.mark.parametrize("nu", [1.0, 1.5, 2.0, 3.0])
+def test_of_a_power_law_it_is_what_lies_there(nu):
+    of, x = student(nu)
+    low, high = np.quantile(x, [0.001, 0.999])
+    x = x[(x > low) & (x < high)][:, None]  # chains reach no further
+    exact = 2 * stats.t(nu).sf(20 * x.std())
+    assert exact / 3 < weight_far_out(of, 1.0, x) < 10 * exact
+
+
+def test_steeper_laws_have_nothing_there():
+    of, x = student(7.0)
+    assert weight_far_out(of, 1.0, x) < 1e-4
+    assert weight_far_out(system(lambda x: jnp.abs(x[0])), 1.0, RNG.laplace(size=(4000, 1))) < 1e-8
+    for n in (1, 3, 100):
+        normal = system(lambda x: 0.5 * jnp.sum(x**2), n)
+        assert weight_far_out(normal, 1.0, RNG.normal(size=(4000, n))) < 1e-30
+
+
+def test_two_modes_far_apart_of_unlike_weight_are_no_tail():
+    of = system(lambda x: -jnp.logaddexp(jnp.log(0.95) - 0.5 * (x[0] - 8) ** 2, jnp.log(0.05) - 0.5 * (x[0] + 8) ** 2))
+    x = RNG.normal(size=(4000, 1)) + np.where(RNG.uniform(size=(4000, 1)) < 0.95, 8.0, -8.0)
+    assert weight_far_out(of, 1.0, x) < 1e-8
+
+
+def test_a_funnel_is_no_power_law():
+    def energy(x):
+        return x[0] ** 2 / 18 + 0.5 * jnp.sum(x[1:] ** 2) * jnp.exp(-x[0]) + 0.5 * 9 * x[0]
+
+    z = RNG.normal(size=(4000, 10))
+    x = np.concatenate([3 * z[:, :1], np.exp(1.5 * z[:, :1]) * z[:, 1:]], axis=1)
+    assert weight_far_out(system(energy, 10), 1.0, x) < 1e-4
+
+
+def test_a_wall_or_what_is_not_a_number_is_no_tail():
+    for outside in (jnp.inf, jnp.nan, 1e10):
+        box = system(lambda x, outside=outside: jnp.where(jnp.abs(x[0]) < 2, 0.5 * x[0] ** 2, outside))
+        assert weight_far_out(box, 1.0, np.clip(RNG.normal(size=(4000, 1)), -1.9, 1.9)) == 0.0
+
+
+def test_elsewhere_than_in_euclidean_space_there_is_no_far_out():
+    field = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Lattice((4, 4)))
+    assert weight_far_out(field, 1.0, RNG.normal(size=(10, 4, 4))) == 0.0
+
+
+@pytest.mark.slow
+def test_a_study_of_a_cauchy_law_says_so_and_a_change_of_variables_helps():
+    sampler = sf.FlowMCMC(chains=32, draws=50, rounds=4)
+
+    def cauchy(x):
+        return jnp.log1p(x[0] ** 2)
+
+    def mapped(z):
+        return cauchy(jnp.sinh(z)) - jnp.log(jnp.cosh(z[0]))
+
+    warned = []
+    for energy in (cauchy, mapped):
+        result = sf.run_study(system(energy), kT=1.0, sampler=sampler, progress=False)
+        warned.append("U grows so slowly" in str(result["diagnostics"]["warning"].values[0]))
+    assert warned == [True, False]
+    log_z = result["thermodynamics"]
+    assert abs(float(log_z["log_z"].item()) - np.log(np.pi)) < 4.5 * float(log_z["log_z_err"].item())
