@@ -38,13 +38,14 @@ def run(
 ) -> Sampled:
     """See `Sampler.run`."""
     adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
+    kT_array = jnp.asarray(kT, jnp.result_type(float))
     with stopwatch() as watch:
         adapted = adapt(system, kT, adapt_key, options, warm_start=warm_start, tick=tick, journal=journal)
-        flow, round_trip = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, refine_key)
+        flow, round_trip = refine(system, kT_array, adapted.flow, refine_key)
         training = watch.lap()
         production = produce(
             system,
-            jnp.asarray(kT, jnp.result_type(float)),
+            kT_array,
             flow,
             adapted.preconditioner,
             adapted.step_size,

@@ -45,7 +45,9 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
         return None
     # What one sample in thousands has found is a mode all the same, if it has a minimum.
     kept = np.flatnonzero(common | (stable & (counts > 0)))
-    components = [_gaussian(system, kT, states[k], _members(system, kT, states[k], samples[label == k])) for k in kept]
+    # In NumPy: groups are of every size, and each would be compiled anew.
+    seen = np.asarray(samples)
+    components = [_gaussian(system, kT, states[k], seen[label == k]) for k in kept]
     if len(components) == 1:
         return components[0]
     orbits = np.asarray(orbits_of(states[kept], system.symmetries()))
@@ -78,15 +80,12 @@ def _grouped(system, kT, found, energies):
     return np.stack(states), label, np.asarray(stable)
 
 
-def _members(system, kT, state, members) -> np.ndarray:
+def _members(system, kT, state, members: np.ndarray, metric: np.ndarray) -> np.ndarray:
     """States of a basin: its samples, or where they are few what walkers find that start from them. A mode that is bent
     or lopsided is not told by the Hessian at its minimum."""
-    if len(members) >= _ENOUGH * state.size:
-        return np.asarray(members)
-    metric = np.asarray(hessian(system, state), float) / kT
-    if not np.linalg.eigvalsh(metric)[0] > 0:
-        return np.asarray(members)
-    walkers = np.asarray(members)[np.arange(max(_FEWEST, _WALKERS * state.size)) % len(members)]
+    if len(members) >= _ENOUGH * state.size or not np.linalg.eigvalsh(metric)[0] > 0:
+        return members
+    walkers = members[np.arange(max(_FEWEST, _WALKERS * state.size)) % len(members)]
     explored = np.asarray(_walked(system, jnp.asarray(kT, walkers.dtype), walkers, covariance_factor(metric)))
     return explored[np.all(np.isfinite(explored), axis=1)]
 
@@ -116,8 +115,10 @@ def _walked(system, kT, walkers, factor):
 
 
 def _gaussian(system, kT, state, members) -> Gaussian:
+    metric = np.asarray(hessian(system, state), float) / kT
+    harmonic = Gaussian(state, covariance_factor(metric))
+    members = _members(system, kT, state, members, metric)
     n, count = state.size, len(members)
-    harmonic = Gaussian(state, covariance_factor(np.asarray(hessian(system, state), float) / kT))
     if count < 2 * n + 2:
         return harmonic
     covariance = np.atleast_2d(np.cov(members, rowvar=False)) + 1e-10 * np.eye(n)
