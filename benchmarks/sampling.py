@@ -5,6 +5,8 @@ python -m benchmarks.sampling far             # ±8, all walkers in one mode, 20
 python -m benchmarks.sampling many_well       # 32 dimensions, 65 536 modes, from seeds in 8 of them
 python -m benchmarks.sampling funnel          # ten dimensions
 python -m benchmarks.sampling forty           # 40 Gaussians in two dimensions
+python -m benchmarks.sampling scales          # scales from 1e-8 to 1e4; 50 correlated dimensions, condition number 1e3
+python -m benchmarks.sampling budget          # 48 coupled double wells: rounds and evaluations of each candidate
 python -m benchmarks.sampling samplers        # the same density by every sampler
 python -m benchmarks.sampling throughput      # local moves against the same MALA as one bare loop
 """
@@ -17,8 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.targets import FortyGaussians, Funnel, ManyWell, TwoGaussians
-from statphys_flows import NUTS, FlowMCMC, LocalMCMC, ParallelTempering, TemperedSMC, run_study
+from benchmarks.targets import (
+    Correlated,
+    CoupledDoubleWells,
+    FortyGaussians,
+    Funnel,
+    ManyWell,
+    TwoGaussians,
+    WideScales,
+)
+from statphys_flows import NUTS, Euclidean, FlowMCMC, Lattice, LocalMCMC, ParallelTempering, TemperedSMC, run_study
 from statphys_flows.analysis import effective_sample_size
 from statphys_flows.bases import Diagonal
 from statphys_flows.sampling.local_mcmc import _run, _start
@@ -64,6 +74,31 @@ def funnel() -> None:
 
 def forty() -> None:
     _log_z(FortyGaussians(), FlowMCMC())
+
+
+def scales() -> None:
+    _log_z(WideScales(), FlowMCMC())
+    _log_z(Correlated(), FlowMCMC())
+
+
+def budget() -> None:
+    for space in (Lattice(48), Euclidean(48)):
+        start = time.perf_counter()
+        result = run_study(CoupledDoubleWells(space=space), kT=1.0, progress=False)
+        rounds, found = result["training"].to_dataset().isel(kT=0), result["diagnostics"].to_dataset().isel(kT=0)
+        seconds = {n: float(found[f"seconds_{n}"]) for n in ("compiling", "training", "sampling")}
+        print(
+            f"{type(space).__name__}: {time.perf_counter() - start:.0f} s ({seconds}), forward ESS "
+            f"{float(found['ess_forward']):.3f}, R-hat {float(found['r_hat']):.3f}, "
+            f"warning {str(found['warning'].values)!r}"
+        )
+        for candidate in np.unique(rounds["candidate"].values):
+            own = rounds.where(rounds["candidate"] == candidate, drop=True)
+            best = float(np.minimum(own["ess_forward"], own["ess_reverse"]).max())
+            print(
+                f"  candidate {candidate:.0f}: {own.sizes['step']} rounds, best score {best:.3f}, "
+                f"{float(own['evaluations'].max()):.3g} evaluations by its end"
+            )
 
 
 def _log_z(system, sampler) -> None:
@@ -150,7 +185,7 @@ def _value(result, name: str) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    commands = (two_gaussians, far, many_well, funnel, forty, samplers, throughput)
+    commands = (two_gaussians, far, many_well, funnel, forty, scales, budget, samplers, throughput)
     known = {command.__name__: command for command in commands}
     for name in sys.argv[1:]:
         known[name]()

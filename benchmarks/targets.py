@@ -90,3 +90,49 @@ class FortyGaussians(sf.System):
 
     def log_z(self) -> float:
         return 0.0
+
+
+class WideScales(sf.System):
+    """A Gaussian whose standard deviations are 1e-8, 1e-4, 1 and 1e4."""
+
+    space: sf.Euclidean = sf.Euclidean(4)
+    deviations = np.asarray([1e-8, 1e-4, 1.0, 1e4])
+
+    def energy(self, x):
+        return 0.5 * jnp.sum((x / jnp.asarray(self.deviations, x.dtype)) ** 2)
+
+    def log_z(self) -> float:
+        return float(np.sum(np.log(self.deviations)) + 2 * np.log(2 * np.pi))
+
+
+class Correlated(sf.System):
+    """A Gaussian whose precision has eigenvalues spread evenly in the logarithm over `condition`, in a frame turned at
+    random."""
+
+    condition: float = 1e3
+    space: sf.Euclidean = sf.Euclidean(50)
+
+    def energy(self, x):
+        n = self.space.dimension
+        frame, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(n, n)))
+        along = jnp.matmul(jnp.asarray(frame.T, x.dtype), x, precision="highest")
+        return 0.5 * jnp.sum(self.condition ** jnp.linspace(0.0, 1.0, n) * along**2)
+
+    def log_z(self) -> float:
+        n = self.space.dimension
+        return 0.5 * n * np.log(2 * np.pi) - 0.25 * n * float(np.log(self.condition))
+
+
+class CoupledDoubleWells(sf.System):
+    """A ring of double wells, each coupled to its neighbours."""
+
+    barrier: float = 4.0
+    coupling: float = 1.0
+    space: sf.Space = sf.Lattice(48)
+
+    def energy(self, x):
+        wells = self.barrier * jnp.sum((x**2 - 1) ** 2)
+        return wells + 0.5 * self.coupling * jnp.sum((x - jnp.roll(x, 1)) ** 2)
+
+    def symmetries(self):
+        return frozenset({"sign"})

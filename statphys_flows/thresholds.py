@@ -3,3 +3,31 @@
 A line says what is compared with it, and what it costs: the false-alarm rate of an alarm (how often it sounds where
 nothing is wrong), or the work that a decision saves. Nothing is imported here, so that every other file may use it.
 """
+
+# Gaussians about a state
+# -----------------------
+# Eigenvalues of a scaled Hessian below this fraction of the largest are rounding: 32 bits give 1e-7 times the
+# dimension.
+FLAT = 1e-5
+# One standard deviation from the centre U/kT rises by 1/2 where the curvature tells the width. Outside a factor of four
+# of that the distance over which it does rise by 1/2 is looked for, at the cost of 200 energies for each direction.
+MISLEADING_RISE = (0.125, 2.0)
+# Energies rounded to more than this many kT do not tell a rise of 1/2.
+ROUNDED_RISE = 0.05
+
+# Local moves
+# -----------
+# The condition number of the correlations within chains from which on local moves are preconditioned by all of the
+# covariance: below it that saves less than about half of them, at n² more operations for each.
+CORRELATED = 10.0
+# The most dimensions in which it is: a product with a matrix of 512 × 512 takes as long as many an energy.
+LARGEST_DENSE = 512
+
+# Candidate flows
+# ---------------
+# A stage of training is given up after so many rounds or more whose best score (the smaller of two ESS) is below what
+# is of any use, if the last two have not at least doubled it. Scores below the last of these are all the same: nothing.
+PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
+# A candidate is of no use below this score, or below a tenth of that of the flow that is there. Each further round
+# would cost as much as the rounds before, for a flow that is not taken.
+USELESS, USELESS_BESIDE = 0.02, 0.1

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base, FreeField, Gaussian, Mixture, UniformTorus
+from statphys_flows.bases.factors import at_least_rounding
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.coupling import coordinate_splines, hierarchical_coupling, spline_coupling
@@ -189,7 +190,7 @@ def _hierarchical(key: PRNGKeyArray, samples) -> Proposal:
     """From a Gaussian as wide as the bulk of the samples, and now and then from a wider one: what flow and chains both
     leave out of a tail shows in no weight."""
     low, median, high = jnp.quantile(samples, jnp.asarray([0.16, 0.5, 0.84]), axis=0)
-    scale = 0.5 * (high - low) + 1e-6
+    scale = at_least_rounding(0.5 * (high - low), samples)
     base = Mixture([Gaussian(median, scale), Gaussian(median, _WIDER * scale)], weights=[1 - _SHARE, _SHARE])
     return hierarchical_coupling(key, base, location=median, scale=scale)
 
@@ -198,7 +199,7 @@ def _frame(samples):
     """Centre and spread, such that splines, which end four spreads away, reach all that was seen: a well that only few
     of the samples are in lies many standard deviations from the others."""
     low, high = jnp.min(samples, axis=0), jnp.max(samples, axis=0)
-    scale = jnp.maximum(jnp.std(samples, axis=0), (high - low) / 7) + 1e-6
+    scale = at_least_rounding(jnp.maximum(jnp.std(samples, axis=0), (high - low) / 7), samples)
     return jnp.clip(jnp.mean(samples, axis=0), high - 3.9 * scale, low + 3.9 * scale), scale
 
 

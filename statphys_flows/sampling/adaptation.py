@@ -4,6 +4,7 @@ Nothing recorded here enters a result. Everything here is a function of its stat
 rounds and gives the same numbers when it is read back.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import equinox as eqx
@@ -13,7 +14,8 @@ import numpy as np
 from blackjax.adaptation.step_size import DualAveragingAdaptationState, dual_averaging_adaptation
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.bases import Dense, Diagonal, Factor
+from statphys_flows.bases.factors import at_least_rounding
 from statphys_flows.flows import ContinuousFlow, Flow, Proposal
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.sampling import assisted
@@ -30,6 +32,7 @@ from statphys_flows.sampling.scores import (
     score,
 )
 from statphys_flows.systems import System
+from statphys_flows.thresholds import CORRELATED, LARGEST_DENSE
 from statphys_flows.training import FitState, Objective, fit, rebalance
 
 # In preconditioned coordinates. Where every move is accepted, as of an ideal gas, tuning would raise the step for ever,
@@ -113,24 +116,24 @@ def warm_up(
     key: PRNGKeyArray,
     options: Warming,
     *,
-    rescale: bool,
+    rescale: Callable[[Float[Array, "draw chains n"]], Factor] | None,
 ) -> WarmUp:
     """Run local moves alone, tuning their step size by dual averaging on the chains' mean acceptance.
 
-    With `rescale`, halfway through, the preconditioner is replaced by the standard deviation of each coordinate within
-    chains (not between them, so that separated modes do not count), and the step size is tuned again. For
-    configurations whose coordinates have scales of their own that no base knows.
+    With `rescale`, halfway through, the preconditioner is replaced by what that reads off the chains' histories
+    (`covariance_within`, `scales_within`), and the step size is tuned again. For configurations whose coordinates have
+    scales of their own that no base knows.
     """
     half = max(options.warm_up // 2, 1)
     keep = max(options.buffer // options.chains, 1)
-    recorded = min(half if rescale else keep, half)
+    recorded = min(keep if rescale is None else half, half)
     first, second = jax.random.split(key)
     initial = jnp.asarray(0.05, positions.dtype)
     arguments = (system, kT, options.local)
     positions, preconditioner = strongly_typed((positions, preconditioner))
     positions, step_size, history = _phase(*arguments, positions, preconditioner, initial, first, half, recorded)
-    if rescale:
-        preconditioner, step_size = _scale(history), jnp.full_like(initial, 0.2)
+    if rescale is not None:
+        preconditioner, step_size = rescale(history), jnp.full_like(initial, 0.2)
     positions, step_size, history = _phase(*arguments, positions, preconditioner, step_size, second, half, recorded)
     samples = history[-keep:].reshape(-1, *positions.shape[1:])
     return WarmUp(positions, samples[np.arange(options.buffer) % len(samples)], step_size, preconditioner)
@@ -158,10 +161,32 @@ def _phase(system, kT, local: LocalKernel, positions, factor, step_size, key, mo
     return jax.vmap(factor.apply)(states.position), jnp.minimum(final(tuning), _LARGEST_STEP), history
 
 
+def scales_within(history: Float[Array, "draw chains n"]) -> Factor:
+    """The standard deviation of each coordinate within chains: not between them, so that separated modes do not count.
+    Traceable."""
+    return Diagonal(_moments(history)[0])
+
+
+def covariance_within(history: Float[Array, "draw chains n"]) -> Factor:
+    """The same, or the factor of the covariance within chains where that shows correlations which slow local moves
+    down. Correlations are shrunk towards none by as much as so few chains do not know them."""
+    spread, correlation = (np.asarray(a, float) for a in _moments(history))
+    chains, n = history.shape[1:]
+    shrunk = (chains * correlation + n * np.eye(n)) / (chains + n)
+    if n > LARGEST_DENSE or np.linalg.cond(shrunk) < CORRELATED:
+        return Diagonal(jnp.asarray(spread, history.dtype))
+    return Dense(jnp.asarray(spread[:, None] * np.linalg.cholesky(shrunk), history.dtype))
+
+
 @jax.jit
-def _scale(history) -> Diagonal:
-    within = jnp.sqrt(jnp.mean(jnp.var(history, axis=0), axis=0))
-    return Diagonal(jnp.maximum(within, 1e-6 * jnp.max(within) + 1e-30))
+def _moments(history):
+    """Standard deviations and correlations within chains."""
+    away = history - jnp.mean(history, axis=0)
+    spread = at_least_rounding(jnp.sqrt(jnp.mean(away**2, axis=(0, 1))), history.reshape(-1, history.shape[-1]))
+    scaled = (away / spread).reshape(-1, history.shape[-1])
+    correlation = jnp.matmul(scaled.T, scaled, precision="highest") / len(scaled)
+    # One where a coordinate has not moved.
+    return spread, correlation.at[jnp.diag_indices(len(spread))].set(1.0)
 
 
 @eqx.filter_jit

@@ -8,7 +8,7 @@ import numpy as np
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.adaptation import WarmUp, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
@@ -67,7 +67,7 @@ class LocalMCMC(Sampler):
             tick("warming up")
             positions = over_devices(seed_states(system, kT, seed_key, self.chains))
             factor = preconditioner_for(system, kT, seed_key)
-            rescale = isinstance(system.space, Euclidean)
+            rescale = covariance_within if isinstance(system.space, Euclidean) else None
             warm = warm_up(system, kT_array, positions, factor, warm_key, self, rescale=rescale)
             warming = watch.lap()
             production = self._produce(system, kT_array, warm, run_key, tick, journal)

@@ -21,7 +21,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Defended, Flow
-from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.adaptation import WarmUp, scales_within, warm_up
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.driver import adapt
@@ -146,7 +146,7 @@ class ParallelTempering(Sampler):
         return _OfFlow(flow)
 
     def _warm(self, ladder: "_Ladder", positions, key, kT) -> WarmUp:
-        rescale = isinstance(ladder.system.space, Euclidean)
+        rescale = scales_within if isinstance(ladder.system.space, Euclidean) else None
         factor = preconditioner_for(ladder.system, kT, key)
 
         def one(level, key):

@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor, Gaussian
+from statphys_flows.bases.factors import at_least_rounding
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import LatentField, flows_for
 from statphys_flows.sampling.options import FlowMCMC
@@ -48,9 +49,14 @@ def preconditioner_of(system: System, reference: Reference) -> Factor | None:
     return None if isinstance(system.space, Euclidean) else getattr(reference, "preconditioner", None)
 
 
-def preconditioner_for(system: System, kT: float, key: PRNGKeyArray) -> Factor:
-    """The scales of local moves before anything is known: of the sharpest base, or in ℝⁿ of the space's extent."""
+def preconditioner_for(
+    system: System, kT: float, key: PRNGKeyArray, found: Float[Array, "particles ..."] | None = None
+) -> Factor:
+    """The scales of local moves before there are any: of the sharpest base, or in ℝⁿ of what a search has `found`,
+    without one of the space's extent."""
     if isinstance(system.space, Euclidean):
+        if found is not None:
+            return Diagonal(0.1 * at_least_rounding(jnp.std(found, axis=0), found))
         return Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
     # The last candidate's base is the sharpest: its covariance is that of a well.
     return flows_for(system, kT=kT, key=key)[-1].base.preconditioner

@@ -24,6 +24,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
+from statphys_flows.bases.factors import at_least_rounding
 from statphys_flows.sampling.local import MALA
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.systems import System
@@ -128,7 +129,7 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
 
     def update(keys, x, _):
         n = x.shape[0]
-        scale = Diagonal(jnp.std(x, axis=0) + 1e-6 * jnp.max(jnp.std(x, axis=0)) + 1e-30)
+        scale = Diagonal(at_least_rounding(jnp.std(x, axis=0), x))
         factor = scale if preconditioner is None else preconditioner
         # Modes differ in width: some particles try shorter steps, some longer ones (evenly over a normal law).
         quantiles = (0.5 + _GOLDEN * jnp.arange(n)) % 1.0

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import LatentField, Proposal, flows_for
-from statphys_flows.sampling.adaptation import WarmUp, warm_up
+from statphys_flows.sampling.adaptation import WarmUp, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.search import preconditioner_for, spread_over
@@ -23,8 +23,8 @@ def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, o
 def warm_chains(system: System, kT, seed_key, warm_key, options: FlowMCMC, found) -> WarmUp:
     """Chains from seeds, after local moves alone; `found` is what the search for modes has found, None without one."""
     positions = over_devices(_seeds(system, kT, seed_key, options, found))
-    factor = preconditioner_for(system, kT, seed_key)
-    rescale = isinstance(system.space, Euclidean)
+    factor = preconditioner_for(system, kT, seed_key, found)
+    rescale = covariance_within if isinstance(system.space, Euclidean) else None
     warm = warm_up(system, kT, positions, factor, warm_key, options, rescale=rescale)
     if found is None:
         return warm

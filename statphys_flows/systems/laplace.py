@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from statphys_flows.bases import Base, Gaussian, GaussianChain, MassiveBridge, Mixture
 from statphys_flows.bases.factors import SineDiagonal, laplacian_eigenvalues
 from statphys_flows.spaces import Interval
+from statphys_flows.systems.harmonic import harmonic, widths_of
 from statphys_flows.systems.system import System
 
 _MASSES = 48
@@ -18,23 +19,31 @@ _TOGETHER = 64
 _DRAWS = 128
 # A well keeps a thousandth of the deepest one's weight, however high it lies: the approximation may be wrong.
 _LEAST_LOG_WEIGHT = -7.0
-# Eigenvalues of a Hessian below the first fraction of the largest one are replaced by the second.
-_FLAT, _WIDTH = 1e-5, 1e-3
 
 
 @eqx.filter_jit
-def relax(system: System, states: Float[Array, "states ..."]) -> Float[Array, "states ..."]:
-    """The minimum of U that each state runs down to (BFGS); the state itself where the search does not get lower."""
+def relax(
+    system: System, kT: Float[Array, ""], states: Float[Array, "states ..."], units: Float[Array, "..."] | None = None
+) -> Float[Array, "states ..."]:
+    """The minimum of U that each state runs down to (BFGS); the state itself where the search does not get lower.
+
+    The search runs in U/kT and in displacements from the state over `units`, of the states' shape or of one state's: a
+    step is small or large by these alone. 1 if not given, as for a field whose components are alike."""
     solver = optx.BFGS(rtol=1e-5, atol=1e-5)
+    units = jnp.ones_like(states) if units is None else jnp.broadcast_to(units, states.shape).astype(states.dtype)
 
-    def one(state):
-        found = optx.minimise(
-            lambda x, _: system.energy(x), solver, state, max_steps=200 + 4 * state.size, throw=False
-        ).value
-        lower = system.energy(found) < system.energy(state)
-        return jnp.where(lower, found, state)
+    def one(inputs):
+        state, unit = inputs
 
-    return jax.lax.map(one, states, batch_size=_TOGETHER)
+        def reduced_energy(z, _):
+            return system.energy(state + unit * z) / kT
+
+        steps = 200 + 4 * state.size
+        z = optx.minimise(reduced_energy, solver, jnp.zeros_like(state), max_steps=steps, throw=False).value
+        found = state + unit * z
+        return jnp.where(system.energy(found) < system.energy(state), found, state)
+
+    return jax.lax.map(one, (states, units), batch_size=_TOGETHER)
 
 
 def variational_bridge(system: System, kT: float) -> MassiveBridge:
@@ -61,7 +70,7 @@ def laplace_chains(system: System, kT: float) -> Base | None:
     states = system.known_states()
     if states is None:
         return None
-    states = relax(system, jnp.asarray(states))
+    states = relax(system, jnp.asarray(kT, jnp.result_type(float)), jnp.asarray(states))
     diagonal, off_diagonal = (np.asarray(c, float) / kT for c in _curvature(system, states))
     chains = [
         GaussianChain(state, _made_positive(d, o), o)
@@ -75,22 +84,18 @@ def laplace_mixture(system: System, kT: float) -> Gaussian | Mixture | None:
     states = system.known_states()
     if states is None:
         return None
-    states = relax(system, jnp.asarray(states))
-    hessians = [np.asarray(hessian(system, state), float) / kT for state in states]
-    components = [Gaussian(state, covariance_factor(h)) for state, h in zip(np.asarray(states), hessians, strict=True)]
+    states = jnp.asarray(states)
+    units = jnp.asarray(np.stack([widths_of(harmonic(system, kT, state).gaussian) for state in states]))
+    states = relax(system, jnp.asarray(kT, jnp.result_type(float)), states, units)
+    components = [harmonic(system, kT, state).gaussian for state in states]
     if len(components) == 1:
         return components[0]
-    orbits = np.asarray(orbits_of(np.asarray(states), system.symmetries()))
+    widths = np.stack([widths_of(c) for c in components])
+    orbits = np.asarray(orbits_of(np.asarray(states), system.symmetries(), widths))
     # Of each well exp(-U/kT) times the width of its Gaussian.
     log_weights = np.asarray([c.log_z - system.energy(s) / kT for c, s in zip(components, states, strict=True)], float)
     weights = np.exp(np.maximum(log_weights - log_weights.max(), _LEAST_LOG_WEIGHT))
     return Mixture(components, orbits=orbits, weights=np.bincount(orbits, weights))
-
-
-@eqx.filter_jit
-def hessian(system: System, state: Float[Array, " n"]) -> Float[Array, "n n"]:
-    """The Hessian of U."""
-    return jax.hessian(system.energy)(state)
 
 
 @eqx.filter_jit
@@ -116,15 +121,6 @@ def _made_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray
     return diagonal + max(0.0, floor - lowest)
 
 
-def covariance_factor(precision: np.ndarray) -> np.ndarray:
-    """The lower triangular factor of a precision's inverse; directions that are flat, as far as 32 bits can tell, or
-    worse, are given a width."""
-    values, vectors = np.linalg.eigh(precision)
-    largest = np.abs(values).max() + 1e-12
-    values = np.where(values > _FLAT * largest, values, _WIDTH * largest)
-    return np.linalg.cholesky((vectors / values) @ vectors.T)
-
-
 @eqx.filter_jit
 def _bridge_divergence(system, kT, stiffness, masses):
     interval = system.space
@@ -140,13 +136,19 @@ def _bridge_divergence(system, kT, stiffness, masses):
     return jax.lax.map(one, masses)
 
 
-def orbits_of(states: np.ndarray, symmetries: frozenset[str]) -> list[int]:
-    """The orbit of each state under the declared symmetries, numbered from 0."""
+def orbits_of(states: np.ndarray, symmetries: frozenset[str], widths: np.ndarray | None = None) -> list[int]:
+    """The orbit of each state under the declared symmetries, numbered from 0.
+
+    An image and a state are one if they are nearer than half a standard deviation, `widths` (states, n), in every
+    coordinate; without widths if they are within a twentieth of the largest of all, as in a field whose components are
+    alike."""
     actions = {"sign": lambda x: -x, "reflection": lambda x: x[::-1]}
+    tolerance = np.full(states.shape, 0.05 * np.abs(states).max() + 1e-6) if widths is None else 0.5 * widths
     orbits: list[int] = []
     for i, state in enumerate(states):
         images = [state] + [actions[name](state) for name in sorted(symmetries & set(actions))]
-        tolerance = 0.05 * np.abs(states).max() + 1e-6
-        same = [orbits[j] for j in range(i) if any(np.abs(states[j] - image).max() < tolerance for image in images)]
+        same = [
+            orbits[j] for j in range(i) if any((np.abs(states[j] - image) < tolerance[j]).all() for image in images)
+        ]
         orbits.append(same[0] if same else max(orbits, default=-1) + 1)
     return orbits

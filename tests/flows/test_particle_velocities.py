@@ -115,7 +115,7 @@ def test_a_free_particle_does_not_run_out_of_digits(getkey):
     system = sf.PairParticles(SoftRepulsion(1.0, 0.2, 0.4), n=1, dimension=2)
     start = jax.random.uniform(getkey(), (8, 1, 2))
     options = FlowMCMC(chains=8, warm_up=2000, buffer=64)
-    walk = warm_up(system, jnp.asarray(1.0), start, system.base(1.0).preconditioner, getkey(), options, rescale=False)
+    walk = warm_up(system, jnp.asarray(1.0), start, system.base(1.0).preconditioner, getkey(), options, rescale=None)
     assert np.max(np.abs(walk.positions)) < 1000
     assert walk.step_size <= 10
 

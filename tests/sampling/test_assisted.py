@@ -14,7 +14,7 @@ from statphys_flows import FlowMCMC, Gaussian, StudyError
 from statphys_flows.bases import Diagonal
 from statphys_flows.flows import Flow
 from statphys_flows.sampling import as_top_level_api, build_kernel, init, produce
-from statphys_flows.sampling.adaptation import adapt_round, begin, warm_up
+from statphys_flows.sampling.adaptation import adapt_round, begin, covariance_within, scales_within, warm_up
 from statphys_flows.sampling.production import refine
 from statphys_flows.sampling.record import thinning
 from statphys_flows.study.point import run_point
@@ -244,7 +244,7 @@ def test_about_two_thousand_configurations_are_kept():
 def adaptive(system, key, flow=None):
     flow = mismatched() if flow is None else flow
     positions = jax.random.normal(key, (OPTIONS.chains, 1))
-    warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(1)), key, OPTIONS, rescale=True)
+    warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(1)), key, OPTIONS, rescale=scales_within)
     return warm, begin(system, kT_array(1.0), warm, flow, key, OPTIONS)
 
 
@@ -310,6 +310,21 @@ def test_rounds_keep_the_best_flow_and_fill_the_buffer_in_turn(getkey):
     np.testing.assert_array_equal(state.buffer[16:], state.chains.position)
 
 
+def test_local_moves_are_made_in_coordinates_that_are_not_correlated():
+    """Where the chains show correlations, and only there."""
+    n, rng = 6, np.random.default_rng(0)
+    frame, _ = np.linalg.qr(rng.normal(size=(n, n)))
+    covariance = (frame * np.geomspace(1e-2, 1.0, n)) @ frame.T
+    scales = np.asarray([1e-6, 1.0, 1.0, 1.0, 1.0, 1e6])
+    draws = rng.multivariate_normal(np.zeros(n), covariance, size=(200, 64)) * scales
+    modes = draws + np.where(np.arange(64)[:, None] % 2, 100.0, -100.0) * scales  # between chains: not to be counted
+    lower = np.asarray(covariance_within(jnp.asarray(modes, jnp.float32)).lower, float)
+    whitened = np.linalg.solve(lower, (covariance * scales * scales[:, None]) @ np.linalg.inv(lower).T)
+    assert np.linalg.cond(whitened) < 2.0
+    independent = covariance_within(jnp.asarray(rng.normal(size=(200, 64, n)) * scales, jnp.float32))
+    np.testing.assert_allclose(independent.scale, scales, rtol=0.05)
+
+
 def test_the_warm_up_tunes_to_the_scale_of_each_coordinate(getkey):
     def energy(x):
         return 0.5 * jnp.sum((x / jnp.asarray([0.3, 3.0])) ** 2)
@@ -317,7 +332,7 @@ def test_the_warm_up_tunes_to_the_scale_of_each_coordinate(getkey):
     options = FlowMCMC(chains=32, warm_up=400, buffer=1024)
     system = sf.Hamiltonian(energy, space=sf.Euclidean(2))
     positions = jax.random.normal(getkey(), (32, 2)) * jnp.asarray([0.3, 3.0])
-    warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(2)), getkey(), options, rescale=True)
+    warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(2)), getkey(), options, rescale=scales_within)
     assert warm.samples.shape == (1024, 2)
     assert warm.preconditioner.scale[1] > 2 * warm.preconditioner.scale[0]
     assert np.all(np.isfinite(warm.positions))

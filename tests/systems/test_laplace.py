@@ -66,7 +66,7 @@ def test_laplace_chains_of_a_quadratic_chain_are_exact(getkey, x64):
 @pytest.mark.parametrize("sites", [1, 2, 4])
 def test_curvature_of_short_chains(sites, x64):
     system = sf.ContinuumPhi4(sites=sites, a=0.3)
-    hessian = np.asarray(jax.hessian(system.energy)(relax(system, system.known_states())[0]))
+    hessian = np.asarray(jax.hessian(system.energy)(relax(system, jnp.ones(()), system.known_states())[0]))
     base = laplace_chains(system, 1.0)
     a = np.asarray(jax.vmap(base.components[0].factor.apply, out_axes=1)(jnp.eye(sites)))
     assert np.linalg.eigvalsh(hessian)[0] > 0.1
@@ -123,5 +123,5 @@ def test_the_laplace_mixture_of_two_wells_and_of_none():
 def test_relaxing_never_goes_up(getkey):
     system = sf.ContinuumPhi4(sites=6)
     states = jax.random.normal(getkey(), (3, 6))
-    relaxed = relax(system, states)
+    relaxed = relax(system, jnp.ones(()), states)
     assert np.all(jax.vmap(system.energy)(relaxed) <= jax.vmap(system.energy)(states))

@@ -1,0 +1,133 @@
+r"""The Gaussian about a state, from U's curvature there, or from how far U lets each direction go.
+
+    N(x₀, P⁻¹),    P = ∂²U/∂x²/kT,    P = D C D,  D = diag(√|P_ii|)
+
+Directions are the eigenvectors of C, whose diagonal is ±1: coordinates may differ in scale by any factor, and only what
+couples them has to be resolved. Where the curvature says nothing (it is flat, negative or not finite) or misleads, the
+width of a direction is the distance over which U rises by kT/2.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from statphys_flows.bases import Gaussian
+from statphys_flows.systems.system import System
+from statphys_flows.thresholds import FLAT, MISLEADING_RISE, ROUNDED_RISE
+
+# Distances that are tried, four a decade: from far below to far above any scale in 32 bits.
+_DISTANCES = np.geomspace(1e-12, 1e12, 97)
+_RISE = 0.5
+# The width of a direction along which U never rises, in terms of the stiffest one.
+_WIDTH = 1e-3
+
+
+class Harmonic(NamedTuple):
+    """`gaussian`, and whether U rises from its centre in every direction (`stable`)."""
+
+    gaussian: Gaussian
+    stable: bool
+
+    def whitened(self, displacements: np.ndarray) -> np.ndarray:
+        """Displacements from the centre, (..., n), in standard deviations of the Gaussian."""
+        lower = np.asarray(self.gaussian.scale.lower, float)  # pyright: ignore[reportAttributeAccessIssue]
+        return np.linalg.solve(lower, displacements.reshape(-1, len(lower)).T).T.reshape(displacements.shape)
+
+
+@eqx.filter_jit
+def hessian(system: System, state: Float[Array, " n"]) -> Float[Array, "n n"]:
+    """The Hessian of U."""
+    return jax.hessian(system.energy)(state)
+
+
+def harmonic(system: System, kT: float, state: Float[Array, " n"]) -> Harmonic:
+    """The Gaussian about `state`, shape (n,), formula above."""
+    state = np.asarray(state)
+    directions, values = _directions(np.asarray(hessian(system, jnp.asarray(state)), float) / kT)
+    resolved = values > FLAT * max(values.max(), 0.0)
+    widths = np.where(resolved, 1 / np.sqrt(np.where(resolved, values, 1.0)), np.nan)
+    widths, stable = _checked(system, kT, state, directions, widths, np.where(resolved, values, 0.0))
+    columns = directions * widths
+    # Rows differ in scale by any factor: the Cholesky factor is taken of the correlations.
+    size = np.sqrt(np.sum(columns**2, axis=1))
+    correlation = columns / size[:, None]
+    lower = size[:, None] * np.linalg.cholesky(correlation @ correlation.T)
+    return Harmonic(Gaussian(state, lower), stable)
+
+
+def widths_of(gaussian: Gaussian) -> np.ndarray:
+    """The standard deviation of every coordinate, (n,)."""
+    lower = np.asarray(gaussian.scale.lower, float)  # pyright: ignore[reportAttributeAccessIssue]
+    return np.sqrt(np.sum(lower**2, axis=1))
+
+
+def _directions(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns D⁻¹v and C's eigenvalues. Coordinates without a curvature are directions of their own, with eigenvalue
+    0; all are where one curvature is not finite."""
+    n = len(precision)
+    diagonal = np.diag(precision)
+    if not np.all(np.isfinite(precision)):
+        return np.eye(n), np.zeros(n)
+    scale = np.where(diagonal != 0, np.sqrt(np.abs(diagonal)), 1.0)
+    values, vectors = np.linalg.eigh(precision / scale / scale[:, None])
+    return vectors / scale[:, None], values
+
+
+def _checked(system, kT, state, directions, widths, values) -> tuple[np.ndarray, bool]:
+    """The widths, with the distance over which U rises by kT/2 for those that it contradicts; and whether it does."""
+    away = (directions * np.nan_to_num(widths)).T
+    rises = _rises(system, kT, state, away)
+    if np.isnan(rises).any():
+        # Rounded energies do not tell a rise of kT/2: only the curvature is left.
+        return np.where(np.isfinite(widths), widths, _widest(values)), bool(np.isfinite(widths).all())
+    low, high = MISLEADING_RISE
+    wrong = ~(np.isfinite(widths) & (rises > low) & (rises < high))
+    stable = True
+    for k in np.flatnonzero(wrong):
+        distance, rising = _distance(system, kT, state, directions[:, k])
+        stable &= rising
+        widths[k] = distance if np.isfinite(distance) else (widths[k] if np.isfinite(widths[k]) else _widest(values))
+    return widths, bool(stable)
+
+
+def _widest(values: np.ndarray) -> float:
+    return 1 / np.sqrt(_WIDTH * max(values.max(), 1e-300)) if values.max() > 0 else 1.0
+
+
+def _distance(system, kT, state, direction: np.ndarray) -> tuple[float, bool]:
+    """The distance, in units of `direction`, over which U/kT rises by a half, and whether it does so without falling
+    before; NaN where it never does."""
+    rises = _rises(system, kT, state, _DISTANCES[:, None] * direction)
+    above = np.flatnonzero(rises >= _RISE)
+    if not above.size:
+        return np.nan, False
+    k = int(above[0])
+    falling = bool((rises[:k] < -_RISE / 10).any())
+    if k == 0 or not (np.isfinite(rises[k]) and rises[k - 1] > 0):
+        return float(_DISTANCES[k]), not falling
+    # As a power of the distance between two of them, which a smooth U is.
+    power = np.log(rises[k] / rises[k - 1]) / np.log(_DISTANCES[k] / _DISTANCES[k - 1])
+    return float(_DISTANCES[k] * (_RISE / rises[k]) ** (1 / power)), not falling
+
+
+def _rises(system, kT, state: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """U/kT above that of `state` at displacements (m, n) and their opposites, the smaller of the two; NaN throughout
+    where rounding hides it."""
+    points = np.concatenate([state[None], state + away, state - away]).astype(state.dtype)
+    u = np.asarray(energies(system, jnp.asarray(points)), float) / kT
+    coarse = np.finfo(state.dtype).eps * np.abs(u[0]) > ROUNDED_RISE
+    if coarse or not np.isfinite(u[0]):
+        return np.full(len(away), np.nan)
+    # What has no energy is out of reach.
+    rises = np.where(np.isnan(u[1:]), np.inf, u[1:] - u[0])
+    return np.minimum(*np.split(rises, 2))
+
+
+@eqx.filter_jit
+def energies(system: System, states: Float[Array, "states n"]) -> Float[Array, " states"]:
+    """U of every state."""
+    return jax.vmap(system.energy)(states)
