@@ -40,6 +40,7 @@ LONG_NAMES = {
     "global_acceptance": ("1", "global acceptance: mean acceptance probability of the flow's proposals"),
     "local_acceptance": ("1", "local acceptance: mean acceptance probability of the local moves"),
     "rejected": ("1", "training steps rejected so far"),
+    "evaluations": ("1", "evaluations of the energy, and of the velocity or a layer of the flow, so far"),
     "solver_error": ("1", "largest error of log q: |log q(forward) - log q(reverse)| over a few draws"),
     "step": ("1", "training step"),
     "uncovered": (

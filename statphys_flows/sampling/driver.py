@@ -13,13 +13,14 @@ from statphys_flows.flows import Defended, Proposal, Untransformed, flows_for
 from statphys_flows.sampling.adaptation import AdaptiveState, WarmUp, begin, step_of, with_score
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.options import FlowMCMC
-from statphys_flows.sampling.rounds import settle, train
+from statphys_flows.sampling.rounds import Limits, settle, train
 from statphys_flows.sampling.sampler import Trained
 from statphys_flows.sampling.scores import score, uncovered, variational_bound
 from statphys_flows.sampling.search import search
 from statphys_flows.sampling.walkers import warm_chains
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
+from statphys_flows.thresholds import USELESS, USELESS_BESIDE
 
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
@@ -38,7 +39,8 @@ class Adapted(NamedTuple):
     `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
     end of the round, and `candidate`, the flow that it trained; the field `candidate` is the index of the flow that was
     kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the fraction of
-    those that no flow has been trained on, its `judges`, that it hardly proposes.
+    those that no flow has been made from, its `judges`, that it hardly proposes; `exhausted`, whether the budget ended
+    the search for a better one.
     """
 
     flow: Proposal
@@ -50,6 +52,7 @@ class Adapted(NamedTuple):
     history: dict[str, np.ndarray]
     particles: Float[Array, "particles ..."] | None = None
     missed: float = 0.0
+    exhausted: bool = False
 
     @property
     def judges(self) -> Float[Array, "judges ..."] | None:
@@ -76,7 +79,10 @@ def adapt(
     where the first stays below `options.good_enough`, or does not reach some of what the search found. A later one,
     sharper but blinder, is kept only if it scores higher, or reaches what the first does not, and also covers what the
     chains of the first have visited, all but a fraction `MOST_UNCOVERED` or what the first misses. Where reverse KL
-    follows, at many times the cost, it must first have come nearer than the one that is there.
+    follows, at many times the cost, it must first have come nearer than the one that is there. A candidate that does
+    not rise is dropped, and with `options.budget` all ends: the best so far is kept.
+
+    Flows are made from one half of what the search has found; the other half judges them.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
@@ -88,7 +94,7 @@ def adapt(
     found = _search(system, kT_array, search_key, options, journal)
     learnt = None if found is None else _halves(found)[0]
     warm = warm_chains(system, kT_array, seed_key, warm_key, options, learnt)
-    seen = warm.samples if found is None else found
+    seen = warm.samples if learnt is None else learnt
     candidates = flows_for(system, kT=kT, key=flow_key, samples=seen)
     # Where the neighbour kept a candidate that there is none of here, as of two wells that have become one, all anew.
     if warm_start is not None and warm_start.candidate >= len(candidates):
@@ -96,6 +102,7 @@ def adapt(
     first = 0 if warm_start is None else warm_start.candidate
     kept: Adapted | None = None
     safe: Proposal | None = None
+    left = float(options.budget)
     for index in range(first, len(candidates)):
         if index > first and isinstance(system.space, Euclidean):
             # Chains know by now where the target is, and how wide; but what they started from shall stay in sight.
@@ -127,7 +134,10 @@ def adapt(
             bounds = [variational_bound(system, kT_array, f, key) for f in (flow, kept.flow)]
             return bool(bounds[0] < bounds[1])
 
-        state, history = train(system, kT_array, warm, state, options, tick, promising, journal, f"rounds_{index}")
+        useful = max(USELESS, 0.0 if kept is None else USELESS_BESIDE * kept.score)
+        limits = Limits(left, useful, promising)
+        state, history = train(system, kT_array, warm, state, options, tick, limits, journal, f"rounds_{index}")
+        left -= history["evaluations"].max(initial=0.0)
         adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found))
         if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
             adapted = adapted._replace(score=0.0)
@@ -135,10 +145,13 @@ def adapt(
         safe = adapted.flow if isinstance(flow, Untransformed) else safe
         if kept.score >= options.good_enough and kept.covers:
             break
+        if left <= 0.0:
+            kept = kept._replace(exhausted=True)
+            break
         # The next candidate learns from where these chains have been.
         warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner, learnt)
     assert kept is not None
-    return kept if safe is None else _defended(system, kT_array, kept, safe)
+    return kept if safe is None else _defended(system, kT_array, kept, safe, flow_key)
 
 
 def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
@@ -177,6 +190,7 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
         "rejected": np.zeros(1),
         "solver_error": np.zeros(1),
         "step": np.zeros(1),
+        "evaluations": np.zeros(1),
         "candidate": np.full(1, index),
     }
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
@@ -189,13 +203,20 @@ def _with_missed(system, kT, adapted: Adapted) -> Adapted:
     return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, judges)))
 
 
-def _defended(system, kT, kept: Adapted, safe: Proposal) -> Adapted:
+def _defended(system, kT, kept: Adapted, safe: Proposal, key) -> Adapted:
     """Where the flow hardly proposes some of what the search has found, with the Gaussians mixed in that were read off
-    that, if so less is left out."""
+    that, if so less is left out. Judges tell so from Gaussians that know nothing of them; the ones that are mixed in
+    know all that was found, and leave out no more."""
     if kept.missed == 0.0 or kept.particles is None or kept.flow is safe:
         return kept
-    defended = _with_missed(system, kT, kept._replace(flow=Defended.of(kept.flow, safe, kept.particles)))
-    return defended if defended.missed < kept.missed else kept
+    learnt, _ = _halves(kept.particles)
+    defended = _with_missed(system, kT, kept._replace(flow=Defended.of(kept.flow, safe, learnt)))
+    if defended.missed >= kept.missed:
+        return kept
+    everything = flows_for(system, kT=float(kT), key=key, samples=kept.particles)[0]
+    if not isinstance(everything, Untransformed):
+        return defended
+    return defended._replace(flow=Defended.of(kept.flow, everything, learnt))
 
 
 def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
@@ -213,7 +234,7 @@ def _better(kept: Adapted | None, found: Adapted, good_enough: float) -> Adapted
     else:
         better = (found.covers, found.score) > (kept.covers, kept.score)
     best = found if better and found.score > _HOPELESS else kept
-    counts = {name: found.history[name] + kept.history[name][-1] for name in ("step", "rejected")}
+    counts = {name: found.history[name] + kept.history[name][-1] for name in ("step", "rejected", "evaluations")}
     later = found.history | counts
     history = {name: np.concatenate([kept.history[name], later[name]]) for name in later}
     return best._replace(history=history)

@@ -74,7 +74,7 @@ def run(
     diagnostics["defended"] = float(flow.share) if isinstance(flow, Defended) else 0.0
     diagnostics |= _cost(flow, options, adapted, production) | {"log_q_round_trip_error": round_trip, **seconds}
     trained = None if found_anew(system, kT) else Trained(_sharp(flow), adapted.candidate)
-    warnings = _of_training(adapted.history)
+    warnings = _of_training(adapted.history, adapted.candidate) + _of_budget(adapted, options)
     return Sampled(production, log_z, diagnostics, warnings, adapted.history, trained, adapted.particles is not None)
 
 
@@ -105,12 +105,28 @@ def _diagnostics(production: Production, adapted: Adapted) -> dict[str, object]:
     }
 
 
-def _of_training(history: dict[str, np.ndarray]) -> list[str]:
-    rejected, steps = (history[name].max(initial=0.0) for name in ("rejected", "step"))
+def _of_training(history: dict[str, np.ndarray], candidate: int) -> list[str]:
+    """Of the flow that was kept: what others did is no reason to doubt it."""
+    own = np.flatnonzero(history["candidate"] == candidate)
+    if not own.size:
+        return []
+    # Counts go on from one candidate to the next.
+    rejected, steps = (
+        history[name][own[-1]] - (history[name][own[0] - 1] if own[0] else 0.0) for name in ("rejected", "step")
+    )
     if rejected <= _MOST_REJECTED * steps:
         return []
     return [
         f"{rejected:.0f} of {steps:.0f} training steps blew up and were rejected; lower Optimiser(learning_rate=...)"
+    ]
+
+
+def _of_budget(adapted: Adapted, options: FlowMCMC) -> list[str]:
+    if not adapted.exhausted or (adapted.score >= options.good_enough and adapted.covers):
+        return []
+    return [
+        f"adaptation has taken its budget of {options.budget:.2g} evaluations, and the best flow has an ESS of "
+        f"{max(adapted.score, 0.0):.2g}; give FlowMCMC(budget=...) more, or know that the chains rest on local moves"
     ]
 
 

@@ -60,6 +60,9 @@ class FlowMCMC(Sampler):
     - `polish_rounds`: most further rounds, which train by reverse KL, `polish_steps` steps each; where they follow,
       the rounds before them end once they no longer improve the flow. If not given, 16 on a `Lattice`, in a
       `ParticleBox` (where a flow moves the particles themselves) and for a `HierarchicalCoupling`, and none elsewhere.
+    - `budget`: evaluations of the energy, and of the velocity (or a layer) of a flow, that rounds of adaptation may
+      take before no further one is begun and the best flow so far is kept; the result says so if it is not
+      `good_enough`. The default is some minutes of a small system on two cores.
     - `buffer`: configurations that training draws from, of fixed size.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.
@@ -85,6 +88,7 @@ class FlowMCMC(Sampler):
     good_enough: float = eqx.field(static=True, default=0.8)
     polish_rounds: int | None = eqx.field(static=True, default=None)
     polish_steps: int = eqx.field(static=True, default=25)
+    budget: int = eqx.field(static=True, default=30_000_000)
     buffer: int = eqx.field(static=True, default=8192)
     thin: int = eqx.field(static=True, default=0)
     optimiser: Optimiser = eqx.field(static=True, default_factory=Optimiser)

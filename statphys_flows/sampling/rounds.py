@@ -12,10 +12,12 @@ from statphys_flows.bases import UniformTorus
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, CoordinateSplines, HierarchicalCoupling, MovedLatentField, Proposal
 from statphys_flows.sampling.adaptation import AdaptiveState, RoundInfo, WarmUp, adapt_round, begin_stage
+from statphys_flows.sampling.interleaving import passes
 from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.systems import System
+from statphys_flows.thresholds import NOTHING, PATIENCE, RISE
 from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Objective, ReverseKL
 
 # Learning rate of splines that no network stands before, as a multiple of the usual one.
@@ -26,7 +28,7 @@ _POLISHED = 0.02
 _SETTLING = 5
 
 _FIGURES = tuple(field.name for field in dataclasses.fields(RoundInfo))
-_COLUMNS = (*_FIGURES, "step", "stage")
+_COLUMNS = (*_FIGURES, "step", "stage", "evaluations")
 
 History = dict[str, np.ndarray]
 
@@ -41,6 +43,17 @@ class _Stage(NamedTuple):
     options: FlowMCMC
 
 
+class Limits(NamedTuple):
+    """When the training of one candidate ends before its last round.
+
+    `evaluations`: what is left of the budget; `score`: below which a candidate is of no use; `promising`: whether a
+    flow has come near enough for reverse KL."""
+
+    evaluations: float
+    score: float
+    promising: Callable[[Proposal], bool]
+
+
 def train(
     system: System,
     kT: Float[Array, ""],
@@ -48,15 +61,16 @@ def train(
     state: AdaptiveState,
     options: FlowMCMC,
     tick: Callable[[str], None],
-    promising: Callable[[Proposal], bool],
+    limits: Limits,
     journal: Journal,
     name: str,
 ) -> tuple[AdaptiveState, History]:
-    """Rounds of the flow's own objective, then, where `options` polishes, of reverse KL, which must be `promising`.
-    They go on after the last one that stands in the `journal` under `name`.
+    """Rounds of the flow's own objective, then, where `options` polishes, of reverse KL, which must be promising. Each
+    stage ends where the flow is good enough, no longer improves with another stage to follow, or does not rise; all end
+    with the budget. They go on after the last one that stands in the `journal` under `name`.
 
-    **Returns:** the state after the last, and one array for each figure of `RoundInfo`, over rounds, and `step`, the
-    training steps taken by the end of the round.
+    **Returns:** the state after the last, and one array for each figure of `RoundInfo`, over rounds; `step` and
+    `evaluations`, the training steps taken and the evaluations made by the end of the round.
     """
     stages = _stages(system, state, options)
     most, start = sum(stage.rounds for stage in stages), state
@@ -66,10 +80,14 @@ def train(
         scores = [_score(info) for info in infos if info["stage"] == number]
         if stage.name == "polishing" and not scores:
             # A flow that no rounds have trained yet has had no chance to come nearer.
-            if infos and not promising(state.best):
+            if infos and not limits.promising(state.best):
                 break
             state = begin_stage(state, stage.options)
-        while len(scores) < stage.rounds and not _ends(stage, scores, more_follow=stage is not stages[-1]):
+        while (
+            len(scores) < stage.rounds
+            and not _ends(stage, scores, limits.score, more_follow=stage is not stages[-1])
+            and _spent(infos) < limits.evaluations
+        ):
             state, info = adapt_round(
                 system,
                 kT,
@@ -82,7 +100,8 @@ def train(
                 found=warm.found,
             )
             taken = (infos[-1]["step"] if infos else 0) + stage.steps
-            infos.append(_figures(info) | {"step": taken, "stage": number})
+            evaluations = _spent(infos) + _evaluations(state.flow, stage)
+            infos.append(_figures(info) | {"step": taken, "stage": number, "evaluations": evaluations})
             scores.append(_score(infos[-1]))
             journal.save(name, (state, _table(infos, most)))
             tick(stage.name)
@@ -104,7 +123,7 @@ def settle(
     infos = []
     for _ in range(_SETTLING):
         state, info = adapt_round(system, kT, warm.preconditioner, state, None, options, steps=0, total_steps=1)
-        infos.append(_figures(info) | {"step": len(infos)})
+        infos.append(_figures(info) | {"step": len(infos), "evaluations": 0.0})
         tick("settling")
         if infos[-1]["solver_error"] < SOLVER_TOLERANCE:
             break
@@ -152,9 +171,9 @@ def _with_optimiser(options: FlowMCMC, **changes) -> FlowMCMC:
     return dataclasses.replace(options, optimiser=dataclasses.replace(options.optimiser, **changes))
 
 
-def _ends(stage: _Stage, scores: list[float], *, more_follow: bool) -> bool:
+def _ends(stage: _Stage, scores: list[float], useful: float, *, more_follow: bool) -> bool:
     """Whether a stage ends before all its rounds are run."""
-    if _is_good(scores, stage.options):
+    if _is_good(scores, stage.options) or _does_not_rise(scores, useful):
         return True
     return stage.name == "training" and (more_follow or stage.objective is None) and _has_levelled_off(scores)
 
@@ -164,8 +183,28 @@ def _has_levelled_off(scores: list[float]) -> bool:
     return len(scores) > 2 and max(scores[-2:]) < 1.02 * max(scores[:-2])
 
 
+def _does_not_rise(scores: list[float], useful: float) -> bool:
+    """Whether a flow that is of no use has not come nearer to it in the last two rounds."""
+    if len(scores) < PATIENCE or max(scores) >= useful:
+        return False
+    return max(scores[-2:]) < max(RISE * max(scores[:-2]), NOTHING)
+
+
 def _is_good(scores: list[float], options: FlowMCMC) -> bool:
     return len(scores) > 1 and min(scores[-2:]) > options.target_ess
+
+
+def _evaluations(flow: Proposal, stage: _Stage) -> float:
+    """Evaluations in one round: of the energy, and of the velocity, or a layer, of the flow."""
+    options = stage.options
+    draws = options.chains * options.round_draws
+    chains = draws * (options.adaptive_moves + options.global_moves + passes(flow) * (options.global_moves + 1))
+    one = isinstance(stage.objective, Interpolant) or not flow.has_map
+    return float(chains + stage.steps * options.optimiser.batch * (1 if one else passes(flow)))
+
+
+def _spent(infos: list[dict[str, float]]) -> float:
+    return infos[-1]["evaluations"] if infos else 0.0
 
 
 def _figures(info: RoundInfo) -> dict[str, float]:
@@ -178,7 +217,7 @@ def _score(info: dict[str, float]) -> float:
 
 
 def _history(infos: list[dict[str, float]]) -> History:
-    return {name: np.asarray([info[name] for info in infos]) for name in (*_FIGURES, "step")}
+    return {name: np.asarray([info[name] for info in infos]) for name in (*_FIGURES, "step", "evaluations")}
 
 
 def _table(infos: list[dict[str, float]], most: int) -> np.ndarray:

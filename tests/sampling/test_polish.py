@@ -1,5 +1,7 @@
 """What guards the training of flows: scores that count, solver steps, and the change from one objective to the next."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,8 @@ from statphys_flows.sampling.adaptation import (
     with_score,
 )
 from statphys_flows.sampling.flow_mcmc import _of_training
-from statphys_flows.sampling.rounds import _has_levelled_off, _score
+from statphys_flows.sampling.journal import NOWHERE
+from statphys_flows.sampling.rounds import Limits, _does_not_rise, _has_levelled_off, _score, train
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4
@@ -227,7 +230,57 @@ def test_a_learning_rate_far_too_high_ends_finite_and_says_so():
 
 
 def test_a_few_rejected_steps_are_what_the_guard_is_there_for():
-    history = {"step": np.asarray([500.0, 1000.0]), "rejected": np.asarray([10.0, 10.0])}
-    assert _of_training(history) == []
-    many = _of_training(history | {"rejected": np.asarray([10.0, 11.0])})
+    history = {"step": np.asarray([500.0, 1000.0]), "rejected": np.asarray([10.0, 10.0]), "candidate": np.zeros(2)}
+    assert _of_training(history, 0) == []
+    many = _of_training(history | {"rejected": np.asarray([10.0, 11.0])}, 0)
     assert many[0].startswith("11 of 1000 training steps blew up")
+    dropped = history | {"rejected": np.asarray([0.0, 200.0]), "candidate": np.asarray([0.0, 1.0])}
+    assert _of_training(dropped, 0) == []
+    assert _of_training(dropped, 1)[0].startswith("200 of 500")
+
+
+# What ends the training of a candidate
+
+
+def test_a_flow_that_is_of_no_use_is_given_up_and_one_that_rises_is_not():
+    assert _does_not_rise([1e-5, 1e-8, 2e-5, 1e-7], 0.02)
+    assert _does_not_rise([0.010, 0.012, 0.011, 0.013], 0.02)
+    assert not _does_not_rise([1e-5, 1e-8, 2e-5], 0.02)  # too early to tell
+    assert not _does_not_rise([0.001, 0.002, 0.004, 0.008], 0.02)
+    assert not _does_not_rise([0.010, 0.012, 0.011, 0.021], 0.02)  # of use
+    assert _does_not_rise([0.03, 0.03, 0.03, 0.03], 0.07)  # beside one of 0.7
+
+
+def rounds_of(limits, rounds=6):
+    """How many rounds a flow gets that learns nothing of a target far from it, and the evaluations by then."""
+    x = jax.random.normal(jax.random.key(1), (16, 2)) + 30.0
+    system = sf.Hamiltonian(lambda x: 0.5 * jnp.sum((x - 30.0) ** 2), space=sf.Euclidean(2))
+    options = dataclasses.replace(OPTIONS, rounds=rounds, train_steps=1, polish_rounds=0)
+    warm = WarmUp(x[:8], x, jnp.asarray(0.5), FACTOR)
+    state = begin(system, jnp.asarray(1.0), warm, flow(0.0), jax.random.key(2), options)
+    _, history = train(system, jnp.asarray(1.0), warm, state, options, lambda _: None, limits, NOWHERE, "rounds")
+    return len(history["step"]), history["evaluations"]
+
+
+def test_training_ends_with_the_budget_or_where_nothing_rises():
+    count, evaluations = rounds_of(Limits(np.inf, 0.0, lambda _: True))
+    assert count == 6
+    assert np.all(np.diff(evaluations) > 0)
+    # 8 chains of 2 draws, each of one local move and one proposal, and two passes of 12 velocities; one batch of 4.
+    assert evaluations[0] == 16 * (1 + 1 + 2 * 6 * STEPS) + 4
+    assert rounds_of(Limits(np.inf, 0.02, lambda _: True))[0] == 4
+    assert rounds_of(Limits(evaluations[2], 0.0, lambda _: True))[0] == 3
+
+
+def test_a_budget_that_is_spent_is_said():
+    options = sf.FlowMCMC(chains=8, draws=20, rounds=2, train_steps=2, buffer=64, round_draws=2, budget=1)
+
+    class Ring(sf.System):
+        space = sf.Euclidean(2)
+
+        def energy(self, x):
+            return 50.0 * (jnp.sum(x**2) - 4.0) ** 2
+
+    result = sf.run_study(Ring(), kT=1.0, sampler=options, progress=False)
+    assert "its budget of 1 evaluations" in str(result["diagnostics"]["warning"].values[0])
+    assert result["training"].sizes["step"] == 1

@@ -149,12 +149,12 @@ def test_what_the_flow_leaves_out_is_proposed_by_what_is_mixed_in():
     safe = Untransformed(basin_mixture(Two(), 1.0, particles))
     kept = _with_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, 1, {}, particles))
     np.testing.assert_allclose(kept.missed, 0.01)
-    defended = _defended(Two(), ONE, kept, safe)
+    defended = _defended(Two(), ONE, kept, safe, jax.random.key(0))
     assert isinstance(defended.flow, Defended)
     assert defended.missed == 0.0
-    assert _defended(Two(), ONE, kept, blind) is kept
+    assert _defended(Two(), ONE, kept, blind, jax.random.key(0)) is kept
     whole = _with_missed(Two(), ONE, kept._replace(flow=safe))
-    assert _defended(Two(), ONE, whole, safe) is whole
+    assert _defended(Two(), ONE, whole, safe, jax.random.key(0)) is whole
 
 
 def test_training_does_not_forget_what_the_search_has_found():
@@ -215,7 +215,7 @@ class _Kinked(Flow):
 
 def test_of_two_flows_that_which_leaves_nothing_out_is_better():
     def adapted(score, missed):
-        history = {"step": np.ones(1), "rejected": np.zeros(1)}
+        history = {"step": np.ones(1), "rejected": np.zeros(1), "evaluations": np.ones(1)}
         return Adapted(None, None, None, None, score, 0, history, None, missed)
 
     blind, whole, poor = adapted(0.9, 0.01), adapted(0.5, 0.0), adapted(0.05, 0.0)
@@ -322,3 +322,30 @@ def test_flows_are_judged_by_particles_that_they_were_not_trained_on(monkeypatch
     learnt, judges = {x.tobytes() for x in np.asarray(seen[0])}, {x.tobytes() for x in np.asarray(adapted.judges)}
     assert len(seen[0]) == len(adapted.judges) == 128
     assert not learnt & judges
+
+
+def test_nothing_of_a_flow_is_made_from_the_particles_that_judge_it(monkeypatch):
+    """Neither Gaussians in the modes, nor frames of splines, nor the share of a defensive mixture: with other judges
+    all flows are the same."""
+
+    def flows(judges):
+        built = []
+        particles = jnp.concatenate([jax.random.normal(jax.random.key(3), (128, 2)) + jnp.asarray([8.0, 0.0]), judges])
+        monkeypatch.setattr(driver, "search", lambda *_: particles)
+        original = flows_for
+
+        def recorded(*arguments, samples, **options):
+            built.append(samples)
+            return original(*arguments, samples=samples, **options)
+
+        monkeypatch.setattr(driver, "flows_for", recorded)
+        options = sf.FlowMCMC(particles=256, chains=16, buffer=256, rounds=1, train_steps=2, warm_up=20, round_draws=2)
+        return built, driver.adapt(Two(), 1.0, jax.random.key(0), options)
+
+    here = jax.random.normal(jax.random.key(4), (128, 2)) + jnp.asarray([8.0, 0.0])
+    with_some, adapted = flows(here)
+    with_others, blind = flows(here * jnp.asarray([-1.0, 1.0]))
+    for some, others in zip(with_some, with_others, strict=False):
+        np.testing.assert_array_equal(some, others)
+    assert adapted.missed == 0.0
+    assert blind.missed > 0.5  # which is what no flow was told of
