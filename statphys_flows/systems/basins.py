@@ -135,7 +135,7 @@ def _walked(system, kT, walkers, factor):
 def _gaussian(system, kT, basin: Harmonic, members: np.ndarray) -> Gaussian:
     members = _members(system, kT, basin, members)
     n, count = members.shape[1], len(members)
-    if count < 2 * n + 2:
+    if count < 2 * n + 2 or not np.ptp(members, axis=0).all():
         return basin.gaussian
     try:
         sampled = Gaussian(members.mean(0), _factor_of(members))

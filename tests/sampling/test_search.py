@@ -344,8 +344,9 @@ def test_nothing_of_a_flow_is_made_from_the_particles_that_judge_it(monkeypatch)
 
     here = jax.random.normal(jax.random.key(4), (128, 2)) + jnp.asarray([8.0, 0.0])
     with_some, adapted = flows(here)
-    with_others, blind = flows(here * jnp.asarray([-1.0, 1.0]))
+    strayed = jnp.where(jnp.arange(128)[:, None] % 4 == 0, jnp.asarray([-1.0, 1.0]), 1.0)
+    with_others, blind = flows(here * strayed)
     for some, others in zip(with_some, with_others, strict=False):
         np.testing.assert_array_equal(some, others)
     assert adapted.missed == 0.0
-    assert blind.missed > 0.5  # which is what no flow was told of
+    assert abs(blind.missed - 0.25) < 0.02  # which is what no flow was told of

@@ -83,7 +83,7 @@ def test_the_field_adds_its_own_term(getkey, x64):
 def test_known_states_lie_near_the_minima(discretisation, x64):
     system = ContinuumPhi4(sites=32, a=0.1, discretisation=discretisation)
     wells = system.known_states()
-    minima = relax(system, wells)
+    minima = relax(system, jnp.ones(()), wells)
     np.testing.assert_array_equal(wells[1], -wells[0])
     assert np.max(np.abs(wells - minima)) < 0.1
     assert np.max(np.abs(jax.vmap(jax.grad(system.energy))(minima))) < 1e-3
