@@ -6,6 +6,7 @@ import numpy as np
 from scipy.integrate import quad
 
 import statphys_flows as sf
+from statphys_flows.spaces import Space
 
 
 class TwoGaussians(sf.System):
@@ -128,7 +129,7 @@ class CoupledDoubleWells(sf.System):
 
     barrier: float = 4.0
     coupling: float = 1.0
-    space: sf.Space = sf.Lattice(48)
+    space: Space = sf.Lattice(48)
 
     def energy(self, x):
         wells = self.barrier * jnp.sum((x**2 - 1) ** 2)
