@@ -20,6 +20,7 @@ ROOT = PACKAGE.parent
 # From left to right, as in the path of the data; each imports only from what stands to its left.
 ORDER = [
     "errors",
+    "numbers",
     "thresholds",
     "spaces",
     "bases",
@@ -32,7 +33,7 @@ ORDER = [
     "report",
     "cli",
 ]
-# Beside the path: these import nothing of the library but errors and thresholds.
+# Beside the path: these import nothing of the library but errors, numbers and thresholds.
 ASIDE = ["analysis", "templates"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.analysis import importance_ess, importance_log_z
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import flow_for
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.systems import LatticePhi4, check_system, float_parameters
@@ -155,7 +156,7 @@ def test_couplings_can_be_scanned(getkey):
     ],
 )
 def test_what_has_no_z_is_refused(arguments, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(StudyError, match=sentence):
         LatticePhi4(*arguments, **options)
 
 
@@ -165,7 +166,7 @@ def test_a_dirichlet_lattice_is_stable_at_small_negative_masses():
 
 
 def test_another_convention_is_refused():
-    with pytest.raises(ValueError, match=r'converted\("?.?B.*: write "A", "S" or "H"'):
+    with pytest.raises(StudyError, match=r'converted\("?.?B.*: write "A", "S" or "H"'):
         LatticePhi4((4, 4)).converted("B")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import Gaussian, MaximumLikelihood, Optimiser
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
 from statphys_flows.training import fit_density
 
@@ -103,9 +104,9 @@ def test_a_flow_of_ones_own_and_a_base_of_ones_own(getkey):
     )
     for found in (own, named):
         np.testing.assert_allclose(found.log_prob(x[:20]), jax.vmap(exact.log_prob)(jnp.asarray(x[:20])), atol=1e-3)
-    with pytest.raises(ValueError, match="a Flow brings its own base"):
+    with pytest.raises(StudyError, match="a Flow brings its own base"):
         fit_density(x, flow=Identity(exact), base=exact, key=key)
-    with pytest.raises(ValueError, match="have shape"):
+    with pytest.raises(StudyError, match="have shape"):
         fit_density(x[:, :1], flow=Identity(exact), key=key)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows import ContinuousFlow, Gaussian, Interpolant, MaximumLikelihood, Optimiser, ReverseKL
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow, NetworkVelocity
 from statphys_flows.training import FitState, Objective, Stages, fit, train
 
@@ -261,5 +262,5 @@ def test_the_scores_are_of_samples_that_training_has_not_seen(getkey):
 )
 def test_what_cannot_be_trained_is_refused_in_a_sentence(change, message, getkey):
     arguments = {"system": Quadratic(), "kT": 1.0, "steps": 10, "key": getkey()} | change
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StudyError, match=message):
         train(Scaled.identity(), **arguments)
