@@ -69,7 +69,7 @@ def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key:
     """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart. Of a
     flow that crosses hard walls, the bound of what is left of it inside."""
     x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
-    return bound_inside(jax.vmap(reduced_energy(system, kT))(x), log_q)
+    return bound_inside(jax.vmap(system.energy)(x), kT, log_q)
 
 
 @eqx.filter_jit

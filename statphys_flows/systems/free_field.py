@@ -110,7 +110,7 @@ def _divergence(system: System, kT, stiffness, masses, centres):
         fluctuations = jax.vmap(factor.apply)(noise)
 
         def of_centre(centre):
-            return bound_inside(jax.vmap(system.energy)(centre + fluctuations) / kT, log_q, factor.log_det)
+            return bound_inside(jax.vmap(system.energy)(centre + fluctuations), kT, log_q, factor.log_det)
 
         return jax.lax.map(of_centre, centres)
 

@@ -159,7 +159,7 @@ def _bridge_divergence(system, kT, stiffness, masses):
     def one(mass):
         factor = SineDiagonal(stiffness / interval.spacing * (laplacian + (mass * interval.spacing) ** 2))
         energies = jax.vmap(lambda z: system.energy(factor.apply(z)))(z)
-        return bound_inside(energies / kT, log_q, factor.log_det)
+        return bound_inside(energies, kT, log_q, factor.log_det)
 
     return jax.lax.map(one, masses)
 

@@ -39,18 +39,23 @@ def energies(system: System, states: Float[Array, "states ..."]) -> Float[Array,
 
 
 def bound_inside(
-    u: Float[Array, " draws"], log_q: Float[Array, " draws"], entropy: Float[Array, ""] | None = None
+    energies: Float[Array, " draws"],
+    kT: float | Float[Array, ""],
+    log_q: Float[Array, " draws"],
+    entropy: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
-    r"""$\langle u + \log q\rangle_{in} - \log q(in) \ge -\log Z$ at draws of q, over those inside hard walls: the
+    r"""$\langle U/kT + \log q\rangle_{in} - \log q(in) \ge -\log Z$ at draws of q, over those inside hard walls: the
     variational bound of q restricted to the inside; +inf where no draw is. If the `entropy` of q is known, the mean of
     log q over all draws is replaced by it."""
-    inside = jnp.isfinite(u)
+    inside = jnp.isfinite(energies)
     share = jnp.mean(inside)
 
     def mean_inside(values):
-        return jnp.mean(jnp.where(inside, values, 0.0)) / jnp.maximum(share, 1 / u.size)
+        return jnp.mean(jnp.where(inside, values, 0.0)) / jnp.maximum(share, 1 / energies.size)
 
-    mean = mean_inside(u) + mean_inside(log_q)
-    if entropy is not None:
-        mean = mean_inside(u) - entropy + (mean_inside(log_q) - jnp.mean(log_q))
+    mean = mean_inside(energies) / kT
+    if entropy is None:
+        mean = mean + mean_inside(log_q)
+    else:
+        mean = mean - entropy + (mean_inside(log_q) - jnp.mean(log_q))
     return jnp.where(share > 0, mean - jnp.log(share), jnp.inf)

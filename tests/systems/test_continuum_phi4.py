@@ -115,7 +115,7 @@ def test_the_order_parameter_is_the_integral():
         ({"sites": 2.0}, "sites=2.0"),
         ({"sites": True}, "sites=True"),
         ({"sites": 0, "discretisation": "published"}, "sites=0"),
-        ({"a": 0.0}, "a=0.0: the width of a kink must be a positive number"),
+        ({"a": 0.0}, r"a=0\.0\): the width of a kink must be a positive number"),
         ({"a": -0.1}, "a=-0.1"),
         ({"a": float("nan")}, "a=nan"),
         ({"a": float("inf")}, "a=inf"),

@@ -147,7 +147,7 @@ def test_couplings_can_be_scanned(getkey):
     [
         (((4, 4),), {"convention": "B"}, r'write "A" \(no factors 1/2\), "S"'),
         (((4, 4), -4.0, -1.0), {}, r"with λ < 0 the weight is not normalisable; give λ ≥ 0"),
-        (((4, 4), -4.0, float("nan")), {}, r"with λ < 0 the weight is not normalisable"),
+        (((4, 4), -4.0, float("nan")), {}, r"coupling=nan\): give a finite number"),
         (((4, 4), 0.0, 0.0), {}, r"smallest quadratic coefficient of 0: .* give coupling > 0, or a larger mass"),
         (((4, 4), -1.0, 0.0), {"boundary": "dirichlet"}, r"smallest quadratic coefficient of -0.23"),
         (((4, 4),), {"convention": "H", "hopping": 0.0}, r"in the H convention κ must be positive"),

@@ -101,6 +101,18 @@ def test_gradients_that_are_not_finite_become_zero():
     check_system(kink, 1.0, jax.random.key(0))
 
 
+def test_sites_between_walls_fall_back_on_the_flows_of_a_lattice(getkey):
+    class Bounded(sf.MeanFieldSites):
+        n: int = 4
+        coupling: float = 1.0
+
+        def site_energy(self, phi):
+            return jnp.where(jnp.abs(phi) < 1, phi**2, jnp.inf)
+
+    check_system(Bounded(), 1.0, getkey())
+    assert isinstance(sf.flow_for(Bounded(), kT=1.0, key=getkey()), sf.ContinuousFlow)
+
+
 @pytest.mark.parametrize("local", KERNELS, ids=lambda k: type(k).__name__)
 def test_chains_stay_inside_and_know_the_mean(local):
     # p(x) = x e^-x: mean and variance are 2.

@@ -114,12 +114,12 @@ def test_a_stage_that_may_not_train_the_base_does_not(getkey):
 @pytest.mark.parametrize(
     ("stages", "error", "message"),
     [
-        ([(Towards(1.0), 0.5)], ValueError, "sum to one"),
-        ([(Towards(1.0), 1.5), (Towards(1.0), -0.5)], ValueError, "must be positive"),
-        ([], ValueError, "sum to one; write for example Stages"),
-        ([Towards(1.0)], TypeError, "no pair of an objective and a fraction"),
-        ([(0.5, Towards(1.0))], TypeError, "no pair"),
-        ([(Stages((Towards(1.0), 1.0)), 1.0)], TypeError, "Stages within Stages"),
+        ([(Towards(1.0), 0.5)], StudyError, "sum to one"),
+        ([(Towards(1.0), 1.5), (Towards(1.0), -0.5)], StudyError, "must be positive"),
+        ([], StudyError, "sum to one; write for example Stages"),
+        ([Towards(1.0)], StudyError, "no pair of an objective and a fraction"),
+        ([(0.5, Towards(1.0))], StudyError, "no pair"),
+        ([(Stages((Towards(1.0), 1.0)), 1.0)], StudyError, "Stages within Stages"),
     ],
 )
 def test_stages_that_make_no_whole_are_refused(stages, error, message):
