@@ -53,9 +53,7 @@ def bound_inside(
     def mean_inside(values):
         return jnp.mean(jnp.where(inside, values, 0.0)) / jnp.maximum(share, 1 / energies.size)
 
-    mean = mean_inside(energies) / kT
-    if entropy is None:
-        mean = mean + mean_inside(log_q)
-    else:
-        mean = mean - entropy + (mean_inside(log_q) - jnp.mean(log_q))
-    return jnp.where(share > 0, mean - jnp.log(share), jnp.inf)
+    mean_log_q = mean_inside(log_q)
+    if entropy is not None:
+        mean_log_q = mean_log_q - jnp.mean(log_q) - entropy
+    return jnp.where(share > 0, mean_inside(energies) / kT + mean_log_q - jnp.log(share), jnp.inf)
