@@ -15,6 +15,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.numbers import check_real, is_count
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
 from statphys_flows.systems.walls import reduced_energy
@@ -237,9 +238,9 @@ def _check_arguments(objective: Objective, samples, system, kT, steps, checks) -
         raise StudyError(f"{name} learns from samples, and there are none; give samples=, or objective=ReverseKL().")
     if objective.needs_energy and (system is None or kT is None):
         raise StudyError(f"{name} evaluates U(x)/kT; give both system= and kT=.")
-    if kT is not None and not (np.ndim(kT) == 0 and np.isfinite(kT) and kT > 0):
-        raise StudyError(f"train(kT={kT!r}): a temperature is a positive number.")
-    if not (steps >= 1 and checks >= 1):
+    if kT is not None:
+        check_real("train(kT", kT, positive=True, advice="a temperature is a positive number")
+    if not (is_count(steps) and is_count(checks)):
         raise StudyError(f"train(steps={steps!r}, checks={checks!r}): give integers of at least 1.")
 
 

