@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.jackknife import blocks_per_chain
-from statphys_flows.errors import StudyError
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.far_out import weight_far_out
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
-from statphys_flows.systems.seeding import draw_starts
-from statphys_flows.systems.walls import energies
+from statphys_flows.systems.seeding import share_outside
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -24,8 +21,6 @@ _BLOCK = 5
 _FAR_OUT = 1e-4
 # From here on the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
 _COARSE = 1e-2
-# Configurations at which hard walls are looked for.
-_PROBES = 64
 
 
 def warnings(diagnostics: Mapping) -> list[str]:
@@ -96,14 +91,11 @@ def assumption(system: System, searched: bool) -> str:
 
 
 def _of_walls(system: System) -> str:
-    try:
-        outside = np.isposinf(np.asarray(energies(system, draw_starts(system, 1.0, jax.random.key(0), _PROBES))))
-    except StudyError:  # a space that does not say what covers it
-        return ""
-    if not outside.any():
+    outside = share_outside(system)
+    if not outside:
         return ""
     return (
-        f" U is infinite in a part of the space (at {outside.mean():.0%} of draws that cover it): chains start inside "
+        f" U is infinite in a part of the space (at {outside:.0%} of draws that cover it): chains start inside "
         "these hard walls, and moves that end outside are rejected; parts that walls cut off from each other are taken "
         "to have walkers in each."
     )

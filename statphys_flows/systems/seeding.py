@@ -11,10 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
 from statphys_flows.systems.system import System
-from statphys_flows.systems.walls import is_inside
+from statphys_flows.systems.walls import energies, is_inside
 
 # Where draws lie behind a hard wall others are made, so many at a time and so often: a part of 10⁻⁴ is found.
 _AT_A_TIME, _TRIES = 512, 128
+# Draws at which hard walls are looked for.
+_PROBES = 64
 
 
 def seed_states(system: System, kT: float, key: PRNGKeyArray, walkers: int) -> Float[Array, "walkers ..."]:
@@ -38,6 +40,16 @@ def draw_starts(system: System, kT: float, key: PRNGKeyArray, n: int) -> Float[A
     if reference is None:
         return spread(system.space, key, n)
     return jax.vmap(reference.sample)(jax.random.split(key, n))
+
+
+def share_outside(system: System) -> float:
+    """The fraction of draws that cover the space at which the energy is +inf: behind hard walls. 0 where nothing covers
+    it."""
+    try:
+        drawn = draw_starts(system, 1.0, jax.random.key(0), _PROBES)
+    except StudyError:
+        return 0.0
+    return float(np.mean(np.isposinf(np.asarray(energies(system, drawn)))))
 
 
 def states_of(system: System) -> Float[Array, "states ..."] | None:

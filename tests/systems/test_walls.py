@@ -14,6 +14,8 @@ from statphys_flows.bases import Diagonal
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.sampling.walkers import _seeds
+from statphys_flows.study.assemble import is_linear
+from statphys_flows.study.scan import Scan
 from statphys_flows.systems import check_system, seed_states
 from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import laplace_mixture
@@ -99,6 +101,22 @@ def test_gradients_that_are_not_finite_become_zero():
     np.testing.assert_allclose(jax.grad(reduced_energy(HALF_LINE, 2.0))(jnp.asarray([3.0])), 0.5)
     kink = sf.Hamiltonian(jnp.linalg.norm, space=2, states=[[0.0, 0.0]])
     check_system(kink, 1.0, jax.random.key(0))
+
+
+def test_an_energy_is_not_linear_in_where_a_wall_stands():
+    class Shifted(sf.System):
+        wall: float = 0.0
+        tilt: float = 1.0
+        space = sf.Euclidean(1)
+
+        def energy(self, x):
+            return jnp.where(x[0] > self.wall, self.tilt * x[0], jnp.inf)
+
+    # One draw of hundreds is where the wall of another point has passed.
+    positions = np.linspace(0.06, 5.0, 400)[:, None]
+    positions[5] = 0.02
+    assert is_linear(Shifted(), Scan(1.0, {"tilt": [1.0, 2.0]}), positions)
+    assert not is_linear(Shifted(), Scan(1.0, {"wall": [0.0, 0.05]}), positions)
 
 
 def test_sites_between_walls_fall_back_on_the_flows_of_a_lattice(getkey):
