@@ -38,7 +38,10 @@ LAWS = {
     "two modes": (
         1,
         lambda x: jnp.logaddexp(stats.norm.logpdf(x[0], -8), stats.norm.logpdf(x[0], 8)) - jnp.log(2.0),
-        lambda key: jax.random.normal(key, (1,)) + 8 * jax.random.rademacher(key, (1,), jnp.float32),
+        lambda key: (
+            jax.random.normal(jax.random.fold_in(key, 0), (1,))
+            + 8 * jax.random.rademacher(jax.random.fold_in(key, 1), (1,), jnp.float32)
+        ),
     ),
     "beta(½, ½)": (
         1,
