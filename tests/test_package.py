@@ -33,7 +33,7 @@ ORDER = [
     "report",
     "cli",
 ]
-# Beside the path: these import nothing of the library but errors, numbers and thresholds.
+# Beside the path: these import nothing of the library but errors and thresholds.
 ASIDE = ["analysis", "templates"]
 
 
