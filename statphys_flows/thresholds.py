@@ -31,3 +31,10 @@ PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
 # A candidate is of no use below this score, or below a tenth of that of the flow that is there. Each further round
 # would cost as much as the rounds before, for a flow that is not taken.
 USELESS, USELESS_BESIDE = 0.02, 0.1
+# Of the largest value of a pair potential: a jump at half the box or at the cut-off that is refused. 32 bits make 1e-6.
+JUMP_OF_A_POTENTIAL = 1e-3
+# Of its steepest slope: a jump of the force at half the box that is warned of. Valid all the same, so seldom worth it.
+KINK_OF_A_POTENTIAL = 1e-3
+# log ∫p of a prior in standard errors, from which on it is refused as not normalised. False alarms: 2e-9 for normal
+# errors; what is measured, `python -m benchmarks.priors` prints.
+NORMALISATION_OF_A_PRIOR = 6.0

@@ -20,6 +20,7 @@ ROOT = PACKAGE.parent
 # From left to right, as in the path of the data; each imports only from what stands to its left.
 ORDER = [
     "errors",
+    "numbers",
     "thresholds",
     "spaces",
     "bases",

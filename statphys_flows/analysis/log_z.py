@@ -101,15 +101,19 @@ def ladder_log_z(log_w: ArrayLike, levels: ArrayLike) -> Estimate:
 
     **Arguments:**
 
-    - `log_w`: (level, chain, draw), log w = -u - log ρ_0 of the draws at each level. The same chains in all: a group is
-      deleted from all the levels at once, so that what exchanges correlate is counted.
+    - `log_w`: (level, chain, draw), log w = -u - log ρ_0 of the draws at each level; -inf is a weight of zero, which
+      only draws of the reference have, at λ_0 = 0. The same chains in all: a group is deleted from all the levels at
+      once, so that what exchanges correlate is counted.
     - `levels`: λ_k, rising.
 
     Raises ValueError for weights that are not finite or levels that do not rise, RuntimeError as `bar_log_z`.
     Source: Bennett (1976), as there; Geyer, in Computing Science and Statistics 23 (1991) 156, for the ladder.
     """
     levels = np.asarray(levels, np.float64)
-    draws = [as_finite_chains(x, f"log_w[{k}]") for k, x in enumerate(np.asarray(log_w))]
+    draws = [
+        as_finite_chains(x, f"log_w[{k}]") if k else check_forward(x, "log_w[0]")
+        for k, x in enumerate(np.asarray(log_w))
+    ]
     if levels.ndim != 1 or len(levels) != len(draws) or len(levels) < 2 or not np.all(np.diff(levels) > 0):
         raise ValueError(f"levels has shape {levels.shape}: give one rising number for each of {len(draws)} levels.")
     blocks = blocks_per_chain(*draws)

@@ -5,6 +5,8 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases.base import GaussianBase
 from statphys_flows.bases.factors import Factor, SineDiagonal, laplacian_eigenvalues
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real
 from statphys_flows.spaces import Interval
 
 
@@ -18,12 +20,15 @@ class BrownianBridge(GaussianBase):
 
     - `interval`: the space.
     - `stiffness`: κ > 0.
+
+    **Raises:** `StudyError` for another space, or a stiffness that is not positive.
     """
 
     interval: Interval
     stiffness: Float[Array, ""]
 
     def __init__(self, interval: Interval, stiffness):
+        _check("BrownianBridge", interval, stiffness)
         self.interval = interval
         self.stiffness = jnp.asarray(stiffness, dtype=jnp.result_type(float))
 
@@ -47,6 +52,8 @@ class MassiveBridge(GaussianBase):
     - `interval`: the space.
     - `stiffness`: κ > 0.
     - `mass`: m, an inverse length.
+
+    **Raises:** `StudyError` for another space, or a stiffness that is not positive.
     """
 
     interval: Interval
@@ -54,6 +61,8 @@ class MassiveBridge(GaussianBase):
     mass: Float[Array, ""]
 
     def __init__(self, interval: Interval, stiffness, mass):
+        _check("MassiveBridge", interval, stiffness)
+        check_real("MassiveBridge(mass", mass)
         self.interval = interval
         self.stiffness = jnp.asarray(stiffness, dtype=jnp.result_type(float))
         self.mass = jnp.asarray(mass, dtype=jnp.result_type(float))
@@ -65,6 +74,12 @@ class MassiveBridge(GaussianBase):
     @property
     def factor(self) -> Factor:
         return SineDiagonal(_precision(self.interval, self.stiffness, self.mass))
+
+
+def _check(name: str, interval: Interval, stiffness) -> None:
+    if not isinstance(interval, Interval):
+        raise StudyError(f"{name}(interval={interval!r}): write for example Interval(100).")
+    check_real(f"{name}(stiffness", stiffness, positive=True)
 
 
 def _precision(interval: Interval, stiffness, mass) -> Float[Array, " n"]:

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases.base import GaussianBase
 from statphys_flows.bases.factors import Bidiagonal
+from statphys_flows.errors import StudyError
 
 
 class GaussianChain(GaussianBase):
@@ -20,7 +21,7 @@ class GaussianChain(GaussianBase):
     - `diagonal`: P's diagonal, shape (n,).
     - `off_diagonal`: P's first off-diagonal, shape (n-1,).
 
-    **Raises:** `ValueError` if P is not positive definite.
+    **Raises:** `StudyError` if P is not positive definite.
     """
 
     state: Float[Array, " n"]
@@ -46,7 +47,7 @@ def _cholesky(diagonal: np.ndarray, off_diagonal: np.ndarray) -> tuple[np.ndarra
     for i in range(diagonal.size):
         square = diagonal[i] - (lower[i - 1] ** 2 if i else 0.0)
         if not square > 0:
-            raise ValueError(
+            raise StudyError(
                 f"GaussianChain: the precision is not positive definite (pivot {i} is {square:.3g}); expand about a "
                 "minimum of the energy, or add a mass to the diagonal."
             )

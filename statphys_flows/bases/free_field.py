@@ -6,6 +6,8 @@ from jaxtyping import Array, Float
 from statphys_flows.bases.base import GaussianBase
 from statphys_flows.bases.factors import Factor
 from statphys_flows.bases.harmonics import harmonic_transform, lattice_laplacian
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real
 from statphys_flows.spaces import Lattice
 
 
@@ -42,6 +44,8 @@ class FreeField(GaussianBase):
     - `stiffness`: κ > 0.
     - `mass_squared`: m² > 0, in units of the lattice spacing.
     - `centre`: c, the mean of the field; 0 if not given.
+
+    **Raises:** `StudyError` for another space, or a stiffness or m² that is not positive.
     """
 
     lattice: Lattice
@@ -51,6 +55,11 @@ class FreeField(GaussianBase):
 
     def __init__(self, lattice: Lattice, stiffness, mass_squared, centre=0.0):
         dtype = jnp.result_type(float)
+        if not isinstance(lattice, Lattice):
+            raise StudyError(f"FreeField(lattice={lattice!r}): write for example Lattice((8, 8)).")
+        check_real("FreeField(stiffness", stiffness, positive=True)
+        check_real("FreeField(mass_squared", mass_squared, positive=True)
+        check_real("FreeField(centre", centre)
         self.lattice = lattice
         self.log_stiffness = jnp.log(jnp.asarray(stiffness, dtype))
         self.log_mass_squared = jnp.log(jnp.asarray(mass_squared, dtype))

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases.base import Base
 from statphys_flows.bases.factors import Factor
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import as_numbers
 
 
 class Mixture(Base):
@@ -34,13 +36,20 @@ class Mixture(Base):
 
     def __init__(self, components, orbits=None, weights=None):
         self.components = tuple(components)
+        if not self.components or not all(isinstance(c, Base) for c in self.components):
+            raise StudyError(f"Mixture(components={components!r}): give one base or more, for example two Gaussians.")
         self.orbits = tuple(range(len(self.components))) if orbits is None else tuple(int(i) for i in orbits)
         if len(self.orbits) != len(self.components) or set(self.orbits) != set(range(max(self.orbits) + 1)):
-            raise ValueError(
+            raise StudyError(
                 f"Mixture(orbits={self.orbits}): give one orbit number for each of the {len(self.components)} "
                 "components, counting from 0 without gaps."
             )
-        weights = self._multiplicity if weights is None else np.asarray(weights, float)
+        weights = self._multiplicity if weights is None else as_numbers("Mixture(weights", weights)
+        if weights.shape != (max(self.orbits) + 1,) or not np.all(np.isfinite(weights) & (weights > 0)):
+            raise StudyError(
+                f"Mixture(weights={weights.tolist()}): give one positive number for each of the {max(self.orbits) + 1} "
+                "orbits."
+            )
         self.log_orbit_weights = jnp.log(jnp.asarray(weights / weights.sum(), dtype=jnp.result_type(float)))
 
     @property

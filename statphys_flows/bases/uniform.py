@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases.base import Base
 from statphys_flows.bases.factors import Diagonal, Factor
+from statphys_flows.errors import StudyError
 from statphys_flows.spaces import ParticleBox
 
 
@@ -21,7 +22,7 @@ class UniformTorus(Base):
     - `lengths`: positive array of periods, which are not trained; of the shape of a configuration.
     - `normalised`: whether densities are meant for the measure ∏ dxᵢ/Lᵢ instead of ∏ dxᵢ.
 
-    **Raises:** `ValueError` for lengths that are not an array of positive numbers.
+    **Raises:** `StudyError` for lengths that are not an array of positive numbers.
     """
 
     periods: paramax.NonTrainable[Float[Array, " ..."]]
@@ -30,7 +31,7 @@ class UniformTorus(Base):
     def __init__(self, lengths, normalised: bool = False):
         periods = jnp.asarray(lengths, dtype=jnp.result_type(float))
         if periods.ndim == 0 or not np.all(np.asarray(periods) > 0):
-            raise ValueError(
+            raise StudyError(
                 f"UniformTorus(lengths={lengths!r}): give one positive period for each coordinate, for example "
                 "UniformTorus([1.0, 1.0])."
             )

@@ -11,7 +11,9 @@ import paramax
 from jaxtyping import Array, Float, Int, PyTree
 
 from statphys_flows.bases import Base
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import Flow, strongly_typed
+from statphys_flows.numbers import as_numbers
 
 
 class ConditionalFlow(eqx.Module):
@@ -50,7 +52,7 @@ class ConditionalFlow(eqx.Module):
         """
         c = jnp.asarray(condition, self.conditions.dtype).reshape(-1)
         if c.shape != self.conditions.shape[1:]:
-            raise ValueError(
+            raise StudyError(
                 f"ConditionalFlow.at(condition): {c.size} numbers, but this flow depends on {self.conditions.shape[1]}."
             )
         low, high = self._range
@@ -123,9 +125,9 @@ def conditional(flows: Sequence[Flow], conditions, order: int = 2) -> Conditiona
     - `conditions`: an array (P, k) of distinct rows, or (P,) for one parameter.
     - `order`: highest total degree of the Chebyshev polynomials; fewer than the number of values of a parameter.
 
-    **Raises:** `ValueError` if the flows are not alike, or the conditions or the order do not fit them.
+    **Raises:** `StudyError` if the flows are not alike, or the conditions or the order do not fit them.
     """
-    grid = np.asarray(conditions, float)
+    grid = as_numbers("conditional(conditions", conditions)
     grid = grid[:, None] if grid.ndim == 1 else grid
     _check_grid(grid, len(flows), order)
     trained, fixed = zip(*[_partition(flow) for flow in flows], strict=True)
@@ -168,15 +170,15 @@ def _stack(trees):
 
 def _check_grid(grid: np.ndarray, flows: int, order: int) -> None:
     if grid.ndim != 2 or grid.shape[0] != flows or flows == 0:
-        raise ValueError(
+        raise StudyError(
             f"conditional(conditions): shape {grid.shape} for {flows} flows; give an array (P, k), one row of k "
             "parameters for each flow."
         )
     if not np.all(np.isfinite(grid)) or len(np.unique(grid, axis=0)) < flows:
-        raise ValueError("conditional(conditions): give finite and distinct conditions, one for each flow.")
+        raise StudyError("conditional(conditions): give finite and distinct conditions, one for each flow.")
     fewest = min(len(np.unique(column)) for column in grid.T)
     if not 0 <= order < fewest:
-        raise ValueError(
+        raise StudyError(
             f"conditional(order={order}): a parameter has {fewest} values, which determine polynomials up to degree "
             f"{fewest - 1}; lower the order or add conditions."
         )
@@ -186,14 +188,14 @@ def _check_alike(trained: Sequence[PyTree], fixed: Sequence[PyTree], bases: Sequ
     for i in range(1, len(trained)):
         for what, trees in (("map", [*zip(trained, fixed, strict=True)]), ("base", bases)):
             if _skeleton(trees[i]) != _skeleton(trees[0]):
-                raise ValueError(
+                raise StudyError(
                     f"conditional(flows): the {what} of flow {i} is not built like that of flow 0; use the same "
                     "classes, options and shapes for every condition."
                 )
         paths = jax.tree_util.tree_leaves_with_path(trained[0])
         for (path, first), other in zip(paths, jax.tree.leaves(trained[i]), strict=True):
             if not np.array_equal(np.asarray(first), np.asarray(other)):
-                raise ValueError(
+                raise StudyError(
                     f"conditional(flows): the parameter {jax.tree_util.keystr(path)} of flow {i} does not start where "
                     "that of flow 0 does; build all flows with the same key and options, and train afterwards."
                 )

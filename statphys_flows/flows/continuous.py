@@ -7,8 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from statphys_flows.bases import Base
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.velocities import Velocity
+from statphys_flows.numbers import is_count, is_traced
 
 # Bounds the loop for reverse-mode differentiation; the number of steps taken is an array and costs no compilation.
 MAX_STEPS = 64
@@ -33,8 +35,8 @@ class ContinuousFlow(Flow):
     steps: Int[Array, ""]
 
     def __init__(self, base: Base, velocity: Velocity, steps: int = 4):
-        if not 1 <= steps <= MAX_STEPS:
-            raise ValueError(f"ContinuousFlow(steps={steps}): give an integer from 1 to {MAX_STEPS}.")
+        if not is_traced(steps) and not (is_count(steps) and steps <= MAX_STEPS):
+            raise StudyError(f"ContinuousFlow(steps={steps}): give an integer from 1 to {MAX_STEPS}.")
         self.base = base
         self.velocity = velocity
         self.steps = jnp.asarray(steps, jnp.int32)

@@ -32,6 +32,8 @@ from statphys_flows.systems.free_field import free_fields
 from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, variational_bridge
 from statphys_flows.systems.mean_field_sites import MeanFieldSites
 from statphys_flows.systems.potentials import Modes
+from statphys_flows.systems.seeding import states_of
+from statphys_flows.systems.symmetries import symmetries_of
 
 # Of the base of a `HierarchicalCoupling`: its second Gaussian's width, and share at the start.
 _WIDER, _SHARE = 1.5, 0.1
@@ -85,7 +87,7 @@ def flows_for(
 @functools.singledispatch
 def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, samples) -> Sequence[Proposal]:
     """`flows_for`, dispatched on the type of the space."""
-    raise NotImplementedError(
+    raise StudyError(
         f"No flow is known for {type(space).__name__}; register one with statphys_flows.flows.dispatch.flows_for_space."
     )
 
@@ -94,10 +96,10 @@ def flows_for_space(space: Space, system: System, kT: float, key: PRNGKeyArray, 
 def _(space: Interval, system, kT, key, samples):
     own = system.base(kT)
     bases = (variational_bridge(system, kT), laplace_chains(system, kT)) if own is None else (own,)
-    seen = [jnp.asarray(x) for x in (system.known_states(), samples) if x is not None]
+    seen = [jnp.asarray(x) for x in (states_of(system), samples) if x is not None]
     # Four times a typical amplitude: the sines stay monotonic over what matters and bounded beyond it.
     reach = 4.0 * max([float(jnp.sqrt(jnp.mean(x**2))) for x in seen], default=1.0)
-    symmetries = system.symmetries()
+    symmetries = symmetries_of(system)
     velocity = PathVelocity(
         space,
         10.0 / (space.spacing * (space.sites + 1)),
@@ -122,7 +124,7 @@ def _lattice_velocity(lattice: Lattice, system: System, base: Base, samples) -> 
         mass = float(jnp.exp(0.5 * fluctuations.log_mass_squared))
     draws = jax.vmap(base.sample)(jax.random.split(jax.random.key(0), 64)) if samples is None else jnp.asarray(samples)
     reach = 4.0 * float(jnp.sqrt(jnp.mean(draws**2)))
-    even = "sign" in system.symmetries()
+    even = "sign" in symmetries_of(system)
     if not all(lattice.periodic):
         return BoundedLatticeVelocity(lattice, mass, even=even, reach=reach)
     return LatticeVelocity(lattice, mass, even=even, gated=isinstance(base, Mixture), reach=reach)
@@ -136,7 +138,7 @@ def _(space: ParticleBox, system, kT, key, samples):
     repulsive = modes is None or bool(jnp.max(modes.coefficients) > 1e-3 * jnp.max(jnp.abs(modes.coefficients)))
     if field is not None and not repulsive:
         return (field,)
-    if not {"permutation", "translation"} <= system.symmetries():
+    if not {"permutation", "translation"} <= symmetries_of(system):
         raise StudyError(
             f"{type(system).__name__}: there is a flow for particles whose energy does not change when two are "
             "exchanged or all are moved together, and this system does not declare it; if that holds for its energy, "

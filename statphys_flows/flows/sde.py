@@ -11,6 +11,7 @@ import lineax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import GaussianBase
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.velocities.score import ScoreVelocity
 
@@ -44,7 +45,7 @@ def score(
     - `t`: in [0, 1].
     - `x`: (n, ...).
 
-    **Raises:** `TypeError` for a base that is not Gaussian, for a path of another form, or without one.
+    **Raises:** `StudyError` for a base that is not Gaussian, for a path of another form, or without one.
     """
     path, base = _checked(flow, path)
     factor = base.factor
@@ -147,14 +148,14 @@ def sample_sde(
 
 def _checked(flow: ContinuousFlow, path: Amplitudes | None) -> tuple[Amplitudes, GaussianBase]:
     if not isinstance(flow.base, GaussianBase):
-        raise TypeError(
+        raise StudyError(
             f"A velocity gives the score where the base is Gaussian; this flow's is a {type(flow.base).__name__}. Draw "
             "with flow.sample_and_log_prob instead."
         )
     if path is not None:
         return path, flow.base
     if not isinstance(flow.velocity, ScoreVelocity):
-        raise TypeError(
+        raise StudyError(
             f"Say on which path the {type(flow.velocity).__name__} was trained, for example path=Trigonometric()."
         )
     return flow.velocity, flow.base

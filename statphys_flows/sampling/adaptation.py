@@ -92,7 +92,8 @@ class AdaptiveState(eqx.Module):
 
 
 class RoundInfo(eqx.Module):
-    """One round's figures: mean loss, ESS as fractions, acceptances, rejected training steps so far, error of log q."""
+    """One round's figures: mean loss, ESS as fractions, acceptances, rejected training steps so far, error of log q,
+    fraction of the flow's draws that have no weight, for they lie behind hard walls."""
 
     loss: Float[Array, ""]
     ess_forward: Float[Array, ""]
@@ -101,6 +102,7 @@ class RoundInfo(eqx.Module):
     local_acceptance: Float[Array, ""]
     rejected: Int[Array, ""]
     solver_error: Float[Array, ""]
+    outside: Float[Array, ""]
 
 
 def step_of(log_step_size: Float[Array, ""]) -> Float[Array, ""]:
@@ -283,6 +285,7 @@ def adapt_round(
         local_acceptance=jnp.mean(infos.local_acceptance_rate),
         rejected=fit_state.rejected,
         solver_error=solver_error,
+        outside=jnp.mean(jnp.isneginf(log_w)).astype(forward.dtype),
     )
     return state, info
 

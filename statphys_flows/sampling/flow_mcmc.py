@@ -149,7 +149,12 @@ def _unvisited(system: System, kT: float, flow, production: Production, adapted:
     # A mixture without a map was built from the particles or the known states: there is nothing more in it.
     if not isinstance(flow, Untransformed):
         x, log_w = proposed(system, jnp.asarray(kT, jnp.result_type(float)), flow, key, EVALUATION_DRAWS)
-        fractions.append(unvisited_weight(visited, np.asarray(features(system, x), float), np.asarray(log_w, float)))
+        log_w = np.asarray(log_w, float)
+        # What lies behind hard walls has no weight, and an infinite energy among its features.
+        inside = np.flatnonzero(np.isfinite(log_w))
+        if inside.size:
+            there = np.asarray(features(system, x), float)[inside]
+            fractions.append(unvisited_weight(visited, there, log_w[inside]))
     return max(fractions)
 
 

@@ -14,6 +14,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.labels import describe, scalars
+from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.sampling.scores import with_rounding
 from statphys_flows.sampling.unvisited import proposed
 from statphys_flows.systems import System, with_array_parameters
@@ -56,10 +57,10 @@ def importance(
 
     **Raises:** `StudyError` for an n or kT that is not positive, or if no draw has a finite energy.
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if not is_count(n):
         raise StudyError(f"importance(n={n!r}): give a positive integer.")
-    if not (np.isfinite(kT) and kT > 0):
-        raise StudyError(f"importance(kT={kT!r}): a temperature is positive and finite.")
+    n, kT = whole(n), real(kT)
+    check_real("importance(kT", kT, positive=True, advice="a temperature is positive and finite")
     key = jax.random.key(0) if key is None else key
     each = -(-n // _GROUPS)
     per_call = max(1, min(_GROUPS, _AT_ONCE // each))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
+from statphys_flows.numbers import is_count, real, whole
 
 
 class LocalInfo(NamedTuple):
@@ -63,7 +64,7 @@ class HMC(LocalKernel):
     """
 
     target_acceptance: ClassVar[float] = 0.651
-    steps: int = eqx.field(static=True, default=8)
+    steps: int = eqx.field(static=True, default=8, converter=whole)
 
     def __check_init__(self):
         _check_count("HMC", "steps", self.steps)
@@ -84,7 +85,7 @@ class NUTS(LocalKernel):
     """
 
     target_acceptance: ClassVar[float] = 0.8
-    max_doublings: int = eqx.field(static=True, default=8)
+    max_doublings: int = eqx.field(static=True, default=8, converter=whole)
 
     def __check_init__(self):
         _check_count("NUTS", "max_doublings", self.max_doublings)
@@ -132,12 +133,13 @@ class UserKernel(LocalKernel):
 
     initialise: Callable = eqx.field(static=True)
     step: Callable = eqx.field(static=True)
-    acceptance: float = eqx.field(static=True, default=0.6)
-    evaluations: int = eqx.field(static=True, default=1)
+    acceptance: float = eqx.field(static=True, default=0.6, converter=real)
+    evaluations: int = eqx.field(static=True, default=1, converter=whole)
 
     def __check_init__(self):
-        if not 0 < self.acceptance < 1:
+        if not (isinstance(self.acceptance, float) and 0 < self.acceptance < 1):
             raise StudyError(f"UserKernel(acceptance={self.acceptance!r}): give a probability between 0 and 1.")
+        _check_count("UserKernel", "evaluations", self.evaluations)
 
     @property
     def target_acceptance(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -152,5 +154,5 @@ class UserKernel(LocalKernel):
 
 
 def _check_count(kernel: str, name: str, value) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if not is_count(value):
         raise StudyError(f"{kernel}({name}={value!r}): give an integer of at least 1.")

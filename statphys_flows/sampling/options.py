@@ -3,16 +3,20 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import HierarchicalCoupling, Proposal, flows_for
+from statphys_flows.numbers import as_floats, check_real, real
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.record import check_counts
 from statphys_flows.sampling.sampler import Sampler
 from statphys_flows.spaces import Euclidean, Lattice, ParticleBox
 from statphys_flows.systems import System
+from statphys_flows.systems.laplace import laplace_mixture
+from statphys_flows.systems.walls import is_inside
 from statphys_flows.training import Objective, Optimiser
 
 # Local moves between two draws where nothing is known of the flow yet.
@@ -26,12 +30,14 @@ _SAMPLES = 16
 
 
 def _as_array(states):
-    return None if states is None else jnp.asarray(states, jnp.result_type(float))
+    return None if states is None else as_floats("FlowMCMC(start", states)
 
 
 def found_anew(system: System, kT: float) -> bool:
-    """Whether flows are built from what each search for modes finds, so that none fits a neighbouring temperature."""
-    return isinstance(system.space, Euclidean) and system.known_states() is None and system.base(kT) is None
+    """Whether flows are built from what each search for modes, or warm-up, finds, so that none fits a neighbouring
+    temperature."""
+    # Without known states, or where U has no second derivative at one, there is no Laplace approximation.
+    return isinstance(system.space, Euclidean) and system.base(kT) is None and laplace_mixture(system, kT) is None
 
 
 class FlowMCMC(Sampler):
@@ -84,8 +90,8 @@ class FlowMCMC(Sampler):
     rounds: int = eqx.field(static=True, default=8)
     train_steps: int = eqx.field(static=True, default=200)
     round_draws: int = eqx.field(static=True, default=10)
-    target_ess: float = eqx.field(static=True, default=0.95)
-    good_enough: float = eqx.field(static=True, default=0.8)
+    target_ess: float = eqx.field(static=True, default=0.95, converter=real)
+    good_enough: float = eqx.field(static=True, default=0.8, converter=real)
     polish_rounds: int | None = eqx.field(static=True, default=None)
     polish_steps: int = eqx.field(static=True, default=25)
     budget: int = eqx.field(static=True, default=30_000_000)
@@ -100,6 +106,10 @@ class FlowMCMC(Sampler):
             may_be_zero=("polish_rounds", "thin", "particles"),
             may_be_none=("polish_rounds", "local_moves", "particles"),
         )
+        if not isinstance(self.local, LocalKernel):
+            raise StudyError(f"FlowMCMC(local={self.local!r}): write for example FlowMCMC(local=NUTS()).")
+        for name in ("target_ess", "good_enough"):
+            check_real(f"FlowMCMC({name}", getattr(self, name), advice="give a fraction from 0 to 1")
         if self.buffer < self.chains:
             raise StudyError(
                 f"FlowMCMC(buffer={self.buffer}) is smaller than its {self.chains} chains; give at least chains."
@@ -114,6 +124,11 @@ class FlowMCMC(Sampler):
             )
         if self.start is not None and not bool(jnp.all(jnp.isfinite(self.start))):
             raise StudyError("FlowMCMC(start) holds NaN or infinity; every entry must be a finite number.")
+        if self.start is not None and not (inside := is_inside(system, self.start)).all():
+            raise StudyError(
+                f"FlowMCMC(start)[{int(np.argmin(inside))}] has no finite energy: it is behind a hard wall; leave it "
+                "out."
+            )
 
     @property
     def adaptive_moves(self) -> int:

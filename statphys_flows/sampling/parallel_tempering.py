@@ -36,8 +36,9 @@ from statphys_flows.sampling.search import preconditioner_for, preconditioner_of
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.tempering import temper
 from statphys_flows.spaces import Euclidean
-from statphys_flows.systems import System
+from statphys_flows.systems import System, seed_states
 from statphys_flows.systems.reference import Reference
+from statphys_flows.systems.walls import is_inside
 
 # Of the pilot population, from which the levels are read off.
 _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
@@ -77,6 +78,10 @@ class ParallelTempering(Sampler):
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
+        if not isinstance(self.local, LocalKernel):
+            raise StudyError(
+                f"ParallelTempering(local={self.local!r}): write for example ParallelTempering(local=NUTS())."
+            )
         if self.levels < 2:
             raise StudyError(f"ParallelTempering(levels={self.levels}): a ladder has at least 2.")
 
@@ -107,7 +112,7 @@ class ParallelTempering(Sampler):
             )
             levels = _even_levels(pilot, self.levels)
             ladder = _Ladder(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
-            warm = self._warm(ladder, over_devices(spread_over(pilot.particles, self.chains)), warm_key, kT)
+            warm = self._warm(ladder, over_devices(self._starts(ladder, pilot, pilot_key)), warm_key, kT)
             tick("warming up")
             training = watch.lap()
             production, log_w, exchanged = self._produce(ladder, warm, run_key, tick, journal)
@@ -144,6 +149,14 @@ class ParallelTempering(Sampler):
                 "sampled through a latent field; use FlowMCMC."
             )
         return _OfFlow(flow)
+
+    def _starts(self, ladder: "_Ladder", pilot, key):
+        """Particles of the pilot population, if some of them got inside hard walls."""
+        inside = is_inside(ladder.system, pilot.particles)
+        if not inside.any():
+            return seed_states(ladder.system, float(ladder.kT), key, self.chains)
+        particles = pilot.particles if inside.all() else pilot.particles[np.flatnonzero(inside)]
+        return spread_over(particles, self.chains)
 
     def _warm(self, ladder: "_Ladder", positions, key, kT) -> WarmUp:
         rescale = scales_within if isinstance(ladder.system.space, Euclidean) else None
@@ -190,8 +203,9 @@ class _Rung(System):
         return self.system.space
 
     def energy(self, x):
-        own = self.level * self.system.energy(x) / self.kT
-        return own - (1.0 - self.level) * self.given.log_prob(x)
+        # Of nothing nothing is left, not 0·inf: the reference reaches behind hard walls, and may have some of its own.
+        own = jnp.where(self.level > 0, self.level * self.system.energy(x) / self.kT, 0.0)
+        return own - jnp.where(self.level < 1, (1.0 - self.level) * self.given.log_prob(x), 0.0)
 
 
 class _OfFlow(eqx.Module):

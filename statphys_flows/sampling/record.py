@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
+from statphys_flows.numbers import is_count, whole
 from statphys_flows.sampling.interleaving import Interleaving
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.systems import System, energy_derivatives
@@ -54,7 +55,9 @@ def check_counts(options, *, may_be_zero: tuple[str, ...] = (), may_be_none: tup
         if field.type is not int and not (field.name in may_be_none and value is not None):
             continue
         least = 0 if field.name in may_be_zero else 1
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        # An integer of NumPy would go on as one of its own width, in which products overflow.
+        object.__setattr__(options, field.name, whole(value))
+        if not is_count(value, least):
             raise StudyError(
                 f"{name}({field.name}={value!r}): give an integer of at least {least}; the default is {field.default}."
             )

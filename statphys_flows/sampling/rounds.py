@@ -24,11 +24,13 @@ from statphys_flows.training import Interpolant, Linear, MaximumLikelihood, Obje
 _FASTER = 3.0
 # The score from which on an adopted flow is polished as it is.
 _POLISHED = 0.02
+# The fraction of a flow behind hard walls from which on too few batches are without such a draw.
+_OUTSIDE = 1e-3
 # The most rounds until the solver of a flow that is trained already is right.
 _SETTLING = 5
 
-_FIGURES = tuple(field.name for field in dataclasses.fields(RoundInfo))
-_COLUMNS = (*_FIGURES, "step", "stage", "evaluations")
+_FIGURES = tuple(field.name for field in dataclasses.fields(RoundInfo) if field.name != "outside")
+_COLUMNS = (*_FIGURES, "outside", "step", "stage", "evaluations")
 
 History = dict[str, np.ndarray]
 
@@ -79,8 +81,9 @@ def train(
     for number, stage in enumerate(stages):
         scores = [_score(info) for info in infos if info["stage"] == number]
         if stage.name == "polishing" and not scores:
-            # A flow that no rounds have trained yet has had no chance to come nearer.
-            if infos and not limits.promising(state.best):
+            # A flow that no rounds have trained yet has had no chance to come nearer. Where some of it lies behind hard
+            # walls reverse KL is infinite.
+            if infos and (infos[-1]["outside"] > _OUTSIDE or not limits.promising(state.best)):
                 break
             state = begin_stage(state, stage.options)
         while (

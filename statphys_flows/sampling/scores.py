@@ -11,6 +11,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.flows import ContinuousFlow, Defended, Flow, Proposal
 from statphys_flows.flows.flow import round_trip, round_trip_error
 from statphys_flows.systems import System
+from statphys_flows.systems.walls import bound_inside, reduced_energy
 
 EVALUATION_DRAWS = 2048
 UNCOVERED_LOG_WEIGHT = 5.0
@@ -21,8 +22,9 @@ SOLVER_DRAWS = 64
 
 
 def log_density(system: System, kT):
-    """x → -U(x)/kT."""
-    return lambda x: -system.energy(x) / kT
+    """x → -U(x)/kT; -inf behind hard walls (`systems.walls`)."""
+    u = reduced_energy(system, kT)
+    return lambda x: -u(x)
 
 
 @eqx.filter_jit
@@ -64,9 +66,10 @@ def log_q_error(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGK
 
 @eqx.filter_jit
 def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Float[Array, ""]:
-    """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart."""
+    """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart. Of a
+    flow that crosses hard walls, the bound of what is left of it inside."""
     x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
-    return jnp.mean(log_q - jax.vmap(log_density(system, kT))(x))
+    return bound_inside(jax.vmap(system.energy)(x), kT, log_q)
 
 
 @eqx.filter_jit

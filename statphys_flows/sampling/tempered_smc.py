@@ -7,6 +7,7 @@ import numpy as np
 
 from statphys_flows import analysis
 from statphys_flows.errors import StudyError
+from statphys_flows.numbers import real
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.record import Production, check_counts, observed, thinning
@@ -43,14 +44,14 @@ class TemperedSMC(Sampler):
     chains: int = eqx.field(static=True, default=16)
     draws: int = eqx.field(static=True, default=512)
     moves: int = eqx.field(static=True, default=10)
-    effective: float = eqx.field(static=True, default=0.8)
+    effective: float = eqx.field(static=True, default=0.8, converter=real)
     thin: int = eqx.field(static=True, default=0)
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
         if self.chains < 16:
             raise StudyError(f"TemperedSMC(chains={self.chains}): errors come from at least 16 populations.")
-        if not 0 < self.effective < 1:
+        if not (isinstance(self.effective, float) and 0 < self.effective < 1):
             raise StudyError(f"TemperedSMC(effective={self.effective!r}): give a fraction between 0 and 1.")
 
     def pieces(self, system: System) -> int:
@@ -73,6 +74,7 @@ class TemperedSMC(Sampler):
                 self,
             )
             found = jax.tree.map(np.asarray, found)
+            _refuse_lost(system, found)
             production = self._record(system, found)
             seconds = {"seconds_compiling": watch.compiling, "seconds_training": 0.0, "seconds_sampling": watch.lap()}
         tick("sampling")
@@ -129,6 +131,16 @@ def _measured(system, particles):
         return observed(system, population) | {"energy": jax.vmap(system.energy)(population)}
 
     return jax.vmap(one)(particles)
+
+
+def _refuse_lost(system, found) -> None:
+    lost = np.isneginf(found.increments).any(axis=1)
+    if lost.any():
+        raise StudyError(
+            f"{type(system).__name__}: in {lost.sum()} of {lost.size} populations no draw of the reference density has "
+            "a finite energy, so that nothing could be tempered; give more particles (draws), or a reference density, "
+            "or an extent of the space, of the scale of what lies inside the hard walls."
+        )
 
 
 def _warnings(found, each: np.ndarray) -> list[str]:

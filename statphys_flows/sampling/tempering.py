@@ -29,6 +29,7 @@ from statphys_flows.sampling.local import MALA
 from statphys_flows.sampling.scores import log_density
 from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
+from statphys_flows.systems.walls import with_finite_gradient
 
 # Particles looked at to find neighbours, and how many of the nearest are taken.
 _LOOKED_AT, _NEIGHBOURS = 256, 4
@@ -112,7 +113,9 @@ def temper(
     carry = (start, zero, steps, padding, padding + 1, jnp.zeros((), jnp.int32), key)
     x, level, steps, increments, levels, count, _ = jax.lax.while_loop(unfinished, body, carry)
     each = 1 + moves * (2 if _walks(start, preconditioner) else 1)
-    return Tempered(x, increments, levels, count, level >= 1.0, steps.acceptance, each * count.astype(start.dtype))
+    # Where no draw of the reference has any weight there is nothing to resample.
+    arrived = (level >= 1.0) & jnp.all(jnp.isfinite(jax.vmap(density)(x)))
+    return Tempered(x, increments, levels, count, arrived, steps.acceptance, each * count.astype(start.dtype))
 
 
 def _walks(x, preconditioner) -> bool:
@@ -124,6 +127,7 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
     local, walk = MALA(), blackjax.additive_step_random_walk.build_kernel()
 
     def log_prob(x):
+        x = with_finite_gradient(x)
         found = (1.0 - level) * reference.log_prob(x) + level * density(x)
         return jnp.where(jnp.isnan(found), -jnp.inf, found)
 

@@ -12,6 +12,8 @@ from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.search import preconditioner_for, spread_over
 from statphys_flows.spaces import Euclidean, Lattice
 from statphys_flows.systems import System, seed_states
+from statphys_flows.systems.seeding import drawn_inside
+from statphys_flows.systems.walls import is_inside
 
 
 def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, options: FlowMCMC) -> WarmUp:
@@ -45,7 +47,9 @@ def _seeds(system: System, kT, key, options: FlowMCMC, found):
         return positions
     given = jnp.asarray(options.start, positions.dtype)[jnp.arange(options.chains) % len(options.start)]
     every = 1 if found is None else 2
-    return jnp.where(_column(jnp.arange(options.chains) % every == 0, given), given, positions)
+    # In a scan a hard wall may move over what is inside at other points.
+    taken = (jnp.arange(options.chains) % every == 0) & is_inside(system, given)
+    return jnp.where(_column(taken, given), given, positions)
 
 
 def _of_bases(system: System, kT, key, n: int):
@@ -54,10 +58,14 @@ def _of_bases(system: System, kT, key, n: int):
         return _drawn(candidates[0], key, n)
     if not isinstance(system.space, Lattice):
         return seed_states(system, kT, key, n)
+
     # From draws of every candidate's base: they have the right amplitude on every scale, and cover all phases.
-    keys = jax.random.split(key, n)
-    drawn = jnp.stack([jax.vmap(flow.base.sample)(keys) for flow in candidates])
-    return drawn[jnp.arange(n) % len(candidates), jnp.arange(n)]
+    def draw(key, n):
+        keys = jax.random.split(key, n)
+        drawn = jnp.stack([jax.vmap(flow.base.sample)(keys) for flow in candidates])
+        return drawn[jnp.arange(n) % len(candidates), jnp.arange(n)]
+
+    return drawn_inside(system, draw, key, n)
 
 
 def _column(mask, like):

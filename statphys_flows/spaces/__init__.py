@@ -1,9 +1,9 @@
 """Where a configuration lives: its shape, the names of its axes, its measure."""
 
-from statphys_flows.spaces.euclidean import Euclidean
+from statphys_flows.spaces.euclidean import Euclidean, as_space
 from statphys_flows.spaces.interval import Interval
 from statphys_flows.spaces.lattice import Lattice
 from statphys_flows.spaces.particle_box import ParticleBox
 from statphys_flows.spaces.space import Space
 
-__all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space"]
+__all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space", "as_space"]

@@ -3,6 +3,8 @@
 import equinox as eqx
 import numpy as np
 
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.spaces.space import Space
 
 
@@ -15,20 +17,20 @@ class Euclidean(Space):
     - `extent`: the length scale on which the interesting states lie about the origin. Where a system names no known
       states, walkers are seeded from N(0, extent²) in every component. A mode much further out than this can be missed.
 
-    **Raises:** `ValueError` for a dimension below 1 or an extent that is not positive.
+    **Raises:** `StudyError` for a dimension below 1 or an extent that is not positive.
     """
 
-    dimension: int = eqx.field(static=True)
-    extent: float = eqx.field(static=True, default=3.0)
+    dimension: int = eqx.field(static=True, converter=whole)
+    extent: float = eqx.field(static=True, default=3.0, converter=real)
 
     def __check_init__(self):
-        if isinstance(self.dimension, bool) or not isinstance(self.dimension, int) or self.dimension < 1:
-            raise ValueError(
+        if not is_count(self.dimension):
+            raise StudyError(
                 f"Euclidean(dimension={self.dimension!r}): the dimension must be an integer of at least 1, for example "
                 "Euclidean(2)."
             )
-        if not (np.isfinite(self.extent) and self.extent > 0):
-            raise ValueError(f"Euclidean(extent={self.extent!r}): the extent is a length; give a positive number.")
+        advice = "the extent is a length; give a positive number"
+        check_real("Euclidean(extent", self.extent, positive=True, advice=advice)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,3 +50,13 @@ class Euclidean(Space):
 
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         return {"component": ("component", np.arange(self.dimension))}
+
+
+def as_space(what: str, space: Space | int, extent: float = 3.0) -> Space:
+    """`space`, or ℝⁿ for an integer n, for what `what` was given.
+
+    **Raises:** `StudyError` for anything else."""
+    space = Euclidean(space, extent) if is_count(space) else space
+    if not isinstance(space, Space):
+        raise StudyError(f"{what}(space={space!r}): write for example space=sf.Euclidean(2).")
+    return space

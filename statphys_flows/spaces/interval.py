@@ -3,6 +3,8 @@
 import equinox as eqx
 import numpy as np
 
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.spaces.space import Space
 
 
@@ -16,22 +18,22 @@ class Interval(Space):
     - `sites`: N, at least 1.
     - `spacing`: the lattice spacing; 1/(N + 1) if not given, which makes the interval [0, 1].
 
-    **Raises:** `ValueError` for fewer than one site or a spacing that is not positive.
+    **Raises:** `StudyError` for fewer than one site or a spacing that is not positive.
     """
 
     sites: int = eqx.field(static=True)
     spacing: float = eqx.field(static=True)
 
     def __init__(self, sites: int, spacing: float | None = None):
-        if isinstance(sites, bool) or not isinstance(sites, (int, np.integer)) or sites < 1:
-            raise ValueError(
+        if not is_count(sites):
+            raise StudyError(
                 f"sites={sites!r}: an interval needs an integer number of interior sites, at least 1; "
                 "write for example sites=100."
             )
-        self.sites = int(sites)
-        self.spacing = 1.0 / (self.sites + 1) if spacing is None else float(spacing)
-        if not (np.isfinite(self.spacing) and self.spacing > 0):
-            raise ValueError(f"spacing={spacing!r}: the lattice spacing must be a positive number.")
+        self.sites = whole(sites)
+        self.spacing = 1.0 / (self.sites + 1) if spacing is None else real(spacing)
+        advice = "the lattice spacing must be a positive number"
+        check_real("Interval(spacing", self.spacing, positive=True, advice=advice)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,14 +1,24 @@
 """Fields on a hypercubic lattice."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import is_count, whole
 from statphys_flows.spaces.space import Space
 
 _BOUNDARIES = ("periodic", "dirichlet")
 _AXES = ("x", "y", "z")
+
+
+def shape_of(shape: Any) -> Any:
+    """Sites along each axis as a tuple, for one number or a list or array of them; what is neither as it is."""
+    if np.ndim(shape) == 0:
+        return (whole(shape),)
+    return tuple(whole(n) for n in shape)
 
 
 class Lattice(Space):
@@ -22,27 +32,26 @@ class Lattice(Space):
     - `shape`: sites along each axis, for example `(8, 8)`.
     - `boundary`: `"periodic"` or `"dirichlet"`, for all axes or one for each.
 
-    **Raises:** `ValueError` for a shape that is not one to three positive integers, or another boundary.
+    **Raises:** `StudyError` for a shape that is not one to three positive integers, or another boundary.
     """
 
     lengths: tuple[int, ...] = eqx.field(static=True)
     boundary: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, shape: int | Sequence[int], boundary: str | Sequence[str] = "periodic"):
-        sites = tuple(shape) if isinstance(shape, Sequence) else (shape,)
-        whole = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 1 for n in sites)
-        if not (whole and 1 <= len(sites) <= 3):
-            raise ValueError(
+        sites = shape_of(shape)
+        if not (isinstance(sites, tuple) and all(map(is_count, sites)) and 1 <= len(sites) <= 3):
+            raise StudyError(
                 f"Lattice(shape={shape!r}): give the number of sites along each of one to three axes, for example "
                 "Lattice((8, 8))."
             )
-        each = (boundary,) * len(sites) if isinstance(boundary, str) else tuple(boundary)
-        if len(each) != len(sites) or not set(each) <= set(_BOUNDARIES):
-            raise ValueError(
+        each = (boundary,) * len(sites) if isinstance(boundary, str) or not np.ndim(boundary) else tuple(boundary)
+        if len(each) != len(sites) or not all(b in _BOUNDARIES for b in each):
+            raise StudyError(
                 f'Lattice(boundary={boundary!r}): write "periodic" or "dirichlet", or one of them for each of the '
                 f"{len(sites)} axes."
             )
-        self.lengths = tuple(int(n) for n in sites)
+        self.lengths = sites
         self.boundary = each
 
     @property

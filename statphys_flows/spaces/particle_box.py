@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import is_count, whole
 from statphys_flows.spaces.space import Space
 
 _MEASURES = {"normalised": "product of d(x_i)/volume", "lebesgue": "product of d(x_i)"}
@@ -27,7 +29,7 @@ class ParticleBox(Space):
     - `measure`: `"normalised"`, ∏ dxᵢ/volume, under which the ideal gas has log Z = 0; or `"lebesgue"`, ∏ dxᵢ, under
       which it has n log(volume).
 
-    **Raises:** `ValueError` for numbers of particles or axes that are not such, lengths that are not positive, or
+    **Raises:** `StudyError` for numbers of particles or axes that are not such, lengths that are not positive, or
     another measure.
     """
 
@@ -42,26 +44,32 @@ class ParticleBox(Space):
         dimension: int | None = None,
         measure: Literal["normalised", "lebesgue"] = "normalised",
     ):
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(
+        if not is_count(n):
+            raise StudyError(
                 f"ParticleBox(n={n!r}): the number of particles must be an integer of at least 1, for example n=64."
             )
-        given = np.asarray(lengths, dtype=float)
+        try:
+            given = np.asarray(lengths, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise StudyError(
+                f"ParticleBox(lengths={lengths!r}): give one positive length, or one for each axis."
+            ) from error
         if dimension is None:
             dimension = 2 if given.ndim == 0 else given.size
-        if isinstance(dimension, bool) or not isinstance(dimension, (int, np.integer)) or not 1 <= dimension <= 3:
-            raise ValueError(f"ParticleBox(dimension={dimension!r}): a box has 1, 2 or 3 axes.")
-        if given.shape not in ((), (int(dimension),)) or not np.all(np.isfinite(given) & (given > 0)):
-            raise ValueError(
+        dimension = whole(dimension)
+        if not is_count(dimension) or dimension > 3:
+            raise StudyError(f"ParticleBox(dimension={dimension!r}): a box has 1, 2 or 3 axes.")
+        if given.shape not in ((), (dimension,)) or not np.all(np.isfinite(given) & (given > 0)):
+            raise StudyError(
                 f"ParticleBox(lengths={lengths!r}, dimension={dimension}): give one positive length, or one for each "
                 f"of the {dimension} axes."
             )
         if measure not in _MEASURES:
-            raise ValueError(
+            raise StudyError(
                 f'ParticleBox(measure={measure!r}): write "normalised" (dx/volume of each particle) or "lebesgue" (dx).'
             )
-        self.n = int(n)
-        self.lengths = tuple(np.broadcast_to(given, (int(dimension),)).tolist())
+        self.n = whole(n)
+        self.lengths = tuple(np.broadcast_to(given, (dimension,)).tolist())
         self.normalised = measure == "normalised"
 
     @property

@@ -12,12 +12,16 @@ from statphys_flows.analysis import consistency, free_energy_profile, locate_tra
 from statphys_flows.analysis.reweighting import DERIVATIVE, Pooled, pooled
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System, with_array_parameters
+from statphys_flows.systems.seeding import share_outside
+from statphys_flows.systems.walls import is_inside
 
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
 # Configurations, and points, at which it is looked whether U is linear in what is scanned; how far it may be from it,
 # in kT, and in rounding errors of U.
 _LOOKED_AT = 16
+# Configurations that are asked whether hard walls pass over them.
+_INSIDE = 1024
 _NONLINEAR, _ROUNDINGS = 1e-3, 16
 
 
@@ -84,6 +88,8 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
     """Whether U is linear in the scanned fields together, so that U and its derivatives at one point give it at all
     others: looked at on some configurations, halfway along each field and at points drawn from the whole range, against
     what one corner and its neighbours predict, in units of the lowest kT."""
+    if share_outside(system) and not _walls_stand(system, scan, positions):
+        return False
     chosen = positions[np.linspace(0, len(positions) - 1, _LOOKED_AT).astype(int)]
     x = jnp.asarray(chosen, jnp.result_type(float))
     axes = [scan.axes[name] for name in scan.names[1:]]
@@ -100,7 +106,16 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
     inside = np.random.default_rng(0).uniform(size=(_LOOKED_AT, len(axes)))
     off = [np.abs(energies(s) - corner - s @ slopes).max() for s in (*(0.5 * unit), np.ones(len(axes)), *inside)]
     rounding = float(jnp.finfo(x.dtype).eps) * np.abs([corner, *(corner + slopes)]).max()
-    return bool(max(off) < _NONLINEAR * min(scan.axes["kT"]) + _ROUNDINGS * rounding)
+    return bool(np.max(off) < _NONLINEAR * min(scan.axes["kT"]) + _ROUNDINGS * rounding)
+
+
+def _walls_stand(system: System, scan: Scan, positions: np.ndarray) -> bool:
+    """Whether what is inside hard walls at one point of a scan is so at its corners: no slope of U shows a wall that
+    moves."""
+    x = jnp.asarray(positions[:: max(1, len(positions) // _INSIDE)], jnp.result_type(float))
+    corners = itertools.product(*[{min(values), max(values)} for name, values in scan.axes.items() if name != "kT"])
+    systems = [with_array_parameters(at(system, dict(zip(scan.names[1:], c, strict=True)))) for c in corners]
+    return all(is_inside(each, x).all() for each in systems)
 
 
 def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, group: str) -> xr.Dataset:

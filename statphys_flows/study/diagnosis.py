@@ -11,6 +11,7 @@ from statphys_flows.sampling import Production
 from statphys_flows.sampling.far_out import weight_far_out
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
+from statphys_flows.systems.seeding import share_outside
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -86,6 +87,21 @@ def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[st
 
 def assumption(system: System, searched: bool) -> str:
     """What the result takes for granted, because no sample can show it."""
+    return _of_modes(system, searched) + _of_walls(system)
+
+
+def _of_walls(system: System) -> str:
+    outside = share_outside(system)
+    if not outside:
+        return ""
+    return (
+        f" U is infinite in a part of the space (at {outside:.0%} of draws that cover it): chains start inside "
+        "these hard walls, and moves that end outside are rejected; parts that walls cut off from each other are taken "
+        "to have walkers in each."
+    )
+
+
+def _of_modes(system: System, searched: bool) -> str:
     if searched:
         return (
             f"Every mode that matters is taken to be among those that tempering found from {_spread(system)}: one that "

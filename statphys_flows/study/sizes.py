@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.errors import StudyError
+from statphys_flows.numbers import is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.store import (
@@ -128,7 +129,7 @@ def _seed(seed: int, n: int) -> int:
 def _checked(sizes: Sequence[int]) -> list[int]:
     found = list(np.atleast_1d(np.asarray(sizes, dtype=object)))
     for n in found:
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        if not is_count(n):
             raise StudyError(f"sizes holds {n!r}: give positive integers, for example sizes=[6, 8, 10].")
     if len(found) < 2 or len(set(found)) < len(found):
         raise StudyError(f"sizes={found}: give two or more, all different, for example sizes=[6, 8, 10].")

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis import refinement
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
+from statphys_flows.numbers import is_count, whole
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, completed, points_of
@@ -74,7 +75,8 @@ class Study:
             )
         if not isinstance(self.sampler, Sampler):
             raise StudyError(f"sampler is {_name(self.sampler)}; write for example sampler=FlowMCMC(chains=64).")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
+        object.__setattr__(self, "seed", whole(self.seed))
+        if not is_count(self.seed, 0) or self.seed >= 2**63:
             raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
         Scan(self.kT, self.scan).check(self.system)
         _check_length(self.sampler)

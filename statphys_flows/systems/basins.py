@@ -16,9 +16,11 @@ from scipy.special import logsumexp
 
 from statphys_flows.bases import Gaussian, Mixture
 from statphys_flows.bases.factors import at_least_rounding
-from statphys_flows.systems.harmonic import Harmonic, energies, harmonic, widths_of
+from statphys_flows.systems.harmonic import Harmonic, harmonic, widths_of
 from statphys_flows.systems.laplace import orbits_of, relax
+from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.systems.system import System
+from statphys_flows.systems.walls import energies
 
 # Basins, at most; each of at least a fraction of the samples; and how much of them all they have to hold together.
 _MOST = 64
@@ -26,6 +28,8 @@ _LEAST = 1 / 2000
 _COVERED = 0.9
 # Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
 _SAME = 4.0
+# And two kinks, as a fraction of the standard deviations of all samples.
+_SAME_KINK = 0.1
 # A basin with fewer samples than this for each dimension is explored by walkers of its own, so many for each dimension,
 # at least `_FEWEST`, that take so many steps.
 _ENOUGH, _WALKERS, _FEWEST = 10, 4, 64
@@ -58,7 +62,7 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
         return components[0]
     states = np.stack([np.asarray(basins[k].gaussian.location) for k in kept])
     widths = np.stack([widths_of(basins[k].gaussian) for k in kept])
-    orbits = np.asarray(orbits_of(states, system.symmetries(), widths))
+    orbits = np.asarray(orbits_of(states, symmetries_of(system), widths))
     return Mixture(components, orbits=orbits, weights=np.bincount(orbits, counts[kept].astype(float)))
 
 

@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.systems.system import System
@@ -20,7 +21,8 @@ class BayesianModel(System):
 
     @abc.abstractmethod
     def log_prior(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
-        """log p(x), normalised in the measure of the space: else the evidence is off by the missing constant."""
+        """log p(x), normalised in the measure of the space: else the evidence is off by the missing constant, and a
+        study refuses the model as far as draws show it. -inf where p is 0."""
 
     @abc.abstractmethod
     def log_likelihood(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
@@ -31,7 +33,9 @@ class BayesianModel(System):
         """One independent draw from p."""
 
     def energy(self, x):
-        return -(self.log_prior(x) + self.log_likelihood(x))
+        # Where the prior is 0 the likelihood may be anything, a NaN too.
+        log_prior = self.log_prior(x)
+        return jnp.where(log_prior == -jnp.inf, jnp.inf, -(log_prior + self.log_likelihood(x)))
 
     def observables(self, x):
         """`log_likelihood`."""

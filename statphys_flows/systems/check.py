@@ -1,23 +1,34 @@
 """Checks of a declared system before any compute."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Space
+from statphys_flows.systems.bayesian_model import BayesianModel
+from statphys_flows.systems.normalisation import check_normalisation
 from statphys_flows.systems.parameters import float_parameters
-from statphys_flows.systems.seeding import seed_states
+from statphys_flows.systems.posterior import Posterior
+from statphys_flows.systems.seeding import draw_starts, seed_states
+from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.systems.system import System
+from statphys_flows.systems.walls import energies
+
+# Starting states that are tried, and how far beside them a gradient is looked for, as a fraction of their size.
+_PROBES, _BESIDE = 8, 1e-3
 
 
 def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     """Refuse a system that cannot be sampled, in a sentence, before anything is compiled for it.
 
-    **Raises:** `StudyError` if `system` is no `System`; if `energy` uses NumPy or Python control flow on its argument,
-    is not a scalar, is an integer, or cannot be differentiated; if a known state has the wrong shape; if the energy or
-    its gradient is NaN or infinite at a starting state.
+    **Raises:** `StudyError` if `system` is no `System`; if it names a symmetry that its space does not have; if
+    `energy` uses NumPy or Python control flow on its argument, is not a scalar, is an integer, or cannot be
+    differentiated; if a known state has the wrong shape, or an infinite energy; if no starting state has a finite
+    energy; if at one the energy is NaN or -inf, or the gradient not finite; if a prior is not normalised. A starting
+    state with an energy of +inf lies behind a hard wall, and another one is taken.
     """
     name = type(system).__name__
     if not isinstance(system, System):
@@ -30,6 +41,7 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     for parameter, value in float_parameters(system).items():
         if not np.isfinite(value):
             raise StudyError(f"{name}.{parameter} is {value}; a parameter must be a finite number.")
+    symmetries_of(system)
     x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
     _check_scalar(f"{name}.energy", system.energy, x)
     _check_scalar(f"{name}.order_parameter", system.order_parameter, x)
@@ -40,8 +52,9 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     except Exception as error:
         raise StudyError(f"{name}.energy cannot be differentiated: {_first_line(error)}") from error
     del gradient
-    states = system.known_states()
-    _check_values(name, system, seed_states(system, kT, key, 8 if states is None else max(8, len(states))))
+    if isinstance(system, BayesianModel) and not isinstance(system, Posterior):  # which was checked when declared
+        check_normalisation(system, jax.random.key(0))
+    _check_starts(name, system, kT, key)
 
 
 def _check_scalar(what: str, function, x) -> None:
@@ -81,6 +94,8 @@ def _check_states(name: str, system: System) -> None:
     if states is None:
         return
     states = np.asarray(states)
+    if not (np.issubdtype(states.dtype, np.floating) or np.issubdtype(states.dtype, np.integer)):
+        raise StudyError(f"{name}.known_states holds {states.dtype}; give an array of real numbers.")
     if states.ndim != 1 + len(system.space.shape) or states.shape[1:] != system.space.shape or len(states) < 1:
         raise StudyError(
             f"{name}.known_states has shape {states.shape}; give (states, {', '.join(map(str, system.space.shape))}), "
@@ -91,22 +106,47 @@ def _check_states(name: str, system: System) -> None:
         raise StudyError(f"{name}.known_states[{bad}] holds NaN or infinity; every entry must be a finite number.")
 
 
-def _check_values(name: str, system: System, states: Float[Array, "walkers ..."]) -> None:
-    energies, gradients = jax.vmap(jax.value_and_grad(system.energy))(states)
-    for what, values in (("energy", energies), ("gradient of the energy", gradients)):
-        finite = np.all(np.isfinite(np.asarray(values).reshape(len(states), -1)), axis=1)
-        if not finite.all():
-            bad = int(np.argmin(finite))
-            value = np.asarray(values)[bad].ravel()
-            value = value[~np.isfinite(value)][0]
-            raise StudyError(
-                f"{name}: the {what} is {value} at starting state {bad} (x = {_short(np.asarray(states[bad]))}); "
-                "give known_states where it is finite, or mend the energy (a log or root of a negative number, "
-                "a division by zero?)."
-            )
+def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> None:
+    given = system.known_states()
+    if given is None:
+        states = draw_starts(system, kT, key, _PROBES)
+    else:
+        states = jnp.asarray(np.asarray(given), jnp.result_type(float))
+    values = np.asarray(energies(system, states))
+    wrong = ~np.isfinite(values) if given is not None else np.isnan(values) | np.isneginf(values)
+    if wrong.any():
+        bad = int(np.argmax(wrong))
+        raise StudyError(
+            f"{name}: the energy is {values[bad]} at starting state {bad} (x = {_short(states[bad])}); give "
+            "known_states where it is finite, or fix the energy (a log or root of a negative number, a division by "
+            "zero?). What forbids a state is +inf: jnp.where(x[0] > 0, ..., jnp.inf)."
+        )
+    inside = states if given is not None else seed_states(system, kT, key, _PROBES)
+    unknown = ~_has_gradient(system, inside)
+    if unknown.any():
+        # At a kink the gradient may be NaN, and beside it is finite.
+        away = jax.random.normal(key, inside.shape, inside.dtype)
+        unknown &= ~_has_gradient(system, inside + _BESIDE * (1 + jnp.max(jnp.abs(inside))) * away)
+    if unknown.any():
+        bad = int(np.argmax(unknown))
+        raise StudyError(
+            f"{name}: the gradient of the energy is not finite at starting state {bad} (x = {_short(inside[bad])}), "
+            "nor beside it; fix the energy (a root of 0, or a branch of jnp.where that is NaN where the other one is "
+            "taken?)."
+        )
 
 
-def _short(x: np.ndarray) -> str:
+@eqx.filter_jit
+def _gradients(system: System, states):
+    return jax.vmap(jax.grad(system.energy))(states)
+
+
+def _has_gradient(system: System, states) -> np.ndarray:
+    return np.all(np.isfinite(np.asarray(_gradients(system, states)).reshape(len(states), -1)), axis=1)
+
+
+def _short(x) -> str:
+    x = np.asarray(x)
     return np.array2string(x.ravel()[:4], precision=3) + (" …" if x.size > 4 else "")
 
 

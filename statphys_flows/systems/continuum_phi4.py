@@ -6,6 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real, whole
 from statphys_flows.spaces import Interval
 from statphys_flows.systems.system import System
 
@@ -30,21 +32,22 @@ class ContinuumPhi4(System):
     - `discretisation`: `"interior"`, ds = 1/(N + 1); or `"published"`, ds = 1/N with N + 1 links, the convention of
       the published runs (Gabrié, Rotskoff, Vanden-Eijnden, arXiv:2105.12603).
 
-    **Raises:** `ValueError` for fewer than one site, a ≤ 0, or another discretisation.
+    **Raises:** `StudyError` for fewer than one site, a ≤ 0, or another discretisation.
     """
 
-    sites: int = eqx.field(static=True, default=100)
+    sites: int = eqx.field(static=True, default=100, converter=whole)
     a: float = 0.1
     field: float = 0.0
     discretisation: Literal["interior", "published"] = eqx.field(static=True, default="interior")
 
     def __check_init__(self):
         if self.discretisation not in ("interior", "published"):
-            raise ValueError(
+            raise StudyError(
                 f'discretisation={self.discretisation!r}: write "interior" (ds = 1/(N+1)) or "published" (ds = 1/N).'
             )
-        if isinstance(self.a, (int, float)) and not (np.isfinite(self.a) and self.a > 0):
-            raise ValueError(f"a={self.a!r}: the width of a kink must be a positive number, for example a=0.1.")
+        advice = "the width of a kink must be a positive number, for example a=0.1"
+        check_real("ContinuumPhi4(a", self.a, positive=True, advice=advice)
+        check_real("ContinuumPhi4(field", self.field)
         _ = self.space  # refuses sites < 1
 
     @property

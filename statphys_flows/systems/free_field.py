@@ -7,11 +7,16 @@ import numpy as np
 
 from statphys_flows.bases import FreeField, HarmonicDiagonal, Mixture, lattice_laplacian
 from statphys_flows.spaces import Lattice
+from statphys_flows.systems.seeding import spread
+from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.systems.system import System
+from statphys_flows.systems.walls import bound_inside
 
 _DRAWS = 64
 _MASSES = np.geomspace(1e-3, 1e4, 40)
 _CENTRES = 12
+# Fields at which bonds are looked for if there is no second derivative at zero.
+_ELSEWHERE = 8
 # Each makes the spacings six to twenty times smaller: an error of the mass costs ESS in proportion to the volume.
 _REFINEMENTS = 2
 
@@ -47,7 +52,7 @@ def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
     # Amplitudes of the covering field set the scale on which a shifted one is looked for.
     spread = float(jnp.sqrt(jnp.mean(jax.vmap(about_zero.sample)(jax.random.split(jax.random.key(0), 8)) ** 2)))
     amplitudes = 3 * spread * np.arange(1, _CENTRES + 1) / _CENTRES
-    if "sign" in system.symmetries():
+    if "sign" in symmetries_of(system):
         shifted, field = best(amplitudes)
         mirrored = FreeField(lattice, stiffness, jnp.exp(field.log_mass_squared), -float(field.centre))
         return (about_zero, Mixture([field, mirrored], orbits=[0, 0])) if shifted < covering else (about_zero,)
@@ -61,9 +66,16 @@ def _refined(grid: np.ndarray, best) -> np.ndarray:
 
 
 def _stiffness(system: System) -> float:
-    """κ of U = κ/2 Σ(∂φ)² + …: minus the mean coupling of neighbours at zero field."""
+    """κ of U = κ/2 Σ(∂φ)² + …: minus the mean coupling of neighbours at zero field, or at others if U has no second
+    derivative there."""
     lattice: Lattice = system.space
-    response = np.asarray(_response(system), float)
+    response = np.asarray(_response(system, jnp.zeros(lattice.shape)), float)
+    if not np.all(np.isfinite(response)):
+        # A field that is zero may be at a kink of U.
+        found = [
+            np.asarray(_response(system, field), float) for field in spread(lattice, jax.random.key(0), _ELSEWHERE)
+        ]
+        response = np.mean([r for r in found if np.all(np.isfinite(r))] or [np.zeros(lattice.shape)], axis=0)
     middle = tuple(n // 2 for n in lattice.shape)
     bonds = []
     for axis, (n, periodic) in enumerate(zip(lattice.shape, lattice.periodic, strict=True)):
@@ -76,29 +88,29 @@ def _stiffness(system: System) -> float:
 
 
 @eqx.filter_jit
-def _response(system: System):
-    """The Hessian of U at zero field, applied to a unit field on the middle site."""
-    zero = jnp.zeros(system.space.shape)
-    one = zero.at[tuple(n // 2 for n in system.space.shape)].set(1.0)
-    return jax.jvp(jax.grad(system.energy), (zero,), (one,))[1]
+def _response(system: System, field):
+    """The Hessian of U at a field, applied to a unit field on the middle site."""
+    one = jnp.zeros_like(field).at[tuple(n // 2 for n in system.space.shape)].set(1.0)
+    return jax.jvp(jax.grad(system.energy), (field,), (one,))[1]
 
 
 @eqx.filter_jit
 def _divergence(system: System, kT, stiffness, masses, centres):
-    """E[U]/kT minus the entropy up to a constant, (centres, masses), over the same noise for all."""
+    """E[U]/kT minus the entropy up to a constant, (centres, masses), over the same noise for all (`bound_inside`)."""
     lattice = system.space
     laplacian = jnp.asarray(lattice_laplacian(lattice), masses.dtype)
     noise = jax.random.normal(jax.random.key(0), (_DRAWS, *lattice.shape), masses.dtype)
     # Of unit variance in every mode: so the bound of a quadratic U has no noise.
     noise = noise / jnp.sqrt(jnp.mean(noise**2, axis=0))
     noise = jnp.concatenate([noise, -noise])
+    log_q = -0.5 * jnp.sum(noise**2, axis=tuple(range(1, noise.ndim)))
 
     def of_mass(mass):
         factor = HarmonicDiagonal(lattice, jnp.log(stiffness) + jnp.log(laplacian + mass))
         fluctuations = jax.vmap(factor.apply)(noise)
 
         def of_centre(centre):
-            return jnp.mean(jax.vmap(system.energy)(centre + fluctuations)) / kT - factor.log_det
+            return bound_inside(jax.vmap(system.energy)(centre + fluctuations), kT, log_q, factor.log_det)
 
         return jax.lax.map(of_centre, centres)
 

@@ -1,11 +1,14 @@
 """A system from a plain function."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from statphys_flows.spaces import Space
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import as_floats
+from statphys_flows.spaces import Space, as_space
+from statphys_flows.systems.symmetries import check_symmetries
 from statphys_flows.systems.system import System
 
 
@@ -15,11 +18,14 @@ class Hamiltonian(System):
     **Arguments:**
 
     - `energy`: x of shape `space.shape` → scalar, written with `jax.numpy`.
-    - `space`: where x lives, for example `sf.Euclidean(2)`.
+    - `space`: where x lives, for example `sf.Euclidean(2)`, or an integer n for that with n in place of 2.
     - `order_parameter`: x → scalar; the mean over the entries of x if not given.
     - `observables`: `{name: function of x}`.
     - `states`: configurations near which walkers start, shape (states, *space.shape).
-    - `symmetry`: names of symmetries of U, see `System.symmetries`.
+    - `symmetry`: name of a symmetry of U, or names, see `System.symmetries`.
+
+    **Raises:** `StudyError` for an energy that is no function, a space that is none, or a name that is none of a
+    symmetry of the space.
     """
 
     energy_function: Callable = eqx.field(static=True)
@@ -33,18 +39,20 @@ class Hamiltonian(System):
         self,
         energy: Callable,
         *,
-        space: Space,
+        space: Space | int,
         order_parameter: Callable | None = None,
         observables: Mapping[str, Callable] | None = None,
         states=None,
-        symmetry=(),
+        symmetry: str | Iterable[str] = (),
     ):
+        if not callable(energy):
+            raise StudyError(f"Hamiltonian(energy={energy!r}): give a function of x that returns U(x).")
         self.energy_function = energy
-        self.space = space
+        self.space = as_space("Hamiltonian", space)
         self.order_parameter_function = order_parameter
         self.observable_functions = tuple((observables or {}).items())
-        self.states = None if states is None else jnp.asarray(states, dtype=jnp.result_type(float))
-        self.symmetry = frozenset(symmetry)
+        self.states = None if states is None else as_floats("Hamiltonian(states", states)
+        self.symmetry = check_symmetries("Hamiltonian(symmetry)", symmetry, self.space)
 
     def energy(self, x):
         return self.energy_function(x)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases import Gaussian
 from statphys_flows.systems.system import System
+from statphys_flows.systems.walls import energies
 from statphys_flows.thresholds import FLAT, MISLEADING_RISE, ROUNDED_RISE
 
 # Distances that are tried, four a decade: from far below to far above any scale in 32 bits.
@@ -125,9 +126,3 @@ def _rises(system, kT, state: np.ndarray, away: np.ndarray) -> np.ndarray:
     # What has no energy is out of reach.
     rises = np.where(np.isnan(u[1:]), np.inf, u[1:] - u[0])
     return np.minimum(*np.split(rises, 2))
-
-
-@eqx.filter_jit
-def energies(system: System, states: Float[Array, "states n"]) -> Float[Array, " states"]:
-    """U of every state."""
-    return jax.vmap(system.energy)(states)

@@ -11,12 +11,17 @@ from statphys_flows.bases import Base, Gaussian, GaussianChain, MassiveBridge, M
 from statphys_flows.bases.factors import SineDiagonal, laplacian_eigenvalues
 from statphys_flows.spaces import Interval
 from statphys_flows.systems.harmonic import harmonic, widths_of
+from statphys_flows.systems.seeding import spread, states_of
+from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.systems.system import System
+from statphys_flows.systems.walls import bound_inside
 
 _MASSES = 48
 # Minimisations run side by side.
 _TOGETHER = 64
 _DRAWS = 128
+# Fields at which bonds are looked for if there is no second derivative at zero.
+_ELSEWHERE = 8
 # A well keeps a thousandth of the deepest one's weight, however high it lies: the approximation may be wrong.
 _LEAST_LOG_WEIGHT = -7.0
 
@@ -53,45 +58,54 @@ def variational_bridge(system: System, kT: float) -> MassiveBridge:
     Its stiffness is the coupling of neighbouring sites in U; its mass the best of a grid.
     """
     interval: Interval = system.space
-    coupling = _curvature(system, jnp.zeros((1, *interval.shape)))[1]
-    # In a field with gradient energy κ|φ'|²/2 neighbours couple by -κ/ds. One site has no neighbour.
-    bond = -float(np.mean(coupling)) / kT if interval.sites > 1 else 1.0 / (kT * interval.spacing)
+    coupling = np.asarray(_curvature(system, jnp.zeros((1, *interval.shape)))[1])
+    if not np.all(np.isfinite(coupling)):
+        # A field that is zero may be at a kink of U.
+        elsewhere = np.asarray(_curvature(system, spread(interval, jax.random.key(0), _ELSEWHERE))[1])
+        coupling = elsewhere[np.all(np.isfinite(elsewhere), axis=1)]
+    # In a field with gradient energy κ|φ'|²/2 neighbours couple by -κ/ds. One site has no neighbour, and what
+    # has no second derivative anywhere is taken for such a field with κ = 1.
+    bond = -float(np.mean(coupling)) / kT if coupling.size else 1.0 / (kT * interval.spacing)
     stiffness = max(bond, 1e-6) * interval.spacing
     masses = np.geomspace(0.1, 2.0 / interval.spacing, _MASSES) / (interval.spacing * (interval.sites + 1))
     # As arrays: a Python number would be compiled in, anew for every temperature.
     arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (kT, stiffness, masses)]
-    divergence = np.asarray(_bridge_divergence(system, *arrays))
-    return MassiveBridge(interval, stiffness, masses[np.nanargmin(divergence)])
+    divergence = np.nan_to_num(np.asarray(_bridge_divergence(system, *arrays)), nan=np.inf)
+    return MassiveBridge(interval, stiffness, masses[np.argmin(divergence)])
 
 
 def laplace_chains(system: System, kT: float) -> Base | None:
     """A `Mixture` of one `GaussianChain` about each known state of a field on an interval: the Laplace approximation
-    of each well, exact as kT → 0, blind to what lies between the wells. None without known states."""
-    states = system.known_states()
+    of each well, exact as kT → 0, blind to what lies between the wells. None without known states, or where U has no
+    second derivative at one of them."""
+    states = states_of(system)
     if states is None:
         return None
-    states = relax(system, jnp.asarray(kT, jnp.result_type(float)), jnp.asarray(states))
+    states = relax(system, jnp.asarray(kT, jnp.result_type(float)), states)
     diagonal, off_diagonal = (np.asarray(c, float) / kT for c in _curvature(system, states))
+    if not (np.all(np.isfinite(diagonal)) and np.all(np.isfinite(off_diagonal)) and np.all(np.any(diagonal, axis=1))):
+        return None
     chains = [
         GaussianChain(state, _made_positive(d, o), o)
         for state, d, o in zip(np.asarray(states), diagonal, off_diagonal, strict=True)
     ]
-    return chains[0] if len(chains) == 1 else Mixture(chains, orbits=orbits_of(np.asarray(states), system.symmetries()))
+    return (
+        chains[0] if len(chains) == 1 else Mixture(chains, orbits=orbits_of(np.asarray(states), symmetries_of(system)))
+    )
 
 
 def laplace_mixture(system: System, kT: float) -> Gaussian | Mixture | None:
     """A `Gaussian` about each known state of a system in ℝⁿ, relaxed to a minimum; None without known states."""
-    states = system.known_states()
+    states = states_of(system)
     if states is None:
         return None
-    states = jnp.asarray(states)
     units = jnp.asarray(np.stack([widths_of(harmonic(system, kT, state).gaussian) for state in states]))
     states = relax(system, jnp.asarray(kT, jnp.result_type(float)), states, units)
     components = [harmonic(system, kT, state).gaussian for state in states]
     if len(components) == 1:
         return components[0]
     widths = np.stack([widths_of(c) for c in components])
-    orbits = np.asarray(orbits_of(np.asarray(states), system.symmetries(), widths))
+    orbits = np.asarray(orbits_of(np.asarray(states), symmetries_of(system), widths))
     # Of each well exp(-U/kT) times the width of its Gaussian.
     log_weights = np.asarray([c.log_z - system.energy(s) / kT for c, s in zip(components, states, strict=True)], float)
     weights = np.exp(np.maximum(log_weights - log_weights.max(), _LEAST_LOG_WEIGHT))
@@ -127,11 +141,12 @@ def _bridge_divergence(system, kT, stiffness, masses):
     laplacian = jnp.asarray(laplacian_eigenvalues(interval.sites), masses.dtype)
     z = jax.random.normal(jax.random.key(0), (_DRAWS, interval.sites), masses.dtype)
     z = jnp.concatenate([z, -z])
+    log_q = -0.5 * jnp.sum(z**2, axis=1)
 
     def one(mass):
         factor = SineDiagonal(stiffness / interval.spacing * (laplacian + (mass * interval.spacing) ** 2))
         energies = jax.vmap(lambda z: system.energy(factor.apply(z)))(z)
-        return jnp.mean(energies) / kT - factor.log_det
+        return bound_inside(energies, kT, log_q, factor.log_det)
 
     return jax.lax.map(one, masses)
 

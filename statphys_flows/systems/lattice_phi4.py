@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.bases.harmonics import lattice_laplacian
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real
 from statphys_flows.spaces import Lattice
+from statphys_flows.spaces.lattice import shape_of
 from statphys_flows.systems.system import System
 
 Convention = Literal["A", "H", "S"]
@@ -39,38 +42,42 @@ class LatticePhi4(System):
     - `field`: an external field h, in units of the convention's own φ.
     - `hopping`: κ > 0 of `"H"`; in the others it is not used.
 
-    **Raises:** `ValueError` for another convention, for a coupling below zero, for λ = 0 where the quadratic form is
+    **Raises:** `StudyError` for another convention, for a coupling below zero, for λ = 0 where the quadratic form is
     not positive (then Z does not exist), and for what `Lattice` refuses.
 
     The order parameter is the mean of φ; beside it `phi_squared`, the mean of φ², is averaged.
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=shape_of)
     mass_squared: float = -4.0
     coupling: float = 6.0
     convention: Convention = eqx.field(static=True, default="A")
-    boundary: str | tuple[str, ...] = eqx.field(static=True, default="periodic")
+    boundary: str | tuple[str, ...] = eqx.field(
+        static=True, default="periodic", converter=lambda b: tuple(b) if isinstance(b, list) else b
+    )
     field: float = 0.0
     hopping: float = 0.25
 
     def __check_init__(self):
         lattice = self.space  # refuses what is no lattice
         if self.convention not in ("A", "H", "S"):
-            raise ValueError(
+            raise StudyError(
                 f'LatticePhi4(convention={self.convention!r}): write "A" (no factors 1/2), "S" (1/2, 1/2, 1/4) or "H" '
                 "(hopping parameter)."
             )
-        if not all(isinstance(v, (int, float)) for v in (self.mass_squared, self.coupling, self.hopping)):
+        names = ("mass_squared", "coupling", "field", "hopping")
+        given = [check_real(f"LatticePhi4({name}", getattr(self, name)) for name in names]
+        if any(value is None for value in given):
             return
         if self.convention == "H" and not self.hopping > 0:
-            raise ValueError(f"LatticePhi4(hopping={self.hopping!r}): in the H convention κ must be positive.")
+            raise StudyError(f"LatticePhi4(hopping={self.hopping!r}): in the H convention κ must be positive.")
         if not self.coupling >= 0:
-            raise ValueError(
+            raise StudyError(
                 f"LatticePhi4(coupling={self.coupling!r}): with λ < 0 the weight is not normalisable; give λ ≥ 0."
             )
-        lowest = float(np.min(lattice_laplacian(lattice))) + self._mass_squared
-        if self.coupling == 0 and not lowest > 0:
-            raise ValueError(
+        lowest = float(np.min(lattice_laplacian(lattice))) + float(self._mass_squared)
+        if given[1] == 0 and not lowest > 0:
+            raise StudyError(
                 f"LatticePhi4(coupling=0) with a smallest quadratic coefficient of {lowest:g}: the weight is not "
                 "normalisable; give coupling > 0, or a larger mass_squared."
             )
@@ -138,7 +145,7 @@ class LatticePhi4(System):
                 self.shape, hopping, a_coupling * hopping**2, field=a_field * np.sqrt(hopping), boundary=self.boundary
             )
         else:
-            raise ValueError(f'converted({convention!r}): write "A", "S" or "H".')
+            raise StudyError(f'converted({convention!r}): write "A", "S" or "H".')
         return other, self.space.sites * float(np.log(other._field_in_a / unit))
 
     @property

@@ -3,6 +3,7 @@
 import equinox as eqx
 import numpy as np
 
+from statphys_flows.numbers import check_real, whole
 from statphys_flows.systems.mean_field_sites import MeanFieldSites
 
 
@@ -25,23 +26,21 @@ class MeanFieldPhi4(MeanFieldSites):
     - `coupling`: J > 0.
     - `field`: h.
 
-    **Raises:** `ValueError` for J ≤ 0, or an N that is no positive integer.
+    **Raises:** `StudyError` for J ≤ 0, or an N that is no positive integer.
 
     The order parameter is m, the mean of φ. `susceptibility` in a result is (⟨m²⟩ - ⟨m⟩²)/kT; what is called so with a
     factor N, d⟨m⟩/dh = N (⟨m²⟩ - ⟨m⟩²)/kT, is N times that.
     """
 
-    n: int = eqx.field(static=True)
+    n: int = eqx.field(static=True, converter=whole)
     coupling: float = 1.0
     field: float = 0.0
 
     def __check_init__(self):
         _ = self.space  # refuses what is no number of sites
-        if isinstance(self.coupling, (int, float)) and not (np.isfinite(self.coupling) and self.coupling > 0):
-            raise ValueError(
-                f"MeanFieldPhi4(coupling={self.coupling!r}): sites are to pull each other along; give J > 0, for "
-                "example coupling=1.0."
-            )
+        advice = "sites are to pull each other along; give J > 0, for example coupling=1.0"
+        check_real("MeanFieldPhi4(coupling", self.coupling, positive=True, advice=advice)
+        check_real("MeanFieldPhi4(field", self.field)
 
     def site_energy(self, phi):
         return 0.25 * phi**4 - 0.5 * phi**2 - self.field * phi

@@ -1,6 +1,5 @@
 """Particles in a periodic box that interact in pairs."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import equinox as eqx
@@ -10,16 +9,20 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.bases import UniformTorus
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import as_floats, whole
 from statphys_flows.spaces import ParticleBox
 from statphys_flows.systems.particle_observables import first_modes
 from statphys_flows.systems.potentials import Modes, Potential, check_potential, density_modes
-from statphys_flows.systems.potentials.potential import is_concrete
+from statphys_flows.systems.potentials.potential import is_concrete, sides_of
 from statphys_flows.systems.system import System
 
 # Pairs are summed in square blocks of at most this side: 2^16 pairs are held at a time.
 _BLOCK = 256
 # A mode of a particle costs this fraction of a pair, so that few particles are summed in pairs.
 _MODE_COST = 0.05
+
+_sides = sides_of("PairParticles(lengths")
 
 
 class PairParticles(System):
@@ -40,25 +43,29 @@ class PairParticles(System):
     - `potential`: W.
     - `n`: N.
     - `dimension`: d, from 1 to 3.
-    - `lengths`: sides of the box, one for all axes or one for each. They and N are structure.
+    - `lengths`: sides of the box, one for all axes or one for each; if not given, the period of a potential that has
+      one of its own (2π of `CosinePotential`), and 1 otherwise. They and N are structure.
     - `scaling`: `"mean-field"` or `"pairwise"`.
     - `self_interaction`: whether i = j is included; if not given, it is for `"mean-field"` and not for `"pairwise"`.
     - `measure`: of Z, `"normalised"` (∏ dx/volume) or `"lebesgue"` (∏ dx), see `ParticleBox`.
     - `states`: configurations near which walkers start, (states, N, d). If not given: uniform draws, or, where the
       potential has a core, a lattice that fills the box and a cluster.
 
-    **Raises:** `ValueError` for a potential that is not even, is cut off beyond half the box or whose period does not
-    fit it; for self-interaction with a potential that is infinite at 0; for states in which particles overlap with
-    infinite energy; and for what `ParticleBox` refuses.
+    **Raises:** `StudyError` for a potential that is not even, is cut off beyond half the box, jumps where the nearest
+    image changes, or whose period does not fit the box; for self-interaction with a potential that is infinite at 0;
+    for states in which particles overlap with infinite energy; and for what `ParticleBox` refuses. **Warns:** of a
+    potential whose slope jumps where the nearest image changes.
 
     The order parameter is $[\frac1d \sum_a |\hat\rho_{2\pi e_a/L_a}|^2]^{1/2}$: the root mean square over the axes of
     the first Fourier mode; 1 if all particles are at one point, and about N^(-1/2) in a gas.
     """
 
     potential: Potential
-    n: int = eqx.field(static=True)
-    dimension: int = eqx.field(static=True, default=2)
-    lengths: float | tuple[float, ...] = eqx.field(static=True, default=1.0, converter=lambda lengths: _static(lengths))
+    n: int = eqx.field(static=True, converter=whole)
+    dimension: int = eqx.field(static=True, default=2, converter=whole)
+    lengths: float | tuple[float, ...] | None = eqx.field(
+        static=True, default=None, converter=lambda given: None if given is None else _sides(given)
+    )
     scaling: Literal["mean-field", "pairwise"] = eqx.field(static=True, default="mean-field")
     self_interaction: bool | None = eqx.field(static=True, default=None)
     measure: Literal["normalised", "lebesgue"] = eqx.field(static=True, default="normalised")
@@ -66,8 +73,16 @@ class PairParticles(System):
     orders: tuple[int, ...] | None = eqx.field(static=True, init=False)
 
     def __post_init__(self):
+        if not isinstance(self.potential, Potential):
+            raise StudyError(
+                f"PairParticles(potential={self.potential!r}): give a potential, for example PeriodicWell(4.0), or a "
+                "function of the displacement as UserPotential(function)."
+            )
+        if self.lengths is None:
+            period = self.potential.own_period()
+            self.lengths = 1.0 if period is None else period
         if self.scaling not in ("mean-field", "pairwise"):
-            raise ValueError(
+            raise StudyError(
                 f'PairParticles(scaling={self.scaling!r}): write "mean-field" (1/2N times the sum over all i and j) or '
                 '"pairwise" (the sum over i < j).'
             )
@@ -77,7 +92,7 @@ class PairParticles(System):
         check_potential(self.potential, box.lengths)
         concrete = is_concrete(self.potential)
         if concrete and self.self_interaction and not np.isfinite(float(self._potential_at_zero)):
-            raise ValueError(
+            raise StudyError(
                 f"PairParticles(self_interaction=True): {type(self.potential).__name__} is infinite at r = 0, so every "
                 "configuration would have infinite energy; write self_interaction=False."
             )
@@ -87,12 +102,13 @@ class PairParticles(System):
         if modes is not None and len(modes.indices) * _MODE_COST < self.n:
             self.orders = self.potential.orders(box.lengths)
         if self.states is not None:
-            self.states = jnp.asarray(self.states, jnp.result_type(float))
+            self.states = as_floats("PairParticles(states", self.states)
             if concrete:
                 self._check_states(np.asarray(self.states))
 
     @property
     def space(self) -> ParticleBox:
+        assert self.lengths is not None
         return ParticleBox(self.n, self.lengths, self.dimension, self.measure)
 
     @property
@@ -151,7 +167,7 @@ class PairParticles(System):
 
     def _check_states(self, states):
         if states.ndim != 3 or states.shape[1:] != self.space.shape or not np.all(np.isfinite(states)):
-            raise ValueError(
+            raise StudyError(
                 f"PairParticles(states=...) has shape {states.shape}; give finite positions of shape "
                 f"(states, {self.n}, {self.dimension})."
             )
@@ -159,16 +175,11 @@ class PairParticles(System):
             if np.isfinite(float(self.energy(jnp.asarray(state)))):
                 continue
             i, j, distance = _closest(self.space, state)
-            raise ValueError(
+            raise StudyError(
                 f"PairParticles(states=...): states[{number}] has infinite energy; its particles {i} and {j} are at "
                 f"distance {distance:.3g}, inside the core of {type(self.potential).__name__}. Start from "
                 "configurations without overlaps, or leave `states` out."
             )
-
-
-def _static(lengths: float | Sequence[float]) -> float | tuple[float, ...]:
-    sides = np.asarray(lengths, float)
-    return float(sides) if sides.ndim == 0 else tuple(sides.tolist())
 
 
 def _pair_sum(potential: Potential, box: ParticleBox, x: Float[Array, "n d"]) -> Float[Array, ""]:

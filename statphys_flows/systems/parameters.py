@@ -10,23 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from statphys_flows.numbers import is_bool, whole
 from statphys_flows.systems.system import System
 
 
 def float_parameters(system: System) -> dict[str, Any]:
-    """The fields of `system` that are single floats, by name: what may be scanned."""
-    fields: dict[str, Any] = {
-        f.name: getattr(system, f.name, None) for f in dataclasses.fields(system) if not f.metadata.get("static")
-    }
+    """The fields of `system` that are single floats, or declared as such, by name: what may be scanned."""
+    fields = {f: getattr(system, f.name, None) for f in dataclasses.fields(system) if not f.metadata.get("static")}
     return {
-        name: value
-        for name, value in fields.items()
-        if isinstance(value, float) or (is_float_array(value) and np.ndim(value) == 0)
+        field.name: value
+        for field, value in fields.items()
+        if (is_float(value) or (_is_declared_float(field) and _is_integer(value))) and np.ndim(value) == 0
     }
 
 
 def with_parameters(system: System, values: Mapping[str, Any]) -> System:
     """`system` with these of its `float_parameters` replaced; traceable."""
+    if not values:
+        return system
     return eqx.tree_at(lambda s: [getattr(s, name) for name in values], system, list(values.values()))
 
 
@@ -41,10 +42,24 @@ def is_float_array(value) -> bool:
     return isinstance(value, (jax.Array, np.ndarray)) and np.issubdtype(value.dtype, np.floating)
 
 
+def is_float(value) -> bool:
+    """Whether `value` is a float, or a number or array of floats of JAX or NumPy."""
+    return isinstance(value, (float, np.floating)) or is_float_array(value)
+
+
+def _is_integer(value) -> bool:
+    return isinstance(whole(value), int) and not is_bool(value)
+
+
+def _is_declared_float(field: dataclasses.Field) -> bool:
+    """Whether a field is annotated as a number, `barrier: float = 8`."""
+    annotation = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    return annotation.split("|")[0].strip() == "float" or annotation.startswith("Float[")
+
+
 def with_array_parameters(system: System) -> System:
     """`system` with its float fields as arrays of JAX's default precision, so that their values are no part of what
-    is compiled."""
+    is compiled; those too that are declared as floats and hold an integer."""
     dtype = jnp.result_type(float)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, float) or is_float_array(leaf) else leaf, system
-    )
+    system = with_parameters(system, {name: jnp.asarray(v, dtype) for name, v in float_parameters(system).items()})
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if is_float(leaf) else leaf, system)

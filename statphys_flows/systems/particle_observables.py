@@ -13,6 +13,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems.potentials.modes import density_modes, half_space
 
 _AXES = ("x", "y", "z")
@@ -101,7 +102,7 @@ def pair_correlation(
 
     **Returns:** over `distance`, the middle of a bin (and `chain`).
 
-    **Raises:** `ValueError` for edges that do not increase or reach beyond half the box, and for one particle.
+    **Raises:** `StudyError` for edges that do not increase or reach beyond half the box, and for one particle.
     """
     positions, leading, sides = _positions(x, lengths)
     half = 0.5 * sides.min()
@@ -113,13 +114,13 @@ def pair_correlation(
         or edges[0] < 0
         or edges[-1] > half * (1 + 1e-9)
     ):
-        raise ValueError(
+        raise StudyError(
             f"pair_correlation(edges=...): give increasing distances, at most half the shortest side, {half:g}, "
             f"for example np.linspace(0, {half:g}, 51)."
         )
     n, d = positions.shape[-2:]
     if n < 2:
-        raise ValueError("pair_correlation needs at least two particles.")
+        raise StudyError("pair_correlation needs at least two particles.")
     flat = positions.reshape(-1, n, d)
     counts = np.stack([_distances_in(draw, sides, edges) for draw in flat]).reshape(*positions.shape[:-2], -1)
     ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[d]
@@ -140,7 +141,7 @@ def cluster_fraction(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | flo
     """
     positions, leading, sides = _positions(x, lengths)
     if not 0 < distance <= 0.5 * sides.min():
-        raise ValueError(
+        raise StudyError(
             f"cluster_fraction(distance={distance!r}): give a positive distance, at most half the shortest side of the "
             f"box, {0.5 * sides.min():g}."
         )
@@ -163,7 +164,7 @@ def _positions(x, lengths) -> tuple[np.ndarray, xr.DataArray, np.ndarray]:
     else:
         shape = np.shape(x)
         if len(shape) < 2:
-            raise ValueError(f"Positions of shape {shape}: give (..., particle, component).")
+            raise StudyError(f"Positions of shape {shape}: give (..., particle, component).")
         names = {0: (), 1: ("draw",), 2: ("chain", "draw")}.get(len(shape) - 2)
         names = names or tuple(f"axis_{i}" for i in range(len(shape) - 2))
         leading = xr.DataArray(np.zeros(shape[:-2]), dims=names if len(shape) > 2 else ())

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.errors import StudyError
-from statphys_flows.spaces import Euclidean, Space
+from statphys_flows.numbers import as_floats
+from statphys_flows.spaces import Space, as_space
 from statphys_flows.systems.bayesian_model import BayesianModel
+from statphys_flows.systems.normalisation import check_normalisation
 
 # At so many prior draws the functions are tried when the posterior is declared.
 _PROBES = 16
@@ -36,8 +38,9 @@ class Posterior(BayesianModel):
     **Arguments:**
 
     - `log_likelihood`: log L as `log_likelihood(x)`, or, if `data` is given, as `log_likelihood(x, data)`; a scalar,
-      written with `jax.numpy`. -inf, where the data exclude x, has no gradient: a steep decay samples better.
-    - `log_prior`: x → log p(x), a scalar, normalised. That it is cannot be seen, and the evidence depends on it.
+      written with `jax.numpy`; -inf where the data exclude x: a hard wall, inside which walkers start and stay. It has
+      no gradient, so that a steep decay samples better.
+    - `log_prior`: x → log p(x), a scalar, normalised, for the evidence depends on it; -inf where p is 0.
     - `prior_sample`: key → x, one draw from p.
     - `space`: where x lives, or an integer n for ℝⁿ.
     - `data`: a pytree of numbers and arrays. Floats among them are no part of what is compiled: other data of the same
@@ -47,8 +50,9 @@ class Posterior(BayesianModel):
     - `states`: configurations near which walkers start, shape (states, *space.shape); prior draws if not given.
 
     **Raises:** `StudyError` if `prior_sample` does not give a configuration of the space; if `log_prior` is not finite
-    at a draw from the prior; if the likelihood is no scalar, or NaN or infinitely large at one; if the data hold NaN or
-    infinity; if an observable is called `log_likelihood`.
+    at a draw from the prior, or not normalised, as far as draws show it (`systems.normalisation`); if the likelihood is
+    no scalar, or NaN or infinitely large at one; if the data hold NaN or infinity; if an observable is called
+    `log_likelihood`.
     """
 
     log_likelihood_function: Callable = eqx.field(static=True)
@@ -75,11 +79,11 @@ class Posterior(BayesianModel):
         self.log_likelihood_function = log_likelihood
         self.log_prior_function = log_prior
         self.prior_sample_function = prior_sample
-        self.space = Euclidean(space, extent=1.0) if isinstance(space, int) else space
+        self.space = as_space("Posterior", space, extent=1.0)
         self.data = jax.tree.map(_as_array, data)
         self.order_parameter_function = order_parameter
         self.observable_functions = tuple((observables or {}).items())
-        self.states = None if states is None else jnp.asarray(states, jnp.result_type(float))
+        self.states = None if states is None else as_floats("Posterior(states", states)
         if "log_likelihood" in dict(self.observable_functions):
             raise StudyError(
                 "Posterior(observables=...) names one log_likelihood, which is reported in any case; leave it out or "
@@ -124,14 +128,8 @@ class Posterior(BayesianModel):
                     "example with jnp.sum."
                 )
         draws = jax.vmap(self.sample_prior)(jax.random.split(jax.random.key(0), _PROBES))
-        prior = np.asarray(jax.vmap(self.log_prior)(draws))
+        check_normalisation(self, jax.random.key(0))
         likelihood = np.asarray(jax.vmap(self.log_likelihood)(draws))
-        if not np.all(np.isfinite(prior)):
-            bad = int(np.argmin(np.isfinite(prior)))
-            raise StudyError(
-                f"Posterior: log_prior is {prior[bad]} at x = {np.asarray(draws[bad])}, a draw of prior_sample; the "
-                "two must be of the same density."
-            )
         if np.any(np.isnan(likelihood) | (likelihood == np.inf)):
             bad = int(np.argmax(np.isnan(likelihood) | (likelihood == np.inf)))
             raise StudyError(

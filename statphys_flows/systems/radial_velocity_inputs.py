@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.errors import StudyError
+from statphys_flows.numbers import is_count, whole
 
 # Beyond e = 0.99 the solver of Kepler's equation is not tested.
 _ECCENTRICITY_LIMIT = 0.99
@@ -72,7 +73,8 @@ def checked_data(times, velocities, errors, instruments, epoch, names) -> Data:
 
 def checked_settings(data: Data, planets, period, semi_amplitude, eccentricity_max, jitter, offset) -> Settings:
     """Planets and priors, with defaults from the data. **Raises:** `StudyError` as `RadialVelocity` describes."""
-    if isinstance(planets, bool) or not isinstance(planets, int) or planets not in (0, 1, 2):
+    planets = whole(planets)
+    if not is_count(planets, 0) or planets > 2:
         raise StudyError(f"RadialVelocity(planets={planets!r}): write 0, 1 or 2.")
     period = _floats("period", period)
     if period.shape not in ((2,), (planets, 2)):

@@ -28,8 +28,9 @@ class System(eqx.Module):
             return self.barrier * (x[0] ** 2 - 1) ** 2 + 0.5 * x[1] ** 2
     ```
 
-    Fields that are floats (or float arrays) are parameters of the Hamiltonian: they may be scanned and cost no new
-    compilation. Integers, strings and the like are structure. Write `energy` with `jax.numpy`.
+    Fields that are floats (or float arrays), or declared as such (`barrier: float = 8`), are parameters of the
+    Hamiltonian: they may be scanned and cost no new compilation. Integers, strings and the like are structure. Write
+    `energy` with `jax.numpy`.
     """
 
     if TYPE_CHECKING:  # to a type checker an AbstractVar would be one more argument of the constructor
@@ -39,7 +40,8 @@ class System(eqx.Module):
 
     @abc.abstractmethod
     def energy(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
-        """U(x), a scalar, for one configuration of shape `space.shape`, in the units of kT."""
+        """U(x), a scalar, for one configuration of shape `space.shape`, in the units of kT. +inf where x is forbidden:
+        a hard wall, `jnp.where(x[0] > 0, ..., jnp.inf)`, inside which walkers start and stay."""
 
     def order_parameter(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
         """The scalar m(x) that tells phases apart; the mean over the entries of x if not given."""
@@ -54,9 +56,10 @@ class System(eqx.Module):
         return None
 
     def symmetries(self) -> frozenset[str]:
-        """Symmetries of U that the flow shall have: `"sign"` (x → -x), `"reflection"` (site order reversed),
-        `"lattice"` (translations and the point group, which flows on a `Lattice` have in any case), `"permutation"`
-        and `"translation"` (of particles; there is no flow for particles without them)."""
+        """Symmetries of U that the flow shall have, one name or several: `"sign"` (x → -x), `"reflection"` (site order
+        reversed), `"lattice"` (translations and the point group, which flows on a `Lattice` have in any case),
+        `"permutation"` (of particles, or of sites) and `"translation"` (of particles; there is no flow for particles
+        without these two)."""
         return frozenset()
 
     def base(self, kT: float) -> Base | None:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ConditionalFlow
 from statphys_flows.training.objective import Objective
 
@@ -27,8 +28,8 @@ class Conditional(Objective):
     - `objective`: what to minimise at each point.
     - `points`: grid points for each step; they divide the batch.
 
-    **Raises:** `TypeError` at the first loss if the flow is not conditional; `ValueError` if the samples have no column
-    for each point, or the batch is too small.
+    **Raises:** `StudyError` at the first loss if the flow is not conditional, if the samples have no column for each
+    point, or the batch is too small.
     """
 
     objective: Objective
@@ -36,7 +37,7 @@ class Conditional(Objective):
 
     def __check_init__(self):
         if self.points < 1:
-            raise ValueError(f"Conditional(points={self.points!r}): give the number of grid points a step trains on.")
+            raise StudyError(f"Conditional(points={self.points!r}): give the number of grid points a step trains on.")
 
     @property
     def trains_base(self):
@@ -58,20 +59,20 @@ class Conditional(Objective):
 
     def loss(self, flow, samples, reduced_energy, key):
         if not isinstance(flow, ConditionalFlow):
-            raise TypeError(
+            raise StudyError(
                 f"Conditional trains a ConditionalFlow, but got a {type(flow).__name__}; write "
                 "conditional(flows, conditions), or use the objective itself."
             )
         grid = flow.conditions.shape[0]
         if samples.ndim < 2 or samples.shape[1] != grid:
-            raise ValueError(
+            raise StudyError(
                 f"Conditional: samples of shape (n, P, ...) are needed, with a column for each of the {grid} points; "
                 f"got {samples.shape}. From (P, n, ...) take jnp.swapaxes(samples, 0, 1)."
             )
         points = min(self.points, grid)
         share = samples.shape[0] // points
         if share < 1:
-            raise ValueError(f"Conditional: a batch of {samples.shape[0]} cannot be shared by {points} grid points.")
+            raise StudyError(f"Conditional: a batch of {samples.shape[0]} cannot be shared by {points} grid points.")
 
         def energy_at(point):
             return lambda x: reduced_energy(point, x)  # pyright: ignore[reportCallIssue]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base, Gaussian, GaussianBase
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, NetworkVelocity, nice, real_nvp, spline_coupling
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
@@ -125,8 +126,8 @@ def fit_density(
     - `checks`, `patience`: the exact validation likelihood is taken so many times, and training stops after so many
       without a new best; `patience=None` never stops early.
 
-    **Raises:** `ValueError` for samples of another shape, rows that are not finite (with their index), too few rows, a
-    column that is constant, or fractions that leave nothing; `TypeError` for what is no flow.
+    **Raises:** `StudyError` for samples of another shape, rows that are not finite (with their index), too few rows, a
+    column that is constant, or fractions that leave nothing; `StudyError` for what is no flow.
 
     **Warns:** as `train`.
     """
@@ -199,7 +200,7 @@ def _draw(flow: Flow, key, n: int):
 def _check_sizes(data, validation: float, test: float) -> None:
     n, d = data.shape
     if n < _SAMPLES_PER_DIMENSION * d:
-        raise ValueError(
+        raise StudyError(
             f"samples holds {n} rows of {d} variables; give at least {_SAMPLES_PER_DIMENSION * d}, ten for each "
             "variable, or fewer variables."
         )
@@ -207,12 +208,12 @@ def _check_sizes(data, validation: float, test: float) -> None:
     size = np.asarray(jnp.max(jnp.abs(data), axis=0))
     constant = np.flatnonzero(spread <= 1e-6 * size)
     if constant.size:
-        raise ValueError(
+        raise StudyError(
             f"column {constant[0]} of samples is constant ({float(data[0, constant[0]]):g}), so it has no density; "
             f"leave it out, for example np.delete(samples, {constant.tolist()}, axis=1)."
         )
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
-        raise ValueError(
+        raise StudyError(
             f"fit_density(validation={validation!r}, test={test!r}): give fractions above 0 that leave something to "
             "train on, for example 0.1 and 0.1."
         )
@@ -230,12 +231,12 @@ def _flow_for(flow, base: Base | None, training, key) -> Framed:
     zero, one = jnp.zeros(d, training.dtype), jnp.ones(d, training.dtype)
     if isinstance(flow, Flow):
         if base is not None:
-            raise ValueError("fit_density: a Flow brings its own base; give either base= or a Flow.")
+            raise StudyError("fit_density: a Flow brings its own base; give either base= or a Flow.")
         if flow.base.mean.shape != (d,):
-            raise ValueError(f"The flow's configurations have shape {flow.base.mean.shape}, the samples' rows ({d},).")
+            raise StudyError(f"The flow's configurations have shape {flow.base.mean.shape}, the samples' rows ({d},).")
         return strongly_typed(Framed(flow, zero, one))
     if flow not in FLOWS:
-        raise TypeError(f"fit_density(flow={flow!r}): give a Flow or one of {', '.join(map(repr, FLOWS))}.")
+        raise StudyError(f"fit_density(flow={flow!r}): give a Flow or one of {', '.join(map(repr, FLOWS))}.")
     location, scale = (zero, one) if base is not None else (jnp.mean(training, axis=0), jnp.std(training, axis=0))
     y = (training - location) / scale
     base = _fitted_gaussian(y) if base is None else base
@@ -248,7 +249,7 @@ def _named_flow(name: str, base: Base, y, key) -> Flow:
         return ContinuousFlow(base, NetworkVelocity(key, y.shape[1], location=centre, scale=spread), steps=8)
     if name == "diffusion":
         if not isinstance(base, GaussianBase):
-            raise TypeError(
+            raise StudyError(
                 f'fit_density(flow="diffusion"): noise is Gaussian, but the base is a {type(base).__name__}.'
             )
         return ContinuousFlow(base, ScoreVelocity(base, key), steps=12)

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
+from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.training.objective import Objective
 
 # A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
@@ -23,12 +25,23 @@ class Optimiser(eqx.Module):
     - `batch`: configurations for each step.
     - `max_norm`: gradients are clipped to this norm.
     - `train_base`: also train the base's parameters, under objectives that can (`Objective.trains_base`).
+
+    **Raises:** `StudyError` for numbers that are not positive.
     """
 
-    learning_rate: float = eqx.field(static=True, default=3e-3)
-    batch: int = eqx.field(static=True, default=256)
-    max_norm: float = eqx.field(static=True, default=1.0)
+    learning_rate: float = eqx.field(static=True, default=3e-3, converter=real)
+    batch: int = eqx.field(static=True, default=256, converter=whole)
+    max_norm: float = eqx.field(static=True, default=1.0, converter=real)
     train_base: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        check_real(
+            "Optimiser(learning_rate", self.learning_rate, positive=True, advice="give a positive number, say 3e-3"
+        )
+        if not is_count(self.batch):
+            raise StudyError(f"Optimiser(batch={self.batch!r}): give an integer of at least 1, for example 256.")
+        if not (isinstance(self.max_norm, float) and self.max_norm > 0):
+            raise StudyError(f"Optimiser(max_norm={self.max_norm!r}): give a positive number, or inf for no bound.")
 
     def transformation(self) -> optax.GradientTransformation:
         """Clipping, then Adam's direction; `fit` sets the rate."""

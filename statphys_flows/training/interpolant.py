@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.training.objective import Objective
 from statphys_flows.training.paths import Path, Trigonometric, check_ends
@@ -24,7 +25,7 @@ class Interpolant(Objective):
 
     Trains the velocity of a `ContinuousFlow`, free or ∇U_t, not the base. Any `Path` will do.
 
-    **Raises:** `TypeError` for a flow without a velocity; `ValueError` for a path that misses one of its ends.
+    **Raises:** `StudyError` for a flow without a velocity, for a path that misses one of its ends.
     """
 
     path: Path = eqx.field(default_factory=Trigonometric)
@@ -74,10 +75,10 @@ def on_path(integrand, flow: ContinuousFlow, path: Path, samples, key):
 def needs_velocity(flow, name: str) -> None:
     """Refuse a flow that follows no ODE.
 
-    **Raises:** `TypeError`, naming objectives that would do.
+    **Raises:** `StudyError`, naming objectives that would do.
     """
     if not isinstance(flow, ContinuousFlow):
-        raise TypeError(
+        raise StudyError(
             f"{name} trains the velocity of a ContinuousFlow; {type(flow).__name__} has none: "
             "use MaximumLikelihood or ReverseKL."
         )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, Velocity
 from statphys_flows.training.objective import Objective
 
@@ -26,7 +27,7 @@ class MaximumLikelihood(Objective):
       component, held fixed along each solve so that the solver sees a smooth integrand. The flow's own density stays
       exact.
 
-    **Raises:** `ValueError` for another divergence; `TypeError` at the first loss if Hutchinson's is asked of a flow
+    **Raises:** `StudyError` for another divergence, at the first loss if Hutchinson's is asked of a flow
     that follows no ODE.
     """
 
@@ -34,7 +35,7 @@ class MaximumLikelihood(Objective):
 
     def __check_init__(self):
         if self.divergence not in _DIVERGENCES:
-            raise ValueError(
+            raise StudyError(
                 f'MaximumLikelihood(divergence={self.divergence!r}): write "exact", or "hutchinson" to estimate the '
                 "divergence in the training loss."
             )
@@ -53,7 +54,7 @@ def estimated_log_prob(flow: Flow, samples: Float[Array, "n ..."], key: PRNGKeyA
     """An unbiased estimate of log q of each of `samples`, by one probe each, along the same trajectories as the exact
     one. For training losses only: its exponential is biased."""
     if not isinstance(flow, ContinuousFlow):
-        raise TypeError(
+        raise StudyError(
             f'MaximumLikelihood(divergence="hutchinson"): the density of a {type(flow).__name__} holds no divergence; '
             'write MaximumLikelihood("exact").'
         )

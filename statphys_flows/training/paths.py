@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from statphys_flows.errors import StudyError
+
 # Ends must be met to this, relative to configurations of unit size: rounding, and no more.
 _END_TOLERANCE = 1e-3
 
@@ -37,7 +39,7 @@ class Path(eqx.Module):
     def amplitudes(self, t: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """α(t) and β(t) of a path α(t) start + β(t) end with numbers α, β: what turns a velocity into a score.
 
-        **Raises:** `TypeError` for a path of another form, naming paths of this one.
+        **Raises:** `StudyError` for a path of another form, naming paths of this one.
         """
         _check_linear(self)
         one, zero = jnp.ones(1, t.dtype), jnp.zeros(1, t.dtype)
@@ -87,7 +89,7 @@ class UserPath(Path):
 
     - `function`: (t, start, end) → the point at time t, of the shape of both ends; written with `jax.numpy`.
 
-    **Raises:** `TypeError` if `function` cannot be called. That it meets both ends is checked when it is first used,
+    **Raises:** `StudyError` if `function` cannot be called. That it meets both ends is checked when it is first used,
     where the shape is known: see `check_ends`.
     """
 
@@ -95,7 +97,7 @@ class UserPath(Path):
 
     def __check_init__(self):
         if not callable(self.function):
-            raise TypeError(
+            raise StudyError(
                 f"UserPath({self.function!r}): give a function of (t, start, end), for example "
                 "UserPath(lambda t, start, end: (1 - t) * start + t * end)."
             )
@@ -109,7 +111,7 @@ def check_ends(path: Path, shape: tuple[int, ...]) -> None:
 
     Also while JAX traces what surrounds the call; only a path whose own parameters are being traced passes unchecked.
 
-    **Raises:** `ValueError`, saying which end is missed and by how much.
+    **Raises:** `StudyError`, saying which end is missed and by how much.
     """
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(path)):
         return
@@ -119,7 +121,7 @@ def check_ends(path: Path, shape: tuple[int, ...]) -> None:
         for t, name_of_end, wanted in ((0.0, "start", start), (1.0, "end", end)):
             reached = path.at(jnp.asarray(t, start.dtype), start, end, latent)
             if jnp.shape(reached) != tuple(shape):
-                raise ValueError(
+                raise StudyError(
                     f"{name} returns shape {jnp.shape(reached)} between configurations of shape {tuple(shape)}; "
                     "return an array of their shape."
                 )
@@ -127,7 +129,7 @@ def check_ends(path: Path, shape: tuple[int, ...]) -> None:
                 return
             miss = float(jnp.max(jnp.abs(reached - wanted)))
             if not miss <= _END_TOLERANCE:
-                raise ValueError(
+                raise StudyError(
                     f"{name} at t = {t:.0f} is off its {name_of_end} by {miss:.3g}; a path must have I_0 = start and "
                     "I_1 = end, for example (1 - t) * start + t * end."
                 )
@@ -150,7 +152,7 @@ def _check_linear(path: Path) -> None:
             except (TypeError, ValueError):  # made for one shape alone
                 linear = False
     if not linear:
-        raise TypeError(
+        raise StudyError(
             f"{type(path).__name__} is not α(t) start + β(t) end with numbers α, β, so its velocity does not give the "
             "score; use Linear() or Trigonometric()."
         )

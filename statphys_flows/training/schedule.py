@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
+from statphys_flows.numbers import real
 from statphys_flows.training.objective import Objective
 
 
@@ -20,8 +22,7 @@ class Stages(Objective):
 
     - `stages`: pairs of an objective and its fraction of the steps. The fractions sum to one.
 
-    **Raises:** `TypeError` for what is no such pair; `ValueError` for fractions that are not positive or do not sum to
-    one.
+    **Raises:** `StudyError` for what is no such pair, for fractions that are not positive or do not sum to one.
     """
 
     objectives: tuple[Objective, ...]
@@ -30,14 +31,15 @@ class Stages(Objective):
     def __init__(self, *stages: tuple[Objective, float]):
         example = "write for example Stages((Interpolant(), 0.8), (ReverseKL(), 0.2))."
         for stage in stages:
-            if not (isinstance(stage, tuple) and len(stage) == 2 and isinstance(stage[0], Objective)):
-                raise TypeError(f"Stages: {stage!r} is no pair of an objective and a fraction; {example}")
+            pair = isinstance(stage, tuple) and len(stage) == 2
+            if not (pair and isinstance(stage[0], Objective) and isinstance(real(stage[1]), float)):
+                raise StudyError(f"Stages: {stage!r} is no pair of an objective and a fraction; {example}")
             if isinstance(stage[0], Stages):
-                raise TypeError(f"Stages within Stages have no fraction of their own; {example}")
+                raise StudyError(f"Stages within Stages have no fraction of their own; {example}")
         self.objectives = tuple(objective for objective, _ in stages)
         self.fractions = tuple(float(fraction) for _, fraction in stages)
         if not (all(0 < f <= 1 for f in self.fractions) and abs(sum(self.fractions) - 1) < 1e-6):
-            raise ValueError(f"Stages: the fractions {self.fractions} must be positive and sum to one; {example}")
+            raise StudyError(f"Stages: the fractions {self.fractions} must be positive and sum to one; {example}")
 
     @property
     def trains_base(self):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.training.objective import Objective
@@ -19,7 +20,7 @@ class DenoisingScore(Objective):
     Train `ContinuousFlow(base, ScoreVelocity(base, key))`. The flow is then the probability-flow ODE, with exact
     density; `statphys_flows.flows.sde.sample_sde` runs the reverse SDE.
 
-    **Raises:** `TypeError` for a flow whose velocity is no `ScoreVelocity`.
+    **Raises:** `StudyError` for a flow whose velocity is no `ScoreVelocity`.
     """
 
     @property
@@ -29,7 +30,7 @@ class DenoisingScore(Objective):
     def loss(self, flow, samples, reduced_energy, key):
         if not (isinstance(flow, ContinuousFlow) and isinstance(flow.velocity, ScoreVelocity)):
             name = type(flow.velocity if isinstance(flow, ContinuousFlow) else flow).__name__
-            raise TypeError(
+            raise StudyError(
                 f"DenoisingScore trains the score of a ScoreVelocity, but got a {name}; write "
                 "ContinuousFlow(base, ScoreVelocity(base, key)), or use Interpolant() or MaximumLikelihood()."
             )

@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.numbers import check_real, is_count
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
+from statphys_flows.systems.walls import reduced_energy
 from statphys_flows.training.fit import FitState, Optimiser, fit_steps
 from statphys_flows.training.interpolant import Interpolant
 from statphys_flows.training.likelihood import MaximumLikelihood
@@ -89,7 +92,7 @@ def train(
     - `checks`: number of scores. With `patience`, stop after so many of them without a new best.
     - `stacklevel`: whose line a warning names, as in `warnings.warn`.
 
-    **Raises:** `ValueError` if the objective needs samples or an energy that are not given, for samples of another
+    **Raises:** `StudyError` if the objective needs samples or an energy that are not given, for samples of another
     shape than the flow's or not finite, and for a temperature or number of steps that is not positive.
 
     **Warns:** if steps were rejected or taken back: how many, which, and what to lower.
@@ -173,7 +176,7 @@ class _Target(eqx.Module):
 
     def reduced_energy(self, x):
         assert self.system is not None
-        return self.system.energy(x) / self.kT
+        return reduced_energy(self.system, self.kT)(x)
 
 
 @eqx.filter_jit
@@ -230,15 +233,15 @@ def _objective_for(flow: Flow, samples) -> Objective:
 def _check_arguments(objective: Objective, samples, system, kT, steps, checks) -> None:
     name = type(objective).__name__
     if not isinstance(objective, Objective):
-        raise TypeError(f"train(objective={objective!r}): give an objective, for example Interpolant().")
+        raise StudyError(f"train(objective={objective!r}): give an objective, for example Interpolant().")
     if objective.needs_samples and samples is None:
-        raise ValueError(f"{name} learns from samples, and there are none; give samples=, or objective=ReverseKL().")
+        raise StudyError(f"{name} learns from samples, and there are none; give samples=, or objective=ReverseKL().")
     if objective.needs_energy and (system is None or kT is None):
-        raise ValueError(f"{name} evaluates U(x)/kT; give both system= and kT=.")
-    if kT is not None and not (np.ndim(kT) == 0 and np.isfinite(kT) and kT > 0):
-        raise ValueError(f"train(kT={kT!r}): a temperature is a positive number.")
-    if not (steps >= 1 and checks >= 1):
-        raise ValueError(f"train(steps={steps!r}, checks={checks!r}): give integers of at least 1.")
+        raise StudyError(f"{name} evaluates U(x)/kT; give both system= and kT=.")
+    if kT is not None:
+        check_real("train(kT", kT, positive=True, advice="a temperature is a positive number")
+    if not (is_count(steps) and is_count(checks)):
+        raise StudyError(f"train(steps={steps!r}, checks={checks!r}): give integers of at least 1.")
 
 
 def _split(flow: Flow, samples, held_out, batch: int, key):

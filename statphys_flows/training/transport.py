@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.training.fit import Optimiser
@@ -89,11 +90,11 @@ def train_path(
       is no longer the minimiser, in which direction the loss has no bound.
     - `velocity_steps`: descents for each ascent.
 
-    **Raises:** `TypeError` for a flow without a velocity; `ValueError` for a path without parameters.
+    **Raises:** `StudyError` for a flow without a velocity, for a path without parameters.
     """
     needs_velocity(flow, "train_path")
     if not jax.tree.leaves(eqx.filter(path, eqx.is_inexact_array)):
-        raise ValueError(
+        raise StudyError(
             f"train_path: {type(path).__name__} has no parameters to learn; give LearnedPath(dimension), or train "
             "with Interpolant(path)."
         )

@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 
 from statphys_flows import BrownianBridge, Gaussian, GaussianChain, Interval, MassiveBridge, Mixture
 from statphys_flows.bases import HarmonicDiagonal, UniformTorus, factors, sine_transform
+from statphys_flows.errors import StudyError
 from tests.helpers.registry import BASES, FACTORS, GAUSSIANS, MIXTURES
 
 DRAWS = 4000
@@ -165,7 +166,7 @@ def test_single_precision_stays_single(getkey):
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"shape \(3,\), but the location has 2 components"):
+    with pytest.raises(StudyError, match=r"shape \(3,\), but the location has 2 components"):
         Gaussian(jnp.zeros(2), jnp.ones(3))
 
 
@@ -217,7 +218,7 @@ def test_the_mass_can_be_trained(getkey, x64):
     ("diagonal", "off_diagonal", "pivot"), [([1.0, 1.0], [1.5], 1), ([0.0, 1.0], [0.1], 0), ([np.nan, 1.0], [0.0], 0)]
 )
 def test_a_chain_that_is_no_gaussian_is_refused(diagonal, off_diagonal, pivot):
-    with pytest.raises(ValueError, match=rf"not positive definite \(pivot {pivot} is"):
+    with pytest.raises(StudyError, match=rf"not positive definite \(pivot {pivot} is"):
         GaussianChain(np.zeros(2), diagonal, off_diagonal)
 
 
@@ -268,7 +269,7 @@ def test_components_of_an_orbit_share_its_weight(getkey, x64):
 
 @pytest.mark.parametrize("orbits", [[0], [0, 2], [1, 1]])
 def test_orbits_with_gaps_are_refused(orbits):
-    with pytest.raises(ValueError, match="one orbit number for each of the 2 components"):
+    with pytest.raises(StudyError, match="one orbit number for each of the 2 components"):
         Mixture([Gaussian(jnp.zeros(1)), Gaussian(jnp.ones(1))], orbits=orbits)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import BrownianBridge, ContinuousFlow, Gaussian, Interval
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import (
     ConditionalFlow,
     NetworkVelocity,
@@ -147,12 +148,12 @@ def test_one_condition_is_a_plain_flow(x64):
 
 
 def test_flows_that_are_not_alike_are_refused(getkey):
-    with pytest.raises(ValueError, match="the map of flow 1 is not built like that of flow 0"):
+    with pytest.raises(StudyError, match="the map of flow 1 is not built like that of flow 0"):
         conditional([nvp(1.0), splines(1.0)], [1.0, 2.0], order=1)
     other = eqx.tree_at(lambda f: f.base, nvp(1.0), Gaussian(jnp.zeros(2), jnp.eye(2)))
-    with pytest.raises(ValueError, match="the base of flow 1 is not built like that of flow 0"):
+    with pytest.raises(StudyError, match="the base of flow 1 is not built like that of flow 0"):
         conditional([nvp(1.0), other], [1.0, 2.0], order=1)
-    with pytest.raises(ValueError, match="of flow 1 does not start where that of flow 0 does; build all flows with"):
+    with pytest.raises(StudyError, match="of flow 1 does not start where that of flow 0 does; build all flows with"):
         conditional([nvp(1.0), nvp(1.0, getkey())], [1.0, 2.0], order=1)
 
 
@@ -167,12 +168,12 @@ def test_flows_that_are_not_alike_are_refused(getkey):
     ],
 )
 def test_conditions_that_cannot_be_are_refused(conditions, order, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(StudyError, match=match):
         conditional([nvp(1.0), nvp(2.0)], conditions, order)
 
 
 def test_a_condition_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="2 numbers, but this flow depends on 1"):
+    with pytest.raises(StudyError, match="2 numbers, but this flow depends on 1"):
         conditional([nvp(1.0), nvp(2.0)], [1.0, 2.0], order=1).at([1.0, 2.0])
 
 

@@ -10,6 +10,7 @@ import paramax
 import pytest
 
 from statphys_flows import ContinuousFlow, Gaussian, Interval, MassiveBridge
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import PathVelocity, Velocity, spline_coupling
 from statphys_flows.flows.flow import round_trip_error
 from tests.helpers.registry import (
@@ -239,7 +240,7 @@ def test_adopting_takes_the_whole_of_a_coupling_flow(getkey):
 @pytest.mark.parametrize("steps", [0, 65])
 def test_a_number_of_steps_that_cannot_be_is_refused(steps):
     base = GAUSSIANS["brownian"](None)
-    with pytest.raises(ValueError, match="give an integer from 1 to 64"):
+    with pytest.raises(StudyError, match="give an integer from 1 to 64"):
         ContinuousFlow(base, PathVelocity(base.interval, 3.0, even=True, reflection=True), steps=steps)
 
 

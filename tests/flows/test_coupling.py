@@ -8,6 +8,7 @@ import pytest
 
 from statphys_flows import Gaussian
 from statphys_flows.bases import Diagonal, UniformTorus
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.coupling import (
     CheckerboardCoupling,
     CircularSpline,
@@ -123,7 +124,7 @@ def test_every_coordinate_is_moved_by_two_layers(getkey):
 
 
 def test_a_frame_of_another_shape_is_refused(getkey):
-    with pytest.raises(ValueError, match=r"location has shape \(2,\) and scale \(3,\), but the base lives in \(3,\)"):
+    with pytest.raises(StudyError, match=r"location has shape \(2,\) and scale \(3,\), but the base lives in \(3,\)"):
         real_nvp(getkey(), Gaussian(jnp.zeros(3)), location=jnp.zeros(2), scale=jnp.ones(3))
 
 
@@ -232,12 +233,12 @@ def test_a_checkerboard_flow_in_one_and_three_dimensions(shape, getkey, x64):
 
 def test_what_is_no_checkerboard_is_refused(getkey):
     odd = Lattice((4, 5))
-    with pytest.raises(ValueError, match="a periodic axis of 5 sites cannot be coloured"):
+    with pytest.raises(StudyError, match="a periodic axis of 5 sites cannot be coloured"):
         checkerboard_coupling(getkey(), white(odd), lattice=odd)
     even = Lattice((4, 4))
-    with pytest.raises(ValueError, match="the size of a kernel must be odd"):
+    with pytest.raises(StudyError, match="the size of a kernel must be odd"):
         checkerboard_coupling(getkey(), white(even), lattice=even, kernel=2)
-    with pytest.raises(ValueError, match=r"The base lives in \(16,\), the lattice is \(4, 4\)"):
+    with pytest.raises(StudyError, match=r"The base lives in \(16,\), the lattice is \(4, 4\)"):
         checkerboard_coupling(getkey(), Gaussian(jnp.zeros(16)), lattice=even)
 
 
@@ -292,5 +293,5 @@ def test_what_is_coupled_to_a_point_of_the_torus_is_its_nearest_image(getkey, x6
 
 @pytest.mark.parametrize("lengths", [1.0, [1.0, -1.0]])
 def test_periods_that_cannot_be_are_refused(lengths):
-    with pytest.raises(ValueError, match="one positive period for each coordinate"):
+    with pytest.raises(StudyError, match="one positive period for each coordinate"):
         UniformTorus(lengths)

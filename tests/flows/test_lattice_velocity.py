@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from statphys_flows.bases import FreeField
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity
 from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_shares, orbit_sizes
@@ -121,7 +122,7 @@ def test_the_gate_needs_an_even_system():
 
 
 def test_a_dirichlet_axis_is_refused():
-    with pytest.raises(ValueError, match=r"\('periodic', 'dirichlet'\); use BoundedLatticeVelocity"):
+    with pytest.raises(StudyError, match=r"\('periodic', 'dirichlet'\); use BoundedLatticeVelocity"):
         LatticeVelocity(Lattice((4, 4), ("periodic", "dirichlet")), 1.0, even=True)
 
 
@@ -289,7 +290,7 @@ def test_a_velocity_of_another_structure_is_not_adopted(size, other, sentence):
     """`gated` and `even=False` have kernels of one shape and still are not the same."""
     build = {"shape": (4, 4), "even": True} | other
     trained = LatticeVelocity(Lattice(build.pop("shape")), 1.0, **build)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(StudyError, match=sentence):
         LatticeVelocity(Lattice((size, size)), 1.0, even=True).adopt(trained)
 
 

@@ -68,7 +68,7 @@ def test_pairs_are_smooth_where_kernels_end_and_particles_meet(x64):
 
 
 def test_a_reach_beyond_half_the_box_is_refused():
-    with pytest.raises(ValueError, match=r"at most 0\.5, half the shortest side"):
+    with pytest.raises(StudyError, match=r"at most 0\.5, half the shortest side"):
         PairVelocity(ParticleBox(4, (1.0, 2.0)), reach=0.7)
 
 

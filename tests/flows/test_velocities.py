@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import ContinuousFlow, Gaussian
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import NetworkVelocity, PotentialVelocity
 from statphys_flows.flows.velocities import divergence, with_exact_divergence, with_hutchinson_divergence
 from tests.helpers.registry import VELOCITIES
@@ -144,7 +145,7 @@ def test_single_precision_stays_single(kind, getkey):
 
 
 def test_shapes_that_do_not_fit_are_refused(kind, getkey):
-    with pytest.raises(ValueError, match=r"location has shape \(2,\) and scale \(3,\): give each the shape \(3,\)"):
+    with pytest.raises(StudyError, match=r"location has shape \(2,\) and scale \(3,\): give each the shape \(3,\)"):
         kind(getkey(), 3, location=jnp.zeros(2))
 
 

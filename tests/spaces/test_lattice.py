@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import Lattice
+from statphys_flows.errors import StudyError
 
 
 @pytest.mark.parametrize(
@@ -40,11 +41,11 @@ def test_lattices_are_equal_by_value():
 
 @pytest.mark.parametrize("shape", [(), (0, 4), (-2,), (4.0, 4), (2, 2, 2, 2), (True, 4), 2.5, "44", None])
 def test_a_shape_that_is_none_is_refused(shape):
-    with pytest.raises(ValueError, match=r"give the number of sites along each of one to three axes, for example"):
+    with pytest.raises(StudyError, match=r"give the number of sites along each of one to three axes, for example"):
         Lattice(shape)
 
 
 @pytest.mark.parametrize("boundary", ["open", ("periodic",), ("periodic", "open"), ("dirichlet",) * 3])
 def test_another_boundary_is_refused(boundary):
-    with pytest.raises(ValueError, match=r'write "periodic" or "dirichlet", or one of them for each of the 2 axes'):
+    with pytest.raises(StudyError, match=r'write "periodic" or "dirichlet", or one of them for each of the 2 axes'):
         Lattice((4, 4), boundary)

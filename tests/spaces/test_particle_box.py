@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statphys_flows.bases import UniformTorus
+from statphys_flows.errors import StudyError
 from statphys_flows.spaces import ParticleBox
 
 
@@ -36,7 +37,7 @@ def test_shape_names_and_measure():
     ],
 )
 def test_what_is_no_box_is_refused(arguments, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(StudyError, match=words):
         ParticleBox(**arguments)
 
 

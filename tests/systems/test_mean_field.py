@@ -210,11 +210,11 @@ def test_labelled_results_can_be_saved(tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: mean_field_phases(PairParticles(LennardJones(), 8, 2, 6.0, scaling="pairwise")), ValueError, "finite"),
-        (lambda: mean_field(WELL, -0.1), ValueError, "positive temperature"),
-        (lambda: mean_field_profile(WELL, 0.1, [0.5, 0.2]), ValueError, "increase between 0 and 1"),
-        (lambda: mean_field_branches(PairParticles(GaussianWell(1.0, 0.01), 8), 0.01, 32), ValueError, "not resolved"),
-        (lambda: mean_field(Hamiltonian(lambda x: x.sum(), space=WELL.space), 1.0), TypeError, "PairParticles"),
+        (lambda: mean_field_phases(PairParticles(LennardJones(), 8, 2, 6.0, scaling="pairwise")), StudyError, "finite"),
+        (lambda: mean_field(WELL, -0.1), StudyError, "positive temperature"),
+        (lambda: mean_field_profile(WELL, 0.1, [0.5, 0.2]), StudyError, "increase between 0 and 1"),
+        (lambda: mean_field_branches(PairParticles(GaussianWell(1.0, 0.01), 8), 0.01, 32), StudyError, "not resolved"),
+        (lambda: mean_field(Hamiltonian(lambda x: x.sum(), space=WELL.space), 1.0), StudyError, "PairParticles"),
     ],
 )
 def test_bad_input_is_refused(call, error, words):

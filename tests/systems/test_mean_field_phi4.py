@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
+from statphys_flows.errors import StudyError
 from statphys_flows.systems import check_system
 from tests.helpers.mean_field_reference import critical_temperature, mean_field_exact, phi4
 
@@ -85,12 +86,12 @@ def test_the_sign_is_a_symmetry_without_a_field():
 
 @pytest.mark.parametrize("coupling", [0.0, -1.0, float("nan")])
 def test_sites_that_do_not_attract_are_refused(coupling):
-    with pytest.raises(ValueError, match="give J > 0"):
+    with pytest.raises(StudyError, match="give J > 0"):
         sf.MeanFieldPhi4(4, coupling=coupling)
 
 
 def test_a_number_of_sites_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="number of sites"):
+    with pytest.raises(StudyError, match="number of sites"):
         sf.MeanFieldPhi4(0)
 
 

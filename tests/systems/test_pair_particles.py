@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems import (
     CosinePotential,
     GaussianWell,
@@ -39,7 +40,7 @@ BOXES = {
     "gaussian": (GaussianWell(1.5, 0.055), 2, (1.0, 1.1)),
     "lennard_jones": (LennardJones(1.0, 0.1, 0.4), 2, 1.0),
     "soft": (SoftRepulsion(2.0, 0.1, 0.4), 1, 1.0),
-    "distance": (UserPotential(lambda r: -jnp.exp(-5 * jnp.sqrt(jnp.sum(r**2)))), 2, 1.0),
+    "distance": (UserPotential(lambda r: -jnp.exp(-40 * jnp.sqrt(jnp.sum(r**2)))), 2, 1.0),
 }
 WITH_MODES = ("cosine", "cosine_plane", "generalised", "well", "well_in_space", "gaussian")
 
@@ -291,10 +292,10 @@ def overlapping():
         (lambda: PairParticles(LennardJones(), 9, 2, 6.0), "infinite at r = 0"),
         (lambda: PairParticles(UserPotential(lambda r: jnp.sum(r**3)), 9, 2), "not even"),
         (lambda: build("well", 9, scaling="kac"), '"mean-field"'),
-        (lambda: PairParticles(CosinePotential(), 9, 1), "does not divide the sides"),
+        (lambda: PairParticles(CosinePotential(), 9, 1, 1.0), "does not divide the sides"),
         (lambda: PairParticles(CosinePotential(), 0, 1, ANGLE), "at least 1"),
     ],
 )
 def test_bad_input_is_refused(make, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(StudyError, match=words):
         make()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems.particle_observables import (
     cluster_fraction,
     density_mode_amplitudes,
@@ -92,5 +93,5 @@ def test_labels_are_kept():
     ],
 )
 def test_bad_input_is_refused(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(StudyError, match=words):
         call(RNG.uniform(size=(3, 6, 2)))

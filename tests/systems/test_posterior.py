@@ -97,7 +97,10 @@ def test_a_base_is_a_reference():
 
 
 def test_walkers_start_from_the_prior(getkey):
-    narrow = conjugate(prior_sample=lambda key: 100 + 0.01 * jax.random.normal(key, (2,)))
+    narrow = conjugate(
+        log_prior=lambda x: jnp.sum(norm.logpdf(x, 100.0, 0.01)),
+        prior_sample=lambda key: 100 + 0.01 * jax.random.normal(key, (2,)),
+    )
     seeds = seed_states(narrow, 1.0, getkey(), 9)
     assert seeds.shape == (9, 2)
     assert np.all(np.abs(seeds - 100) < 0.1)
@@ -163,3 +166,72 @@ def test_what_is_reported():
 def test_what_does_not_fit_is_refused(changes, words):
     with pytest.raises(sf.StudyError, match=words):
         conjugate(**changes)
+
+
+@pytest.mark.parametrize(
+    ("log_prior", "draw", "factor"),
+    [
+        (lambda x: -0.5 * jnp.sum(x**2), lambda key: jax.random.normal(key, (2,)), 2 * np.pi),
+        (lambda x: jnp.sum(norm.logpdf(x)) - 1.0, lambda key: jax.random.normal(key, (2,)), np.exp(-1)),
+        (
+            lambda x: jnp.where(jnp.all(jnp.abs(x) < 1), 0.0, -jnp.inf),
+            lambda key: jax.random.uniform(key, (2,), minval=-1),
+            4,
+        ),
+    ],
+)
+def test_a_prior_that_is_not_normalised_is_refused_with_the_factor(log_prior, draw, factor):
+    with pytest.raises(sf.StudyError, match="not the density that the prior is drawn from") as caught:
+        conjugate(log_prior=log_prior, prior_sample=draw)
+    found = float(str(caught.value).split("integrates to ")[1].split()[0])
+    assert abs(np.log(found / factor)) < 0.15
+
+
+def test_other_laws_than_the_draws_are_refused():
+    half = {"prior_sample": lambda key: jnp.abs(WIDTH * jax.random.normal(key, (2,)))}
+    with pytest.raises(sf.StudyError, match="let both be of the same law"):
+        conjugate(**half)
+
+    class Unnormalised(Subclassed):
+        def log_prior(self, x):
+            return -0.5 * jnp.sum(x**2) / self.width**2
+
+    with pytest.raises(sf.StudyError, match=r"Unnormalised: log_prior .* subtract 2\.6"):
+        check_system(Unnormalised(), 1.0, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("log_prior", "draw"),
+    [
+        (lambda x: jnp.sum(jax.scipy.stats.cauchy.logpdf(x)), lambda key: jax.random.cauchy(key, (2,))),
+        (
+            lambda x: jnp.where(jnp.all((x > 0) & (x < 1)), 0.0, -jnp.inf),
+            lambda key: jax.random.uniform(key, (2,)),
+        ),
+        (
+            lambda x: jnp.sum(jnp.logaddexp(norm.logpdf(x, -8.0), norm.logpdf(x, 8.0)) - jnp.log(2.0)),
+            lambda key: (
+                jax.random.normal(jax.random.fold_in(key, 0), (2,))
+                + 8 * jax.random.rademacher(jax.random.fold_in(key, 1), (2,), jnp.float32)
+            ),
+        ),
+    ],
+    ids=["heavy tails", "edges", "two modes"],
+)
+def test_normalised_priors_of_every_kind_pass(log_prior, draw):
+    conjugate(log_prior=log_prior, prior_sample=draw)
+
+
+def test_where_the_prior_is_zero_the_energy_is_infinite_whatever_the_likelihood():
+    class Positive(Subclassed):
+        def log_prior(self, x):
+            return jnp.where(jnp.all(x > 0), jnp.sum(norm.logpdf(x, 0.0, self.width) + jnp.log(2.0)), -jnp.inf)
+
+        def log_likelihood(self, x):
+            return jnp.sum(jnp.log(x))
+
+        def sample_prior(self, key):
+            return jnp.abs(super().sample_prior(key))
+
+    assert Positive().energy(jnp.asarray([-1.0, 1.0])) == jnp.inf
+    check_system(Positive(), 1.0, jax.random.key(0))

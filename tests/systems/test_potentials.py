@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems import (
     CosinePotential,
     GaussianWell,
@@ -36,7 +37,7 @@ OTHERS = {
     "gaussian_wide": (GaussianWell(1.0, 0.2), (1.0, 1.0)),
     "lennard_jones": (LennardJones(), (6.0, 6.0)),
     "soft": (SoftRepulsion(1.0, 0.1, 0.4), (1.0,)),
-    "user": (UserPotential(lambda r: jnp.sum(r**2)), (1.0, 1.0)),
+    "user": (UserPotential(lambda r: -jnp.sum(jnp.cos(2 * jnp.pi * r))), (1.0, 1.0)),
 }
 
 
@@ -167,7 +168,7 @@ def test_single_precision_stays_single():
     ],
 )
 def test_what_does_not_fit_is_refused(potential, lengths, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(StudyError, match=words):
         check_potential(potential, lengths)
 
 
@@ -183,5 +184,5 @@ def test_what_does_not_fit_is_refused(potential, lengths, words):
     ],
 )
 def test_parameters_that_cannot_be_are_refused(build, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(StudyError, match=words):
         build()

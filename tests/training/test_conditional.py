@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import Gaussian, MaximumLikelihood, Optimiser, ReverseKL
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow, conditional
 from statphys_flows.training import Conditional, FitState, energy_over, fit
 
@@ -77,13 +78,13 @@ def test_every_point_of_the_scan_is_learnt(objective, getkey):
 
 
 def test_what_is_not_conditional_is_refused(getkey):
-    with pytest.raises(TypeError, match=r"Conditional trains a ConditionalFlow, but got a Shifted"):
+    with pytest.raises(StudyError, match=r"Conditional trains a ConditionalFlow, but got a Shifted"):
         Conditional(ReverseKL()).loss(
             Shifted(Gaussian(jnp.zeros(2)), jnp.zeros(2)), jnp.zeros((8, 4, 2)), None, getkey()
         )
-    with pytest.raises(ValueError, match=r"a column for each of the 4 points.*jnp.swapaxes"):
+    with pytest.raises(StudyError, match=r"a column for each of the 4 points.*jnp.swapaxes"):
         Conditional(ReverseKL()).loss(scan(), jnp.zeros((8, 3, 2)), None, getkey())
-    with pytest.raises(ValueError, match="a batch of 1 cannot be shared by 2"):
+    with pytest.raises(StudyError, match="a batch of 1 cannot be shared by 2"):
         Conditional(ReverseKL()).loss(scan(), jnp.zeros((1, 4, 2)), None, getkey())
-    with pytest.raises(ValueError, match="points=0"):
+    with pytest.raises(StudyError, match="points=0"):
         Conditional(ReverseKL(), points=0)

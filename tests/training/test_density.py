@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import Gaussian, MaximumLikelihood, Optimiser
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
 from statphys_flows.training import fit_density
 
@@ -103,9 +104,9 @@ def test_a_flow_of_ones_own_and_a_base_of_ones_own(getkey):
     )
     for found in (own, named):
         np.testing.assert_allclose(found.log_prob(x[:20]), jax.vmap(exact.log_prob)(jnp.asarray(x[:20])), atol=1e-3)
-    with pytest.raises(ValueError, match="a Flow brings its own base"):
+    with pytest.raises(StudyError, match="a Flow brings its own base"):
         fit_density(x, flow=Identity(exact), base=exact, key=key)
-    with pytest.raises(ValueError, match="have shape"):
+    with pytest.raises(StudyError, match="have shape"):
         fit_density(x[:, :1], flow=Identity(exact), key=key)
 
 
@@ -118,14 +119,14 @@ def spoilt(rows, value):
 @pytest.mark.parametrize(
     ("samples", "error", "message"),
     [
-        (spoilt([4], np.nan), ValueError, r"NaN or infinity in 1 of 100 rows \(index 4\)"),
-        (spoilt(range(10, 40), np.inf), ValueError, r"\(index 10, 11, 12, 13, 14, \.\.\.\)"),
-        (spoilt([], 0)[:20], ValueError, "20 rows of 3 variables; give at least 30"),
-        (spoilt(range(100), 7.0), ValueError, r"column 1 of samples is constant \(7\)"),
-        (spoilt([], 0)[None], ValueError, r"shape \(1, 100, 3\); give \(n, d\)"),
-        (np.zeros((100, 0)), ValueError, r"give \(n, d\)"),
-        (np.full((100, 2), "a"), TypeError, "give real numbers"),
-        (spoilt([], 0) + 1j, TypeError, "complex128; give real numbers"),
+        (spoilt([4], np.nan), StudyError, r"NaN or infinity in 1 of 100 rows \(index 4\)"),
+        (spoilt(range(10, 40), np.inf), StudyError, r"\(index 10, 11, 12, 13, 14, \.\.\.\)"),
+        (spoilt([], 0)[:20], StudyError, "20 rows of 3 variables; give at least 30"),
+        (spoilt(range(100), 7.0), StudyError, r"column 1 of samples is constant \(7\)"),
+        (spoilt([], 0)[None], StudyError, r"shape \(1, 100, 3\); give \(n, d\)"),
+        (np.zeros((100, 0)), StudyError, r"give \(n, d\)"),
+        (np.full((100, 2), "a"), StudyError, "give real numbers"),
+        (spoilt([], 0) + 1j, StudyError, "complex128; give real numbers"),
     ],
 )
 def test_samples_that_cannot_be_used_are_refused(samples, error, message, getkey):
@@ -136,9 +137,9 @@ def test_samples_that_cannot_be_used_are_refused(samples, error, message, getkey
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"flow": "maf"}, TypeError, "give a Flow or one of 'spline', 'real_nvp'"),
-        ({"validation": 0.0}, ValueError, "fractions above 0"),
-        ({"validation": 0.6, "test": 0.5}, ValueError, "leave something to train on"),
+        ({"flow": "maf"}, StudyError, "give a Flow or one of 'spline', 'real_nvp'"),
+        ({"validation": 0.0}, StudyError, "fractions above 0"),
+        ({"validation": 0.6, "test": 0.5}, StudyError, "leave something to train on"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options, error, message, getkey):

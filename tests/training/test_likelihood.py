@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import ContinuousFlow, Gaussian, MaximumLikelihood
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Velocity
 from statphys_flows.training.likelihood import estimated_log_prob
 from tests.helpers.registry import COUPLINGS
@@ -55,10 +56,10 @@ def test_each_sample_has_a_probe_of_its_own(getkey):
 
 @pytest.mark.parametrize("divergence", ["Hutchinson", "", None])
 def test_another_divergence_is_refused(divergence):
-    with pytest.raises(ValueError, match='write "exact", or "hutchinson"'):
+    with pytest.raises(StudyError, match='write "exact", or "hutchinson"'):
         MaximumLikelihood(divergence)
 
 
 def test_hutchinson_needs_a_velocity(getkey):
-    with pytest.raises(TypeError, match="the density of a CouplingFlow holds no divergence"):
+    with pytest.raises(StudyError, match="the density of a CouplingFlow holds no divergence"):
         MaximumLikelihood("hutchinson").loss(COUPLINGS["coupling_1d"](getkey()), jnp.zeros((4, 1)), no_energy, getkey())

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import ContinuousFlow, Gaussian, Interpolant, Optimiser
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Velocity
 from statphys_flows.training import EncoderDecoder, FitState, LearnedPath, Linear, Trigonometric, UserPath, fit
 from statphys_flows.training.paths import check_ends
@@ -124,10 +125,10 @@ def test_the_interpolant_through_noise_is_stationary_at_the_optimum(getkey):
 def test_a_path_that_misses_its_ends_is_refused(function, message, getkey):
     flow = ContinuousFlow(Gaussian(jnp.zeros(2)), Constant(jnp.zeros(())))
     objective, samples = Interpolant(UserPath(function)), jnp.ones((8, 2))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StudyError, match=message):
         objective.loss(flow, samples, no_energy, getkey())
     optimiser, key = Optimiser(batch=8), getkey()
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StudyError, match=message):
         eqx.filter_jit(
             lambda flow: fit(
                 flow,
@@ -144,7 +145,7 @@ def test_a_path_that_misses_its_ends_is_refused(function, message, getkey):
 
 
 def test_a_path_that_is_no_function_is_refused():
-    with pytest.raises(TypeError, match="give a function of"):
+    with pytest.raises(StudyError, match="give a function of"):
         UserPath(3.0)
 
 
@@ -158,5 +159,5 @@ def test_amplitudes_are_those_of_the_path():
     "path", [EncoderDecoder(), LearnedPath(2), UserPath(lambda t, a, b: a + t * (b - a) + t * (1 - t) * a * b)]
 )
 def test_a_path_that_gives_no_score_is_refused(path):
-    with pytest.raises(TypeError, match="does not give the score; use Linear"):
+    with pytest.raises(StudyError, match="does not give the score; use Linear"):
         path.amplitudes(jnp.asarray(0.3))

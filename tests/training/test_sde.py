@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import ContinuousFlow, Gaussian, Mixture
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Velocity
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.velocities.score import ScoreVelocity
@@ -121,9 +122,9 @@ def test_noise_repairs_a_wrong_velocity(getkey):
 )
 def test_what_gives_no_score_is_refused(base, path, message, getkey):
     flow = ContinuousFlow(base, Exact(Linear()))
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(StudyError, match=message):
         score(flow, path, 0.5, jnp.zeros((3, 2)))
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(StudyError, match=message):
         sample_sde(flow, getkey(), 4, path=path, steps=4)
 
 
@@ -201,11 +202,11 @@ def _with_frame(flow, frame):
 
 def test_what_has_no_score_is_refused(getkey):
     flow = ContinuousFlow(gaussian_base(), Exact(Linear()))
-    with pytest.raises(TypeError, match="but got a Exact; write"):
+    with pytest.raises(StudyError, match="but got a Exact; write"):
         DenoisingScore().loss(flow, jnp.zeros((4, 2)), None, getkey())
-    with pytest.raises(TypeError, match="the base is a Mixture"):
+    with pytest.raises(StudyError, match="the base is a Mixture"):
         ScoreVelocity(Mixture([Gaussian(jnp.zeros(2)), Gaussian(jnp.ones(2))]), getkey())
-    with pytest.raises(ValueError, match="cutoff=0"):
+    with pytest.raises(StudyError, match="cutoff=0"):
         ScoreVelocity(gaussian_base(), getkey(), cutoff=0)
-    with pytest.raises(ValueError, match="give a key"):
+    with pytest.raises(StudyError, match="give a key"):
         ScoreVelocity(gaussian_base())

@@ -10,6 +10,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows import ContinuousFlow, Gaussian, Interpolant, MaximumLikelihood, Optimiser, ReverseKL
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow, NetworkVelocity
 from statphys_flows.training import FitState, Objective, Stages, fit, train
 
@@ -113,12 +114,12 @@ def test_a_stage_that_may_not_train_the_base_does_not(getkey):
 @pytest.mark.parametrize(
     ("stages", "error", "message"),
     [
-        ([(Towards(1.0), 0.5)], ValueError, "sum to one"),
-        ([(Towards(1.0), 1.5), (Towards(1.0), -0.5)], ValueError, "must be positive"),
-        ([], ValueError, "sum to one; write for example Stages"),
-        ([Towards(1.0)], TypeError, "no pair of an objective and a fraction"),
-        ([(0.5, Towards(1.0))], TypeError, "no pair"),
-        ([(Stages((Towards(1.0), 1.0)), 1.0)], TypeError, "Stages within Stages"),
+        ([(Towards(1.0), 0.5)], StudyError, "sum to one"),
+        ([(Towards(1.0), 1.5), (Towards(1.0), -0.5)], StudyError, "must be positive"),
+        ([], StudyError, "sum to one; write for example Stages"),
+        ([Towards(1.0)], StudyError, "no pair of an objective and a fraction"),
+        ([(0.5, Towards(1.0))], StudyError, "no pair"),
+        ([(Stages((Towards(1.0), 1.0)), 1.0)], StudyError, "Stages within Stages"),
     ],
 )
 def test_stages_that_make_no_whole_are_refused(stages, error, message):
@@ -261,5 +262,5 @@ def test_the_scores_are_of_samples_that_training_has_not_seen(getkey):
 )
 def test_what_cannot_be_trained_is_refused_in_a_sentence(change, message, getkey):
     arguments = {"system": Quadratic(), "kT": 1.0, "steps": 10, "key": getkey()} | change
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(StudyError, match=message):
         train(Scaled.identity(), **arguments)

@@ -17,6 +17,7 @@ from statphys_flows import (
     Optimiser,
     ReverseKL,
 )
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow, Velocity
 from statphys_flows.training import FitState, Linear, Objective, Path, Trigonometric, fit, rebalance
 from tests.helpers.registry import COUPLINGS
@@ -139,7 +140,7 @@ def test_a_path_of_ones_own(getkey):
 
 
 def test_the_interpolant_needs_a_velocity(getkey):
-    with pytest.raises(TypeError, match="CouplingFlow has none: use MaximumLikelihood or ReverseKL"):
+    with pytest.raises(StudyError, match="CouplingFlow has none: use MaximumLikelihood or ReverseKL"):
         Interpolant().loss(COUPLINGS["coupling_1d"](getkey()), jnp.zeros((4, 1)), no_energy, getkey())
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from statphys_flows import ContinuousFlow, Gaussian, Optimiser
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Velocity
 from statphys_flows.training import LearnedPath, Trigonometric, kinetic_energy, train_path
 
@@ -100,5 +101,5 @@ def test_the_cost_is_measured_by_the_base(getkey):
 
 def test_a_path_without_parameters_is_refused(getkey):
     flow = ContinuousFlow(Gaussian(jnp.zeros(2)), Affine.at_rest())
-    with pytest.raises(ValueError, match=r"Trigonometric has no parameters to learn; give LearnedPath"):
+    with pytest.raises(StudyError, match=r"Trigonometric has no parameters to learn; give LearnedPath"):
         train_path(flow, Trigonometric(), jnp.zeros((8, 2)), getkey(), steps=1)

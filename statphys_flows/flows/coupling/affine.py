@@ -10,6 +10,7 @@ import paramax
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.bases import Base
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.coupling.adapter import CouplingFlow, fixed_frame
 from statphys_flows.flows.coupling.layers import Seen, coupling_layers
 
@@ -97,7 +98,7 @@ def _coupled(
 ) -> F:
     location, scale = (jnp.asarray(a, jnp.result_type(float)) for a in (location, scale))
     if location.shape != base.mean.shape or scale.shape != base.mean.shape:
-        raise ValueError(
+        raise StudyError(
             f"location has shape {location.shape} and scale {scale.shape}, but the base lives in {base.mean.shape}: "
             "give one number of each for every component."
         )

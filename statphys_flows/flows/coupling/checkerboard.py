@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Base
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.coupling.adapter import CouplingFlow
 from statphys_flows.spaces import Lattice
 
@@ -117,22 +118,22 @@ def checkerboard_coupling(
     - `layers`, `width`, `depth`, `kernel`: coupling layers; channels, number of hidden convolutions and size of the
       kernels of their networks.
 
-    **Raises:** `ValueError` for an odd length along a periodic axis, an even kernel, no hidden convolution, or a base
+    **Raises:** `StudyError` for an odd length along a periodic axis, an even kernel, no hidden convolution, or a base
     of another shape.
     """
     for length, periodic in zip(lattice.shape, lattice.periodic, strict=True):
         if periodic and length % 2:
-            raise ValueError(
+            raise StudyError(
                 f"checkerboard_coupling(lattice=Lattice({lattice.shape})): a periodic axis of {length} sites cannot be "
                 "coloured as a checkerboard; use even lengths along periodic axes, or a ContinuousFlow."
             )
     if kernel % 2 == 0 or depth < 1:
-        raise ValueError(
+        raise StudyError(
             f"checkerboard_coupling(kernel={kernel}, depth={depth}): the size of a kernel must be odd, for example 3, "
             "and there must be at least one hidden convolution."
         )
     if base.mean.shape != lattice.shape:
-        raise ValueError(
+        raise StudyError(
             f"The base lives in {base.mean.shape}, the lattice is {lattice.shape}: give a base on the lattice."
         )
 

@@ -6,13 +6,14 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base, Gaussian
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.latent.bits import key_from_bits
 from statphys_flows.flows.latent.log_linear import LogLinear
 from statphys_flows.flows.latent.site_law import SiteLaw, SiteTable, site_law
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.systems import MeanFieldSites, with_array_parameters
-from statphys_flows.systems.mean_field_sites import site_range
+from statphys_flows.systems.mean_field_sites import site_energies, site_range
 
 _CELLS = 1024
 # e^-40 of the largest density: there is nothing; e^-30: never drawn.
@@ -91,7 +92,7 @@ class SiteField(Proposal):
 
 
 def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
-    """The `SiteField` of a system at kT; None where the sites do not attract each other.
+    """The `SiteField` of a system at kT; None where the sites do not attract each other, or have hard walls.
 
     **Raises:** `StudyError` where V does not confine the sites, or is so rough that no table resolves it.
     """
@@ -101,7 +102,14 @@ def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
         return None
     spread = np.sqrt(strength / n)
     furthest = strength * max(abs(end) for end in site_range(system, kT, _NOTHING)) + 8 * spread
-    table = SiteTable(system, kT, furthest + spread, _NOTHING)
+    try:
+        table = SiteTable(system, kT, furthest + spread, _NOTHING)
+    except StudyError:
+        # No trapezoid rule resolves a hard wall; the flows of a lattice do without.
+        ends = site_range(system, kT, _NOTHING, furthest + spread)
+        if np.isposinf(site_energies(system, np.linspace(*ends, _CELLS))).any():
+            return None
+        raise
 
     def log_density(a):
         return -n * a**2 / (2 * strength) + n * table.log_normaliser(a)

@@ -20,7 +20,7 @@ class NetworkVelocity(Velocity):
     - `times`: number of functions of time.
     - `location`, `scale`: arrays (d,), μ and S, which are fixed; 0 and 1 if not given.
 
-    **Raises:** `ValueError` if their shapes do not fit.
+    **Raises:** `StudyError` if their shapes do not fit.
     """
 
     network: TimedNetwork

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.bases.harmonics import harmonic_transform, lattice_laplacian
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.velocities.features import Feature, harmonics, mean_gate, odd_and_even
 from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_shares, orbit_sizes
 from statphys_flows.flows.velocities.velocity import Velocity
@@ -45,7 +46,7 @@ class LatticeVelocity(Velocity):
     - `reach`: ω = π/reach at the start, so the features have period 2·reach, well beyond the largest |φ|.
     - `harmonics`, `modulators`, `smoothers`, `times`: numbers of sine features, of r, of c and of functions of time.
 
-    **Raises:** `ValueError` for a lattice with a Dirichlet axis.
+    **Raises:** `StudyError` for a lattice with a Dirichlet axis.
     """
 
     lattice: Lattice
@@ -76,7 +77,7 @@ class LatticeVelocity(Velocity):
         times: int = 4,
     ):
         if not all(lattice.periodic):
-            raise ValueError(
+            raise StudyError(
                 f"LatticeVelocity needs a lattice that is periodic along every axis, and this one is "
                 f"{lattice.boundary}; use BoundedLatticeVelocity."
             )
@@ -118,10 +119,10 @@ class LatticeVelocity(Velocity):
         On a multiple of the trained lattice, and one of no larger point group, fields with the smaller one's period
         move as they did there, exactly.
 
-        **Raises:** `ValueError` for a velocity of other features, or on a lattice of another dimension.
+        **Raises:** `StudyError` for a velocity of other features, or on a lattice of another dimension.
         """
         if trained._structure != self._structure:
-            raise ValueError(
+            raise StudyError(
                 f"A LatticeVelocity with {trained._structure} cannot start one with {self._structure}: build both with "
                 "the same options, on lattices of the same dimension."
             )

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.errors import StudyError
+
 
 class TimedNetwork(eqx.Module):
     """A network of (x - location)/scale and of cos(πnt), n = 1, …, times; its last layer is zero at the start.
@@ -23,7 +25,7 @@ class TimedNetwork(eqx.Module):
         location = jnp.zeros(dimension, dtype) if location is None else jnp.asarray(location, dtype)
         scale = jnp.ones(dimension, dtype) if scale is None else jnp.asarray(scale, dtype)
         if location.shape != (dimension,) or scale.shape != (dimension,):
-            raise ValueError(
+            raise StudyError(
                 f"location has shape {location.shape} and scale {scale.shape}: give each the shape ({dimension},)."
             )
         self.network = _network(key, dimension + times, out, width, depth)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.velocities.velocity import Velocity
 from statphys_flows.spaces import ParticleBox
 
@@ -29,7 +30,7 @@ class PairVelocity(Velocity):
     - `reach`: the range of the kernels; half the shortest side of the box if not given.
     - `kernels`, `times`: numbers of basis functions and of functions of time cos(πnt).
 
-    **Raises:** `ValueError` for a reach beyond half the shortest side, where the nearest image is not unique.
+    **Raises:** `StudyError` for a reach beyond half the shortest side, where the nearest image is not unique.
     """
 
     box: ParticleBox
@@ -43,7 +44,7 @@ class PairVelocity(Velocity):
         if reach is None:
             reach = half
         if not 0 < reach <= half * (1 + 1e-9):
-            raise ValueError(
+            raise StudyError(
                 f"PairVelocity(reach={reach:g}): give a positive length of at most {half:g}, half the shortest side."
             )
         dtype = jnp.result_type(float)

@@ -9,6 +9,7 @@ import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor, GaussianBase
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.velocities.divergence import with_exact_divergence
 from statphys_flows.flows.velocities.network import TimedNetwork
 from statphys_flows.flows.velocities.velocity import Velocity
@@ -44,7 +45,7 @@ class ScoreVelocity(Velocity):
     - `cutoff`: sin δ, between 0 and 1.
     - `network`: in place of all this, any module (t, y) → g of the shape of y.
 
-    **Raises:** `TypeError` for a base that is not Gaussian; `ValueError` for a cut-off outside (0, 1).
+    **Raises:** `StudyError` for a base that is not Gaussian, for a cut-off outside (0, 1).
     """
 
     frame: paramax.NonTrainable[tuple[Float[Array, " ..."], Factor]]
@@ -62,14 +63,14 @@ class ScoreVelocity(Velocity):
         network: Callable | None = None,
     ):
         if not isinstance(base, GaussianBase):
-            raise TypeError(
+            raise StudyError(
                 f"ScoreVelocity: noising ends in a Gaussian, but the base is a {type(base).__name__}; write for "
                 "example ContinuousFlow(base, ScoreVelocity(base, key)) with base = Gaussian(mean, scale)."
             )
         if not 0 < cutoff < 1:
-            raise ValueError(f"ScoreVelocity(cutoff={cutoff!r}): give the noise left at the target's end, say 0.01.")
+            raise StudyError(f"ScoreVelocity(cutoff={cutoff!r}): give the noise left at the target's end, say 0.01.")
         if network is None and key is None:
-            raise ValueError("ScoreVelocity: give a key for the network's initial weights, or a network.")
+            raise StudyError("ScoreVelocity: give a key for the network's initial weights, or a network.")
         self.frame = paramax.NonTrainable((base.mean, base.factor))
         self.network = _Network(key, base.mean.shape, width, depth) if network is None else network
         self.cutoff = float(cutoff)

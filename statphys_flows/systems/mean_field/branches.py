@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems.mean_field.grid import Grid, resolved
 from statphys_flows.systems.mean_field.labels import describe
 from statphys_flows.systems.mean_field.patterns import cold_state, gas_spinodal, patterns
@@ -30,7 +31,7 @@ def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None
     """
     temperatures = np.atleast_1d(np.asarray(kT, float))
     if temperatures.ndim != 1 or not np.all(np.isfinite(temperatures) & (temperatures > 0)):
-        raise ValueError(f"mean_field(kT={kT!r}): give one positive temperature or a list of them.")
+        raise StudyError(f"mean_field(kT={kT!r}): give one positive temperature or a list of them.")
 
     def solve(grid: Grid):
         found = [[None] + [cold_state(grid, p, t) for p in patterns(grid)] for t in temperatures]

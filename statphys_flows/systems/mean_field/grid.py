@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.fft
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems.pair_particles import PairParticles
 from statphys_flows.systems.potentials.potential import is_concrete
 
@@ -108,10 +109,10 @@ def _reflected(field: Array) -> Array:
 def grid_of(system: PairParticles, points: int | None = None) -> Grid:
     """The grid of a system, with `points` along each axis (256, 64 or 32 in one, two or three dimensions if not given).
 
-    **Raises:** `ValueError` for a potential that is infinite somewhere on the grid or whose parameters are traced.
+    **Raises:** `StudyError` for a potential that is infinite somewhere on the grid or whose parameters are traced.
     """
     if not is_concrete(system.potential):
-        raise ValueError("mean_field solves with NumPy: call it outside of jax.jit, vmap and grad.")
+        raise StudyError("mean_field solves with NumPy: call it outside of jax.jit, vmap and grad.")
     box = system.space
     points = _POINTS[box.dimension] if points is None else points
     signed = np.fft.fftfreq(points)
@@ -125,7 +126,7 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
         values = jax.jit(jax.vmap(potential))(jnp.asarray(r.reshape(-1, box.dimension), jnp.float64))
         values = np.asarray(values, np.float64).reshape(r.shape[:-1])
     if not np.all(np.isfinite(values)):
-        raise ValueError(
+        raise StudyError(
             f"mean_field needs a potential that is finite everywhere, but {type(system.potential).__name__} is "
             f"{values[~np.isfinite(values)][0]} at a displacement of the grid: particles with cores are correlated, "
             "which mean-field theory leaves out. Apply it to the soft part of the potential."
@@ -137,11 +138,11 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
 def resolved(system: PairParticles, solve: Callable, points: int | None):
     """`solve(grid)` on the first grid on which the densities it returns are resolved; `solve` returns them last.
 
-    **Raises:** `TypeError` for another system than `PairParticles`; `ValueError` where `points` were given, or the
+    **Raises:** `StudyError` for another system than `PairParticles`, where `points` were given, or the
     finest grid is reached, and a density is far from it.
     """
     if not isinstance(system, PairParticles):
-        raise TypeError(
+        raise StudyError(
             f"mean_field({type(system).__name__}(...)): mean-field theory is known for PairParticles; declare the "
             "system as PairParticles(potential, n=...)."
         )
@@ -157,7 +158,7 @@ def resolved(system: PairParticles, solve: Callable, points: int | None):
         factor = np.sqrt(np.log(RESOLVED) / np.log(tail)) if tail < 0.1 else 2.0
         count = min(16 * int(np.ceil(1.05 * min(factor, 2.0) * count / 16)), _MOST_POINTS[dimension])
     if tail > _COARSE:
-        raise ValueError(
+        raise StudyError(
             f"mean_field: on {count} points along an axis the density is not resolved (its highest Fourier mode is "
             f"{tail:.1g}): at low temperature a droplet is narrow. Give points={2 * count} or a higher kT."
         )

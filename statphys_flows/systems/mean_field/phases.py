@@ -40,7 +40,7 @@ def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Da
     `branch_free_energy` (relative to the gas), …; and `gas_spinodal`. The attribute `leading_branch` names the branch
     that is met first on cooling, "none" where nothing condenses.
 
-    **Raises:** `TypeError` for another system; `ValueError` for a potential that is infinite or not resolved.
+    **Raises:** `StudyError` for another system, for a potential that is infinite or not resolved.
     """
 
     def solve(grid: Grid):

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems.mean_field.continuation import Branch
 from statphys_flows.systems.mean_field.grid import Grid, resolved
 from statphys_flows.systems.mean_field.labels import describe
@@ -41,7 +42,7 @@ def mean_field_profile(
     """
     m = np.linspace(0.02, 0.96, 48) if order_parameter is None else np.asarray(order_parameter, float)
     if m.ndim != 1 or not np.all((m > 0) & (m < 1)) or not np.all(np.diff(m) > 0) or not kT > 0:
-        raise ValueError("mean_field_profile: give a positive kT, and order parameters that increase between 0 and 1.")
+        raise StudyError("mean_field_profile: give a positive kT, and order parameters that increase between 0 and 1.")
 
     def solve(grid: Grid):
         pattern = patterns(grid)[0]

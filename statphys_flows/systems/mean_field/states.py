@@ -196,8 +196,11 @@ def lowest_curvature(grid: Grid, state: State) -> float:
     shape = (root.size, root.size)
     operator = scipy.sparse.linalg.LinearOperator(shape, apply, dtype=float)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).normal(size=root.size)
-    lowest = scipy.sparse.linalg.eigsh(operator, k=1, which="SA", v0=start, tol=1e-8)  # pyright: ignore[reportArgumentType]
-    return float(lowest[0][0])
+    try:
+        lowest = scipy.sparse.linalg.eigsh(operator, k=1, which="SA", v0=start, tol=1e-8)[0]  # pyright: ignore[reportArgumentType]
+    except scipy.sparse.linalg.ArpackNoConvergence:
+        return float("nan")  # not known to be stable
+    return float(lowest[0])
 
 
 def _coarser(grid: Grid, state: State) -> tuple[Grid, State]:

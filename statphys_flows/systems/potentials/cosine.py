@@ -6,8 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from statphys_flows.numbers import check_real
 from statphys_flows.systems.potentials.modes import Modes
-from statphys_flows.systems.potentials.potential import Potential, harmonics
+from statphys_flows.systems.potentials.potential import Potential, harmonics, sides_of
 
 
 class CosinePotential(Potential):
@@ -21,10 +22,18 @@ class CosinePotential(Potential):
     """
 
     depth: float = 1.0
-    period: float | tuple[float, ...] = eqx.field(static=True, default=2 * math.pi)
+    period: float | tuple[float, ...] = eqx.field(
+        static=True, default=2 * math.pi, converter=sides_of("CosinePotential(period")
+    )
+
+    def __check_init__(self):
+        check_real("CosinePotential(depth", self.depth)
 
     def __call__(self, r):
         return -self.depth * jnp.sum(jnp.cos(2 * jnp.pi * r / jnp.asarray(self.period, r.dtype)))
+
+    def own_period(self):
+        return self.period
 
     def orders(self, lengths):
         return (1,) * len(lengths)

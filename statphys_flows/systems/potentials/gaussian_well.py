@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from statphys_flows.numbers import check_real
 from statphys_flows.systems.potentials.modes import Modes, half_space
 from statphys_flows.systems.potentials.potential import Potential, is_concrete
 
@@ -22,15 +23,16 @@ class GaussianWell(Potential):
     - `depth`: D; negative for a hill.
     - `width`: w, positive.
 
-    **Raises:** `ValueError` for a width that is not positive.
+    **Raises:** `StudyError` for a width that is not positive.
     """
 
     depth: float
     width: float
 
     def __check_init__(self):
-        if isinstance(self.width, (int, float)) and not self.width > 0:
-            raise ValueError(f"GaussianWell(width={self.width!r}): the width is a length; give a positive number.")
+        check_real("GaussianWell(depth", self.depth)
+        advice = "the width is a length; give a positive number"
+        check_real("GaussianWell(width", self.width, positive=True, advice=advice)
 
     def __call__(self, r):
         return -self.depth * jnp.exp(-0.5 * jnp.sum(r**2) / self.width**2)

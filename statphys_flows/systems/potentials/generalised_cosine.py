@@ -6,8 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from statphys_flows.numbers import check_real
 from statphys_flows.systems.potentials.modes import Modes
-from statphys_flows.systems.potentials.potential import Potential, harmonics
+from statphys_flows.systems.potentials.potential import Potential, harmonics, sides_of
 
 
 class GeneralisedCosinePotential(Potential):
@@ -23,11 +24,19 @@ class GeneralisedCosinePotential(Potential):
     """
 
     delta: float
-    period: float | tuple[float, ...] = eqx.field(static=True, default=2 * math.pi)
+    period: float | tuple[float, ...] = eqx.field(
+        static=True, default=2 * math.pi, converter=sides_of("GeneralisedCosinePotential(period")
+    )
+
+    def __check_init__(self):
+        check_real("GeneralisedCosinePotential(delta", self.delta)
 
     def __call__(self, r):
         angle = 2 * jnp.pi * r / jnp.asarray(self.period, r.dtype)
         return -jnp.sum(self.delta * jnp.cos(angle) + (1 - self.delta) * jnp.cos(2 * angle))
+
+    def own_period(self):
+        return self.period
 
     def orders(self, lengths):
         return (2,) * len(lengths)

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from statphys_flows.numbers import check_real
 from statphys_flows.systems.potentials.potential import Potential
 
 
@@ -15,7 +16,7 @@ class LennardJones(Potential):
     - `epsilon`, `sigma`: ε, and the diameter σ > 0.
     - `cutoff`: r_c, a distance; 2.5 is customary at σ = 1.
 
-    **Raises:** `ValueError` for a σ or a cut-off that is not positive.
+    **Raises:** `StudyError` for a σ or a cut-off that is not positive.
     """
 
     epsilon: float = 1.0
@@ -23,10 +24,10 @@ class LennardJones(Potential):
     cutoff: float = 2.5
 
     def __check_init__(self):
+        check_real("LennardJones(epsilon", self.epsilon)
         for name in ("sigma", "cutoff"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)) and not value > 0:
-                raise ValueError(f"LennardJones({name}={value!r}): {name} is a length; give a positive number.")
+            advice = f"{name} is a length; give a positive number"
+            check_real(f"LennardJones({name}", getattr(self, name), positive=True, advice=advice)
 
     def __call__(self, r):
         squared = jnp.sum(r**2)

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
+from statphys_flows.errors import StudyError
+from statphys_flows.numbers import check_real
 from statphys_flows.systems.potentials.modes import Modes, half_space
-from statphys_flows.systems.potentials.potential import Potential, harmonics, is_concrete
+from statphys_flows.systems.potentials.potential import Potential, harmonics, is_concrete, sides_of
 
 _TOLERANCE = 1e-13
 
@@ -28,19 +30,23 @@ class PeriodicWell(Potential):
     - `a`, `b`: positive.
     - `period`: P, one for all axes or one for each; it has to divide the sides of the box.
 
-    **Raises:** `ValueError` for an `a` that is not positive.
+    **Raises:** `StudyError` for an `a` that is not positive.
     """
 
     a: float
     b: float = 1.0
-    period: float | tuple[float, ...] = eqx.field(static=True, default=1.0)
+    period: float | tuple[float, ...] = eqx.field(static=True, default=1.0, converter=sides_of("PeriodicWell(period"))
 
     def __check_init__(self):
-        if isinstance(self.a, (int, float)) and not self.a > 0:
-            raise ValueError(f"PeriodicWell(a={self.a!r}): a sets the width and must be positive, for example a=4.")
+        advice = "a sets the width and must be positive, for example a=4"
+        check_real("PeriodicWell(a", self.a, positive=True, advice=advice)
+        check_real("PeriodicWell(b", self.b)
 
     def __call__(self, r):
         return -self.b * jnp.exp(self.a * jnp.sum(jnp.cos(2 * jnp.pi * r / jnp.asarray(self.period, r.dtype)) - 1))
+
+    def own_period(self):
+        return self.period
 
     def orders(self, lengths):
         if not is_concrete(self.a):
@@ -54,7 +60,7 @@ class PeriodicWell(Potential):
         each = harmonics("PeriodicWell", self.period, lengths)
         orders = self.orders(lengths) if orders is None else orders
         if orders is None:
-            raise ValueError("PeriodicWell.modes needs the number of orders where `a` is traced.")
+            raise StudyError("PeriodicWell.modes needs the number of orders where `a` is traced.")
         indices = half_space(orders)
         bessel = scaled_bessel(self.a, max(orders))
         coefficients = -self.b * jnp.prod(bessel[np.abs(indices)], axis=1)

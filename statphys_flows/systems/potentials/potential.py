@@ -1,7 +1,9 @@
 """The contract of a pair potential, and its check against a box."""
 
 import abc
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,11 +12,15 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems.potentials.modes import Modes
+from statphys_flows.thresholds import JUMP_OF_A_POTENTIAL, KINK_OF_A_POTENTIAL
 
 _PROBES = 32
 # Of the largest probed value: an even function written in one way or another, in 32 bits.
 _EVEN_TOLERANCE = 1e-4
+# How near to half the box it is looked at, as a fraction.
+_AT_THE_SEAM = 1e-4
 
 
 class Potential(eqx.Module):
@@ -41,6 +47,10 @@ class Potential(eqx.Module):
         """The distance from which on W is 0, None where there is no such distance. It must not exceed half the box."""
         return None
 
+    def own_period(self) -> float | tuple[float, ...] | None:
+        """The period that W has whatever the box, one for all axes or one for each; None where it has none."""
+        return None
+
     def core(self) -> float | Float[Array, ""] | None:
         """The diameter of a core at whose centre W is infinite; None where W is finite everywhere."""
         return None
@@ -54,27 +64,31 @@ def is_concrete(tree) -> bool:
 def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
     """Refuse a potential that does not fit into the box, in a sentence.
 
-    **Raises:** `ValueError` for what is no scalar or NaN, for a potential that is not even, and for a cut-off beyond
-    half the box (a particle would miss images that it should feel).
+    **Raises:** `StudyError` for what is no scalar or NaN, for a potential that is not even, for a cut-off beyond half
+    the box (a particle would miss images that it should feel), and for a jump at the cut-off or at half the box.
+
+    **Warns:** of a force that jumps at half the box.
     """
     name = type(potential).__name__
     dimension = len(lengths)
     try:
         shape = jax.eval_shape(potential, jax.ShapeDtypeStruct((dimension,), jnp.result_type(float))).shape
     except Exception as error:
-        raise ValueError(
+        raise StudyError(
             f"{name} failed on a displacement of shape ({dimension},): {type(error).__name__}: "
             f"{(str(error).strip().splitlines() or [''])[0]}"
         ) from error
     if shape != ():
-        raise ValueError(
+        raise StudyError(
             f"{name} returns an array of shape {shape} for one displacement of shape ({dimension},); return a scalar."
         )
+    if (period := potential.own_period()) is not None:
+        harmonics(name, period, lengths)
     if not is_concrete(potential):
         return
     reach = potential.reach()
     if reach is not None and not 0 < float(reach) <= 0.5 * min(lengths) * (1 + 1e-6):
-        raise ValueError(
+        raise StudyError(
             f"{name} is cut off at {float(reach):g}, but half the shortest side of the box is {0.5 * min(lengths):g}: "
             "the nearest image is not the only one within reach; give a larger box or a cutoff of at most "
             f"{0.5 * min(lengths):g}."
@@ -84,24 +98,115 @@ def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
     there, back = np.asarray(jax.vmap(potential)(r)), np.asarray(jax.vmap(potential)(-r))
     if np.any(np.isnan(there)):
         bad = np.asarray(r[int(np.argmax(np.isnan(there)))])
-        raise ValueError(f"{name} is NaN at the displacement {np.round(bad, 4).tolist()}; mend it there.")
+        raise StudyError(f"{name} is NaN at the displacement {np.round(bad, 4).tolist()}; fix it there.")
+    _check_cutoff(name, potential, dimension, reach)
     scale = np.maximum(np.abs(there), np.abs(back))
     if np.any(np.abs(there - back) > _EVEN_TOLERANCE * np.maximum(scale, np.median(scale))):
         bad = int(np.argmax(np.abs(there - back)))
-        raise ValueError(
+        raise StudyError(
             f"{name} is not even: W(r) = {there[bad]:g} and W(-r) = {back[bad]:g} at r = "
             f"{np.round(np.asarray(r[bad]), 4).tolist()}. The energy of a pair does not depend on which particle comes "
             "first; write W as a function of jnp.sum(r**2), of cosines, or of (W(r) + W(-r))/2."
         )
+    _check_seam(name, potential, np.asarray(lengths, float), cut_off=reach is not None)
+
+
+def _check_cutoff(name: str, potential: Potential, dimension: int, reach) -> None:
+    """Refuse what is not 0 from its cut-off on, or jumps there."""
+    if reach is None:
+        return
+    away = np.random.default_rng(0).normal(size=(_PROBES, dimension))
+    away *= float(reach) / np.linalg.norm(away, axis=1, keepdims=True)
+    inside, outside, deep = (_values(potential, factor * away)[0] for factor in (1 - 1e-4, 1 + 1e-4, 0.5))
+    scale = np.abs(deep)[np.isfinite(deep)].max(initial=0.0)
+    if np.any(np.abs(np.concatenate([inside, outside])) > JUMP_OF_A_POTENTIAL * scale):
+        raise StudyError(
+            f"{name} is said to be 0 from the distance {float(reach):g} on, but is {inside[0]:g} just below and "
+            f"{outside[0]:g} just beyond it, so that the energy jumps; cut it off and take off its value there: "
+            "jnp.where(squared < cutoff**2, w(squared) - w(cutoff**2), 0.0) with squared = jnp.sum(r**2)."
+        )
+
+
+def _check_seam(name: str, potential: Potential, lengths: np.ndarray, *, cut_off: bool) -> None:
+    """Refuse a potential whose value jumps where the nearest image changes, and warn of one whose slope does, unless it
+    is `cut_off`: then its force jumps there as it does at any cut-off."""
+    rng, d = np.random.default_rng(1), len(lengths)
+    everywhere, slopes = _values(potential, rng.uniform(-0.5, 0.5, (8 * _PROBES, d)) * lengths)
+    scale, steepest = _typical(everywhere), _typical(slopes)
+    jumps, kinks = [], []
+    for axis in range(d):
+        r = rng.uniform(-0.5, 0.5, (_PROBES, d)) * lengths
+        faces = [np.where(np.arange(d) == axis, side * lengths, r) for side in (0.5, -0.5)]
+        (low, low_slope), (high, high_slope) = (_values(potential, face) for face in faces)
+        jumps.append(np.abs(low - high).max())
+        kinks.append(np.abs(low_slope - high_slope)[:, axis].max())
+    # A function that is cut off at half the box, as it stands: 0 beyond, and something else below.
+    away = rng.normal(size=(_PROBES, d))
+    away *= 0.5 * lengths.min() / np.linalg.norm(away, axis=1, keepdims=True)
+    away = away[np.all(np.abs(away) < 0.49 * lengths, axis=1)]
+    if len(away):
+        (low, low_slope), (high, high_slope) = (
+            _values(potential, f * away) for f in (1 - _AT_THE_SEAM, 1 + _AT_THE_SEAM)
+        )
+        slope = np.abs(low_slope).sum(axis=1) + np.abs(high_slope).sum(axis=1)
+        jumps.append(np.max(np.abs(low - high) - 2 * _AT_THE_SEAM * lengths.max() * slope))
+    if max(jumps) > JUMP_OF_A_POTENTIAL * scale:
+        raise StudyError(
+            f"{name} jumps by {max(jumps):g} at half the box, where the nearest image of a particle changes, and with "
+            "it the energy; write it as a periodic function, or cut it off there and take off its value: "
+            "jnp.where(squared < cutoff**2, w(squared) - w(cutoff**2), 0.0) with squared = jnp.sum(r**2)."
+        )
+    if not cut_off and max(kinks) > KINK_OF_A_POTENTIAL * steepest:
+        warnings.warn(
+            f"The force of {name} jumps by {max(kinks):.3g} at half the box, where the nearest image of a particle "
+            "changes: results are those of the nearest image alone. Where W is meant to be periodic, write it by "
+            "cosines; where its range is short, cut it off, or give a larger box.",
+            stacklevel=4,
+        )
+
+
+def _typical(values: np.ndarray) -> float:
+    """Exceeded by a quarter of the values: the centre of a core is left out."""
+    return float(np.quantile(np.abs(values[np.isfinite(values)]), 0.75)) if np.any(np.isfinite(values)) else 0.0
+
+
+@eqx.filter_jit
+def _values_of(potential: Potential, r):
+    return jax.vmap(jax.value_and_grad(potential))(r)
+
+
+def _values(potential: Potential, r) -> tuple[np.ndarray, np.ndarray]:
+    """W and its gradient at displacements (n, d)."""
+    values, slopes = _values_of(potential, jnp.asarray(r, jnp.result_type(float)))
+    return np.asarray(values, float), np.asarray(slopes, float)
+
+
+def sides_of(what: str) -> Callable[[Any], float | tuple[float, ...]]:
+    """A converter of the sides of a box, or of periods, to a float or a tuple of floats.
+
+    **Raises:** `StudyError` for what is no positive number, or list of them."""
+
+    def converted(given):
+        try:
+            sides = np.asarray(given, float)
+        except (TypeError, ValueError):
+            sides = np.asarray(np.nan)
+        if sides.ndim > 1 or not np.all(np.isfinite(sides) & (sides > 0)):
+            raise StudyError(f"{what}={given!r}): give one positive length, or one for each axis.")
+        return float(sides) if sides.ndim == 0 else tuple(sides.tolist())
+
+    return converted
 
 
 def harmonics(name: str, period: float | tuple[float, ...], lengths: Sequence[float]) -> tuple[int, ...]:
     """How many periods of a potential each side of the box holds; refuses what is no whole number."""
+    if np.shape(period) not in ((), (len(lengths),)):
+        raise StudyError(f"{name} has periods {period}, but the box has {len(lengths)} axes; give one for each.")
     periods = np.broadcast_to(np.asarray(period, float), (len(lengths),))
     ratio = np.asarray(lengths) / periods
     whole = np.round(ratio)
     if np.any(whole < 1) or np.any(np.abs(ratio - whole) > 1e-6 * ratio):
-        raise ValueError(
+        raise StudyError(
             f"{name} has period {period}, which does not divide the sides {tuple(lengths)} of the box; give "
             f"{name}(..., period={tuple(lengths) if len(lengths) > 1 else lengths[0]}) or other lengths."
         )

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from statphys_flows.numbers import check_real
 from statphys_flows.systems.potentials.potential import Potential
 
 
@@ -17,7 +18,7 @@ class SoftRepulsion(Potential):
     - `range`: s, positive.
     - `cutoff`: r_c, positive.
 
-    **Raises:** `ValueError` for a range or a cut-off that is not positive.
+    **Raises:** `StudyError` for a range or a cut-off that is not positive.
     """
 
     strength: float
@@ -25,10 +26,10 @@ class SoftRepulsion(Potential):
     cutoff: float
 
     def __check_init__(self):
+        check_real("SoftRepulsion(strength", self.strength)
         for name in ("range", "cutoff"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)) and not value > 0:
-                raise ValueError(f"SoftRepulsion({name}={value!r}): {name} is a length; give a positive number.")
+            advice = f"{name} is a length; give a positive number"
+            check_real(f"SoftRepulsion({name}", getattr(self, name), positive=True, advice=advice)
 
     def __call__(self, r):
         squared = jnp.sum(r**2)

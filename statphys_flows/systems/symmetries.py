@@ -1,0 +1,39 @@
+"""Names of symmetries, and which of them a space has."""
+
+from collections.abc import Iterable
+
+from statphys_flows.errors import StudyError
+from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
+from statphys_flows.systems.system import System
+
+_KNOWN: dict[type[Space], tuple[str, ...]] = {
+    Euclidean: ("sign", "reflection"),
+    Interval: ("sign", "reflection"),
+    Lattice: ("sign", "lattice", "permutation"),
+    ParticleBox: ("permutation", "translation"),
+}
+
+
+def symmetries_of(system: System) -> frozenset[str]:
+    """The symmetries that `system` declares.
+
+    **Raises:** `StudyError` as `check_symmetries`."""
+    return check_symmetries(f"{type(system).__name__}.symmetries", system.symmetries(), system.space)
+
+
+def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> frozenset[str]:
+    """One name or several as a set.
+
+    **Raises:** `StudyError` for a name that is none of a symmetry of the space."""
+    try:
+        found = frozenset([names] if isinstance(names, str) else names)
+    except TypeError:
+        found = frozenset([names])
+    known = _KNOWN.get(type(space)) or tuple(dict.fromkeys(name for each in _KNOWN.values() for name in each))
+    unknown = sorted(found - set(known), key=str)
+    if unknown:
+        raise StudyError(
+            f"{what} names {unknown[0]!r}, which is no symmetry of a {type(space).__name__}; write one or several of "
+            f"{', '.join(map(repr, known))}, or leave it out."
+        )
+    return found
