@@ -7,7 +7,7 @@ from .autocorrelation import integrated_autocorrelation_time, mean_error
 from .blocking import block_length, blocking_error
 from .bootstrap import bootstrap, bootstrap_counts, bootstrap_error
 from .consistency import consistency
-from .convergence import effective_sample_size, r_hat
+from .convergence import bulk_effective_sample_size, chain_memory, drift_p_value, effective_sample_size, r_hat
 from .estimate import Estimate
 from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
 from .jackknife import jackknife, jackknife_means
@@ -29,7 +29,10 @@ __all__ = [
     "bootstrap",
     "bootstrap_counts",
     "bootstrap_error",
+    "bulk_effective_sample_size",
+    "chain_memory",
     "consistency",
+    "drift_p_value",
     "effective_sample_size",
     "free_energy_profile",
     "importance_ess",
