@@ -17,12 +17,13 @@ from .profile import free_energy_profile, pooled_profiles
 from .refinement import refinement
 from .reweighting import reweight
 from .thermodynamic_integration import Integral, integrate
-from .thermodynamics import thermodynamics
+from .thermodynamics import Missed, estimated_mean, thermodynamics
 from .transitions import locate_transitions
 
 __all__ = [
     "Estimate",
     "Integral",
+    "Missed",
     "bar_log_z",
     "block_length",
     "blocking_error",
@@ -34,6 +35,7 @@ __all__ = [
     "consistency",
     "drift_p_value",
     "effective_sample_size",
+    "estimated_mean",
     "free_energy_profile",
     "importance_ess",
     "importance_log_z",
