@@ -13,7 +13,7 @@ _ENERGY, _ORDER = "energy", "order_parameter"
 # name: (units, "long name: formula"). Units are "1" or made of those the system gives to energy and order parameter.
 LONG_NAMES = {
     "kT": ("energy", "temperature kT"),
-    "log_z": ("1", "log partition function: by Bennett's acceptance ratio"),
+    "log_z": ("1", "log partition function"),
     "free_energy": ("energy", "free energy: -kT log Z"),
     "energy": ("energy", "energy U"),
     "entropy": ("1", "configurational entropy: (<U> - F)/kT"),
@@ -48,12 +48,17 @@ LONG_NAMES = {
         "fraction of what chains, or the search, found that the flow proposes e^5 times too seldom",
     ),
     "r_hat": ("1", "largest R-hat of energy, order parameter and observables"),
-    "ess_bulk": ("1", "smallest effective number of draws of energy and order parameter"),
+    "ess_bulk": ("1", "smallest bulk effective number of draws of energy and order parameter"),
+    "drift_p_value": ("1", "probability that chains without a drift show one as large: smallest over what is recorded"),
     "autocorrelation_time": ("1", "largest integrated autocorrelation time: in draws; 1/2 if independent"),
     "overlap": ("1", "overlap of flow and chain, 1 if equal"),
-    "log_z_importance": ("1", "log Z from the flow's proposals"),
+    "log_z_importance": ("1", "log Z from the flow's proposals, or from the weights of tempered populations"),
     "log_z_reverse": ("1", "log Z from the chain's states"),
     "log_z_bar": ("1", "log Z by Bennett's acceptance ratio"),
+    "log_z_systematic": (
+        "1",
+        "part of the error of log Z that more draws do not reduce: what the flow leaves out, and disagreement",
+    ),
     "log_q_round_trip_error": ("1", "round-trip error of log q: largest |log q(forward) - log q(reverse)|"),
     "step_size": ("1", "step size of the local moves in preconditioned coordinates"),
     "ode_steps": ("1", "solver steps of the flow, 0 if it is no ODE"),

@@ -16,7 +16,9 @@ the scan. The z_k are known twice: each point's own, from its flow, and their di
 MBAR; they enter with the inverse squares of their errors.
 
 Errors are those of a bootstrap over chains. What a replica changes is followed to first order, in z_k as well: solving
-for each anew costs hundreds of times more and moves the error by less than its own uncertainty.
+for each anew costs hundreds of times more and moves the error by less than its own uncertainty. What log Z may be off
+however many draws there are, the same state missed at every point, is no independent noise: it moves all points of a
+replica together, and does not average away over them.
 """
 
 from collections.abc import Callable
@@ -78,7 +80,8 @@ class Pool(NamedTuple):
 
 class Averages(NamedTuple):
     """At T targets: log Z (T,), ⟨s⟩ (T, S), the covariance of s (T, S, S), ⟨f⟩ (T, F); each with the replicas' along a
-    new first axis, in `replicas`; and how many draws, and groups of them, the weights are worth."""
+    new first axis, in `replicas`; how many draws, and groups of them, the weights are worth; and which fraction of them
+    is that of each point's draws, (T, K)."""
 
     log_z: Array
     statistics: Array
@@ -87,6 +90,7 @@ class Averages(NamedTuple):
     replicas: "Averages | None"
     draws: Array
     groups: Array
+    points: Array
 
 
 def pool(
@@ -96,6 +100,7 @@ def pool(
     log_z: Array,
     log_z_left_out: Array | None,
     log_z_error: Array,
+    log_z_systematic: Array | None = None,
     *,
     replicas: int = REPLICAS,
     seed: int = 0,
@@ -108,6 +113,7 @@ def pool(
     - `natural`: b of every point, (K, S).
     - `observables`: (F, K, chain, draw).
     - `log_z`, `log_z_error`: of every point; an error of NaN or infinity where it is not known.
+    - `log_z_systematic`: the part of these errors that all points share, s_k ξ with one ξ; none if not given.
     - `log_z_left_out`: the estimates without each group, (K, G), groups as in `jackknife`: so what chains and log Z
       have in common is counted once. If not given, replicas of log Z are drawn from its errors.
     """
@@ -122,8 +128,14 @@ def pool(
     counts = np.full(k_count, s.shape[1] // k_count)
     # One bootstrap of the groups for every point: they are independent of each other.
     multiplicity = bootstrap_counts(groups, replicas * k_count, seed).reshape(replicas, k_count * groups)
+    systematic = np.zeros(k_count) if log_z_systematic is None else np.nan_to_num(log_z_systematic, posinf=0.0)
     own = _own(
-        log_z + natural @ centre, log_z_left_out, log_z_error, multiplicity.reshape(replicas, k_count, groups), seed
+        log_z + natural @ centre,
+        log_z_left_out,
+        log_z_error,
+        systematic,
+        multiplicity.reshape(replicas, k_count, groups),
+        seed,
     )
     known = np.isfinite(log_z_error) & np.isfinite(log_z)
     differences = _differences(natural @ s, counts, multiplicity)
@@ -158,7 +170,8 @@ def averages(pool: Pool, targets: Array) -> Averages:
     rows = _of_replicas(pool, share, moved, weighted)
     total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
     of_replicas = _of_sums(total, (shares - n_k) @ slopes, shift, s_count, pool.centre)
-    return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups)
+    of_points = (share @ w.T / sums[:, 0]).T
+    return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups, points=of_points)
 
 
 def _of_replicas(pool: Pool, share: Array, moved: Array, rows: Callable[[slice], Array]) -> Array:
@@ -200,22 +213,25 @@ def _of_sums(sums: Array, excess: Array, shift: Array, s_count: int, centre: Arr
     covariance = covariance - first[..., :, None] * first[..., None, :]
     rest = means[..., s_count + len(a) :]
     nothing = np.full(sums.shape[:-1], np.nan)
-    return Averages(log_z, first + centre, covariance, rest, None, nothing, nothing)
+    return Averages(log_z, first + centre, covariance, rest, None, nothing, nothing, nothing)
 
 
-def _own(log_z, left_out, error, multiplicity, seed: int) -> tuple[Array, Array, Array]:
+def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[Array, Array, Array]:
     """Each point's own log Z, its replicas (B, K) and its error."""
     replicas, k_count, groups = multiplicity.shape
+    rng = np.random.default_rng(seed + 1)
+    noise, common = rng.normal(size=(replicas, k_count)), rng.normal(size=(replicas, 1))
+    # One factor for all points of a replica, so that `bootstrap_error` finds just the systematic part.
+    shared = log_z + systematic * (common - common.mean()) / bootstrap_error(common[:, 0], groups)
+    independent = np.sqrt(np.clip(np.where(np.isfinite(error), error, 0.0) ** 2 - systematic**2, 0.0, None))
     if left_out is None:
-        noise = np.random.default_rng(seed + 1).normal(size=(replicas, k_count))
-        return log_z, log_z + noise * np.where(np.isfinite(error), error, 0.0), error
+        return log_z, shared + noise * independent, error
     # A statistic to first order in the groups' multiplicities, from its values without each.
     influence = (groups - 1) / groups * (left_out.mean(axis=1, keepdims=True) - left_out)
     moved = np.einsum("bkg,kg->bk", multiplicity - 1.0, np.where(np.isfinite(influence), influence, 0.0))
-    # What an error holds beside the spread of the groups: rounding, and disagreement between estimates of log Z.
-    beside = np.sqrt(np.clip(error**2 - bootstrap_error(moved, groups) ** 2 * (1 + _SAME), 0.0, None))
-    noise = np.random.default_rng(seed + 1).normal(size=(replicas, k_count))
-    return log_z, log_z + moved + noise * np.where(np.isfinite(beside), beside, 0.0), error
+    # What an error holds beside the spread of the groups and what all points share: rounding.
+    beside = np.sqrt(np.clip(independent**2 - bootstrap_error(moved, groups) ** 2 * (1 + _SAME), 0.0, None))
+    return log_z, shared + moved + noise * beside, error
 
 
 def _differences(u: Array, counts: Array, multiplicity: Array) -> tuple[Array, Array] | None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .bootstrap import bootstrap_error
 from .jackknife import blocks_per_chain
+from .lacking import beside_draws
 from .log_z import bar_left_out
 from .pool import REPLICAS, Averages, Pool, averages, pool
 
@@ -96,6 +97,7 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     features = np.stack([m, np.abs(m), m**2, m**4, *(of(name) for name in observables)])
     log_z = thermodynamics["log_z"].stack(point=names).isel(point=np.flatnonzero(done)).values
     error = thermodynamics["log_z_err"].stack(point=names).isel(point=np.flatnonzero(done)).values
+    systematic = _systematic(tree, names)[done]
     left_out = None
     if "proposal_log_weight" in flat and "log_weight" in flat:
         blocks = blocks_per_chain(energy[0])
@@ -104,15 +106,26 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     statistics = np.stack([energy, *derivatives])
     bare = Pooled(None, names, points, reference, energy[0].size, observables)  # pyright: ignore[reportArgumentType]
     natural = bare.natural(points)
-    return bare._replace(pool=pool(statistics, natural, features, log_z, left_out, error, replicas=replicas, seed=seed))
+    return bare._replace(
+        pool=pool(statistics, natural, features, log_z, left_out, error, systematic, replicas=replicas, seed=seed)
+    )
+
+
+def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
+    """The systematic part of the error of log Z at every point, 0 where none is recorded."""
+    log_z = tree["thermodynamics"].to_dataset()["log_z"]
+    found = tree["diagnostics"].to_dataset().get("log_z_systematic") if "diagnostics" in tree.children else None
+    return (xr.zeros_like(log_z) if found is None else found).stack(point=names).values
 
 
 class Curves(NamedTuple):
-    """Quantities by name at T targets, (T,), in the replicas, (B, T), and where there is overlap enough, (T,)."""
+    """Quantities by name at T targets, (T,), in the replicas, (B, T), and where there is overlap enough, (T,); and the
+    fraction of the weights that each point's draws have, (T, K)."""
 
     values: dict[str, Array]
     replicas: dict[str, Array]
     trusted: Array
+    points: Array | None = None
 
 
 def curves(data: Pooled, parameters: Array) -> Curves:
@@ -122,7 +135,8 @@ def curves(data: Pooled, parameters: Array) -> Curves:
     inside = np.all((parameters >= data.points.min(axis=0)) & (parameters <= data.points.max(axis=0)), axis=1)
     fewest = min(FEWEST_GROUPS, 0.5 * data.pool.groups)
     trusted = inside & (found.draws >= FEWEST_DRAWS * data.draws) & (found.groups >= fewest)
-    return Curves(_quantities(data, parameters, found), _quantities(data, parameters, found.replicas), trusted)
+    values, replicas = (_quantities(data, parameters, each) for each in (found, found.replicas))
+    return Curves(values, replicas, trusted, found.points)
 
 
 def _quantities(data: Pooled, parameters: Array, found: Averages) -> dict[str, Array]:
@@ -191,11 +205,16 @@ def reweight(
         )
     result = xr.Dataset(coords=dict(zip(data.names, axes, strict=True)))
     described = tree["thermodynamics"].to_dataset()
+    assert found.points is not None
+    beside = beside_draws(tree, data.names, data.points)
     for name, values in found.values.items():
-        for suffix, numbers in (("", values), ("_err", bootstrap_error(found.replicas[name], data.pool.groups))):
+        # What a point's draws lack its neighbours may lack as well: it does not average away.
+        error = np.hypot(bootstrap_error(found.replicas[name], data.pool.groups), found.points @ beside[name])
+        for suffix, numbers in (("", values), ("_err", error)):
             kept = np.where(found.trusted, numbers, np.nan).reshape(shape)
             attributes = described[name + suffix].attrs if name + suffix in described else {}
-            result[name + suffix] = (data.names, kept, attributes)
+            result[name + suffix] = (data.names, kept, dict(attributes))
+    result["log_z"].attrs["comment"] = "from each point's own and from the energies of all (MBAR), by their errors"
     for name in data.names:
         result[name].attrs = dict(described[name].attrs)
     return result

@@ -8,16 +8,23 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows import analysis
-from statphys_flows.analysis import Estimate
+from statphys_flows.analysis import Estimate, Missed
+from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.flows import ContinuousFlow, Defended, Proposal, Untransformed
 from statphys_flows.sampling.driver import Adapted, adapt
 from statphys_flows.sampling.interleaving import passes
 from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.options import FlowMCMC, found_anew
 from statphys_flows.sampling.production import produce, refine
-from statphys_flows.sampling.record import Production
+from statphys_flows.sampling.record import Production, observed
 from statphys_flows.sampling.sampler import Sampled, Trained
-from statphys_flows.sampling.scores import EVALUATION_DRAWS, UNCOVERED_LOG_WEIGHT, with_rounding
+from statphys_flows.sampling.scores import (
+    EVALUATION_DRAWS,
+    UNCOVERED_LOG_WEIGHT,
+    is_uncovered,
+    rounded_size,
+    with_rounding,
+)
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.unvisited import features, proposed, unvisited_weight
 from statphys_flows.systems import System
@@ -64,9 +71,9 @@ def run(
     forward, chain = production.proposal_log_weights, production.log_weights
     assert forward is not None  # a flow's sampler records both
     assert chain is not None
-    bar = _estimate(analysis.bar_log_z, forward, chain)
-    log_z = _with_unseen(bar, adapted)
-    diagnostics = _diagnostics(production, adapted) | _of_weights(forward, chain) | {"log_z_bar": bar}
+    size = rounded_size(production.energy / kT, chain)
+    log_z = _estimate(analysis.bar_log_z, size, forward, chain)
+    diagnostics = _diagnostics(production, adapted) | _of_weights(forward, chain, size) | {"log_z_bar": log_z}
     diagnostics |= _rates(forward, chain, log_z)
     uncovered = float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT))
     diagnostics["uncovered"] = max(uncovered, adapted.missed)
@@ -75,17 +82,28 @@ def run(
     diagnostics |= _cost(flow, options, adapted, production) | {"log_q_round_trip_error": round_trip, **seconds}
     trained = None if found_anew(system, kT) else Trained(_sharp(flow), adapted.candidate)
     warnings = _of_training(adapted.history, adapted.candidate) + _of_budget(adapted, options)
-    return Sampled(production, log_z, diagnostics, warnings, adapted.history, trained, adapted.particles is not None)
+    return Sampled(
+        production,
+        log_z,
+        diagnostics,
+        warnings,
+        adapted.history,
+        trained,
+        searched=adapted.particles is not None,
+        log_z_systematic=_unseen(adapted),
+        missed=_missed(system, kT_array, flow, adapted, uncovered),
+        log_z_by="by Bennett's acceptance ratio between the flow's proposals and the chains' states",
+    )
 
 
 def _sharp(flow: Proposal) -> Proposal:
     return flow.sharp if isinstance(flow, Defended) else flow
 
 
-def _of_weights(forward: np.ndarray, chain: np.ndarray) -> dict[str, object]:
+def _of_weights(forward: np.ndarray, chain: np.ndarray, size: float) -> dict[str, object]:
     return {
-        "log_z_importance": _estimate(analysis.importance_log_z, forward),
-        "log_z_reverse": _estimate(analysis.reverse_log_z, chain, forward),
+        "log_z_importance": _estimate(analysis.importance_log_z, size, forward),
+        "log_z_reverse": _estimate(analysis.reverse_log_z, size, chain, forward),
         "overlap": _number(analysis.overlap, forward, chain),
         "ess_forward": _number(analysis.importance_ess, forward),
         "ess_reverse": _number(analysis.reverse_ess, chain),
@@ -158,22 +176,33 @@ def _unvisited(system: System, kT: float, flow, production: Production, adapted:
     return max(fractions)
 
 
-def _estimate(estimator: Callable[..., Estimate], *weights: np.ndarray) -> Estimate:
+def _estimate(estimator: Callable[..., Estimate], size: float, *weights: np.ndarray) -> Estimate:
     """The estimate, or NaN with an infinite error where there is none: the rest of the point stands without it."""
     try:
-        return with_rounding(estimator(*weights))
+        return with_rounding(estimator(*weights), size)
     except (RuntimeError, ValueError):
         return Estimate(float("nan"), float("inf"))
 
 
-def _with_unseen(log_z: Estimate, adapted: Adapted) -> Estimate:
-    """With what no weight shows: what the search found and the flow hardly proposes, and, where nothing is known of the
-    system but by that search, what is too rare for it, one particle's worth."""
+def _unseen(adapted: Adapted) -> float:
+    """By how much log Z may be too low and no weight shows it: what the search found and the flow hardly proposes, and,
+    where nothing is known of the system but by that search, what is too rare for it, one particle's worth."""
     judges = adapted.judges
-    if judges is None:
-        return log_z
-    unseen = max(adapted.missed, 1 / len(judges))
-    return Estimate(log_z.value, float(np.hypot(log_z.error, unseen)))
+    return 0.0 if judges is None else max(adapted.missed, 1 / len(judges))
+
+
+def _missed(system: System, kT, flow: Proposal, adapted: Adapted, uncovered: float) -> Missed | None:
+    """The held-out particles that the flow hardly proposes, where they are more than might have strayed, with the
+    weight that the chains, of whose states a fraction `uncovered` is like them, have too little of. What a state too
+    rare for the search would do to averages has no bound: it may have any energy."""
+    weight = adapted.missed - uncovered
+    if adapted.judges is None or adapted.covers or weight <= 0.0:
+        return None
+    seen = observed(system, adapted.judges) | {"energy": jax.vmap(system.energy)(adapted.judges)}
+    far = np.asarray(is_uncovered(system, kT, flow, adapted.judges))
+    seen = jax.tree.map(lambda a: np.asarray(a, float)[far], seen)
+    derivatives = {DERIVATIVE + name: values for name, values in seen["derivatives"].items()}
+    return Missed(weight, seen["energy"], seen["order_parameter"], seen["observables"] | derivatives)
 
 
 def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:

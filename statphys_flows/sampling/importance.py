@@ -15,7 +15,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.labels import describe, scalars
 from statphys_flows.numbers import check_real, is_count, real, whole
-from statphys_flows.sampling.scores import with_rounding
+from statphys_flows.sampling.scores import rounded_size, with_rounding
 from statphys_flows.sampling.unvisited import proposed
 from statphys_flows.systems import System, with_array_parameters
 
@@ -78,7 +78,8 @@ def importance(
         raise StudyError(
             f"None of {log_w.size} draws of the flow has a finite energy: it misses the system altogether."
         )
-    log_z = with_rounding(analysis.importance_log_z(log_w))
+    size = rounded_size(values["energy"] / kT, log_w, np.exp(log_w - log_w.max()))
+    log_z = with_rounding(analysis.importance_log_z(log_w), size)
     found: dict[str, Estimate | float | str | int] = {
         "log_z": log_z,
         "free_energy": Estimate(-kT * log_z.value, kT * log_z.error),
@@ -87,7 +88,9 @@ def importance(
     shape = analysis.pareto_k(log_w)
     found |= {"ess": analysis.importance_ess(log_w), "pareto_k": shape, "draws": log_w.size}
     found["warning"] = _warning(shape)
-    return describe(scalars(found).assign_coords(kT=kT), system)
+    data = describe(scalars(found).assign_coords(kT=kT), system)
+    data["log_z"].attrs["comment"] = "by importance sampling: log of the mean weight of the flow's draws"
+    return data
 
 
 @eqx.filter_jit

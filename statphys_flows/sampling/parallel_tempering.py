@@ -31,7 +31,7 @@ from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.production import refine
 from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
-from statphys_flows.sampling.scores import log_density
+from statphys_flows.sampling.scores import log_density, with_rounding
 from statphys_flows.sampling.search import preconditioner_for, preconditioner_of, reference_to_temper, spread_over
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.sampling.tempering import temper
@@ -121,7 +121,7 @@ class ParallelTempering(Sampler):
                 "seconds_training": training,
                 "seconds_sampling": watch.lap(),
             }
-        log_z = _ladder_log_z(log_w, levels)
+        log_z = with_rounding(_ladder_log_z(log_w, levels), float(np.mean(np.abs(production.energy)) / kT))
         evaluations = 1.1 * production.evaluations.sum() + self.chains * self.levels * self.warm_up
         diagnostics = {
             "log_z_bar": log_z,
@@ -136,7 +136,15 @@ class ParallelTempering(Sampler):
             **seconds,
         }
         history = {"step": np.arange(len(levels)), "inverse_temperature": levels}
-        return Sampled(production, log_z, diagnostics, _warnings(pilot, exchanged), history, searched=True)
+        return Sampled(
+            production,
+            log_z,
+            diagnostics,
+            _warnings(pilot, exchanged),
+            history,
+            searched=True,
+            log_z_by="by parallel tempering: sum over neighbouring levels of Bennett's acceptance ratio",
+        )
 
     def _reference(self, system, kT, key, tick, journal) -> Reference:
         if self.assisted_by is None:

@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from statphys_flows.analysis import Estimate
+from statphys_flows.analysis import Estimate, Missed
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.record import Production
@@ -28,7 +28,10 @@ class Sampled(NamedTuple):
     """One temperature, sampled.
 
     - `production`: equally weighted draws of exp(-U/kT).
-    - `log_z`: NaN with an infinite error from a sampler that cannot know it.
+    - `log_z`: NaN with an infinite error from a sampler that cannot know it. Its error is statistical.
+    - `log_z_systematic`: what log Z may be off beside this, however many draws there are.
+    - `log_z_by`: how log Z was estimated, in words.
+    - `missed`: states that were found and that the draws may lack; None where there are none.
     - `diagnostics`: numbers and sentences by the names of `labels`, what was found about this sampler alone.
     - `warnings`: sentences on why the numbers may not be right.
     - `history`: figures of the phase before, by name, each over `step`.
@@ -43,6 +46,9 @@ class Sampled(NamedTuple):
     history: dict[str, np.ndarray]
     trained: Trained | None = None
     searched: bool = False
+    log_z_systematic: float = 0.0
+    log_z_by: str = ""
+    missed: Missed | None = None
 
 
 class Sampler(eqx.Module):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from statphys_flows.analysis import Estimate
 from statphys_flows.flows import ContinuousFlow, Defended, Flow, Proposal
@@ -75,9 +75,17 @@ def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key:
 @eqx.filter_jit
 def uncovered(system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
     """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never."""
+    return jnp.mean(is_uncovered(system, kT, flow, samples))
+
+
+@eqx.filter_jit
+def is_uncovered(
+    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]
+) -> Bool[Array, " n"]:
+    """Which of them."""
     log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples)
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
-    return jnp.mean(log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT)
+    return log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT
 
 
 def forward_ess(log_w):
@@ -96,8 +104,19 @@ def reverse_ess(log_w):
     return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))
 
 
-def with_rounding(log_z: Estimate) -> Estimate:
-    """An estimate from log weights that were computed in JAX's precision. Where all are nearly the same they do not
-    show that each was rounded; the error holds this too."""
-    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * abs(log_z.value)
+def with_rounding(log_z: Estimate, size: float) -> Estimate:
+    """An estimate from log weights -u - log q that were computed in JAX's precision. Where all are nearly the same they
+    do not show that each was rounded, by ε times the larger one of |u| and |log q|, whose mean over the target is
+    `size` (`rounded_size`); the error holds this too."""
+    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * size
     return Estimate(log_z.value, float(np.hypot(log_z.error, rounding)))
+
+
+def rounded_size(u: np.ndarray, log_w: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The mean over draws, with `weights` if any, of the larger one of |u| and |log q|, log q = -u - log w."""
+    with np.errstate(invalid="ignore"):  # of infinite energies, which weigh nothing
+        size = np.maximum(np.abs(u), np.abs(u + log_w))
+    known = np.isfinite(size) if weights is None else np.isfinite(size) & (weights > 0)
+    if not known.any():
+        return 0.0
+    return float(np.average(size[known], weights=None if weights is None else weights[known]))

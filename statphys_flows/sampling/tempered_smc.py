@@ -1,4 +1,4 @@
-"""Adaptive tempered sequential Monte Carlo as a sampler of its own."""
+"""Tempered sequential Monte Carlo as a sampler of its own."""
 
 import equinox as eqx
 import jax
@@ -12,9 +12,10 @@ from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.record import Production, check_counts, observed, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
+from statphys_flows.sampling.scores import with_rounding
 from statphys_flows.sampling.search import preconditioner_of, reference_to_temper
 from statphys_flows.sampling.stopwatch import stopwatch
-from statphys_flows.sampling.tempering import temper
+from statphys_flows.sampling.tempering import follow, pilot
 from statphys_flows.systems import System
 
 # Populations whose log Z spread by more than this disagree about what there is; and their averages, which weigh all
@@ -26,8 +27,9 @@ class TemperedSMC(Sampler):
     """Independent populations, tempered from a reference density to the target (`sampling.tempering`).
 
     A population is a `chain` of the result, and a particle a `draw`: after the last resampling and the moves at λ = 1
-    all weigh the same. log Z = log of the mean over populations of the unbiased estimates Ẑ; errors are from the
-    differences of populations.
+    all weigh the same. One more population, a pilot, goes first, and is not counted: it adapts levels, step sizes,
+    scales and directions of moves, which all others follow. So their estimates Ẑ are unbiased, and log Z is the log of
+    their mean, lower by half the square of its error on average; errors are from the differences of populations.
 
     **Arguments:**
 
@@ -65,22 +67,21 @@ class TemperedSMC(Sampler):
         reference = reference_to_temper(system, kT, key)
         with stopwatch() as watch:
             tick("tempering")
-            found = _populations(
-                system,
-                kT_array,
-                reference,
-                preconditioner_of(system, reference),
-                over_devices(jax.random.split(key, self.chains)),
-                self,
-            )
+            factor = preconditioner_of(system, reference)
+            options = {"particles": self.draws, "moves": self.moves, "preconditioner": factor}
+            pilot_key, key = jax.random.split(key)
+            first, plan = pilot(system, kT_array, reference, pilot_key, effective=self.effective, **options)
+            keys = over_devices(jax.random.split(key, self.chains))
+            found = _populations(system, kT_array, reference, plan, keys, options)
             found = jax.tree.map(np.asarray, found)
             _refuse_lost(system, found)
             production = self._record(system, found)
             seconds = {"seconds_compiling": watch.compiling, "seconds_training": 0.0, "seconds_sampling": watch.lap()}
         tick("sampling")
         each = np.sum(found.increments.astype(float), axis=1)
-        log_z = analysis.importance_log_z(each[:, None])
-        evaluations = float(found.evaluations.sum() * self.draws)
+        # What each level's weights are rounded by adds up to this at most.
+        log_z = with_rounding(analysis.importance_log_z(each[:, None]), float(np.mean(np.abs(production.energy)) / kT))
+        evaluations = float((found.evaluations.sum() + float(first.evaluations)) * self.draws)
         diagnostics = {
             "log_z_importance": log_z,
             "evaluations_per_draw": float(found.evaluations.mean()),
@@ -89,7 +90,15 @@ class TemperedSMC(Sampler):
             "levels": float(found.count.mean()),
             **seconds,
         }
-        return Sampled(production, log_z, diagnostics, _warnings(found, each), _history(found), searched=True)
+        return Sampled(
+            production,
+            log_z,
+            diagnostics,
+            _warnings(found, each),
+            _history(found),
+            searched=True,
+            log_z_by="by tempered sequential Monte Carlo: log of the mean of the populations' estimates of Z",
+        )
 
     def _record(self, system, found) -> Production:
         thin = thinning(self)
@@ -109,20 +118,8 @@ class TemperedSMC(Sampler):
 
 
 @eqx.filter_jit
-def _populations(system, kT, reference, factor, keys, options: TemperedSMC):
-    def one(key):
-        return temper(
-            system,
-            kT,
-            reference,
-            key,
-            particles=options.draws,
-            moves=options.moves,
-            effective=options.effective,
-            preconditioner=factor,
-        )
-
-    return jax.vmap(one)(keys)
+def _populations(system, kT, reference, plan, keys, options):
+    return jax.vmap(lambda key: follow(plan, system, kT, reference, key, **options))(keys)
 
 
 @eqx.filter_jit

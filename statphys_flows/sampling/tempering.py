@@ -4,8 +4,10 @@
 
 At each level the particles are reweighted by exp(Δλ log w), with Δλ such that a given fraction of them stays effective,
 resampled, and moved by kernels that leave the new ρ_λ invariant; so the last particles are equally weighted.
-log Z = Σ_levels log mean exp(Δλ log w), whose exponential is unbiased for given levels. Sources: Del Moral, Doucet &
-Jasra, J. R. Stat. Soc. B 68 (2006) 411; adaptive levels: Jasra et al., Scand. J. Stat. 38 (2011) 1.
+log Z = Σ_levels log mean exp(Δλ log w), whose exponential is unbiased for given levels and moves. A population that
+adapts them to itself has a bias of the order of one over its particles; one that follows a `Plan`, made by another
+population, has none. Sources: Del Moral, Doucet & Jasra, J. R. Stat. Soc. B 68 (2006) 411; adaptive levels: Jasra et
+al., Scand. J. Stat. 38 (2011) 1; their bias: Beskos et al., Ann. Appl. Probab. 26 (2016) 1111.
 
 Two kinds of moves alternate. MALA follows gradients. A random walk along differences of two neighbouring particles has
 the scales and correlations of the modes, however much those of different modes differ (ter Braak, Stat. Comput. 16
@@ -38,6 +40,8 @@ _WALK_ACCEPTANCE = 0.3
 _GAIN = 1.5
 _MOST_LEVELS = 400
 _GOLDEN = 0.6180339887498949
+# Directions of random walks that a plan holds for each level.
+_DIRECTIONS = 64
 
 
 class Tempered(NamedTuple):
@@ -62,6 +66,24 @@ class _Steps(NamedTuple):
     acceptance: Float[Array, ""]
 
 
+class _Shape(NamedTuple):
+    """What moves take from the particles: the scales of coordinates, and directions of random walks, (n, d), or None
+    where there are none."""
+
+    scale: Float[Array, "..."]
+    directions: Float[Array, "n d"] | None
+
+
+class Plan(NamedTuple):
+    """What a population has adapted, level by level, for others to follow: λ, step sizes and the shape of the moves,
+    each along a first axis of levels, of which `count` are in use."""
+
+    levels: Float[Array, " most"]
+    steps: _Steps | None
+    shape: _Shape | None
+    count: Int[Array, ""]
+
+
 @eqx.filter_jit
 def temper(
     system: System,
@@ -78,6 +100,54 @@ def temper(
     of them effective after each reweighting. Traceable, and `jax.vmap` runs several populations over keys.
 
     MALA is scaled by `preconditioner`, or by the particles' standard deviation if none is given, as in ℝⁿ."""
+    return _temper(system, kT, reference, key, particles, moves, effective, preconditioner)[0]
+
+
+@eqx.filter_jit
+def pilot(
+    system: System,
+    kT: Float[Array, ""],
+    reference: Reference,
+    key: PRNGKeyArray,
+    *,
+    particles: int,
+    moves: int,
+    effective: float,
+    preconditioner: Factor | None = None,
+) -> tuple[Tempered, Plan]:
+    """`temper`, and the plan of what it has adapted."""
+    return _temper(system, kT, reference, key, particles, moves, effective, preconditioner, record=True)
+
+
+def follow(
+    plan: Plan,
+    system: System,
+    kT: Float[Array, ""],
+    reference: Reference,
+    key: PRNGKeyArray,
+    *,
+    particles: int,
+    moves: int,
+    preconditioner: Factor | None = None,
+) -> Tempered:
+    """One population that adapts nothing, so that its estimate of Z is unbiased. Traceable, as `temper`."""
+    return _temper(system, kT, reference, key, particles, moves, 1.0, preconditioner, plan=plan)[0]
+
+
+def _temper(
+    system,
+    kT,
+    reference: Reference,
+    key,
+    particles: int,
+    moves: int,
+    effective: float,
+    preconditioner,
+    *,
+    plan: Plan | None = None,
+    record: bool = False,
+) -> tuple[Tempered, Plan]:
+    """What happened, and a plan of it, which is whole if it was asked for."""
     density = log_density(system, kT)
     start_key, key = jax.random.split(key)
     start = jax.vmap(reference.sample)(jax.random.split(start_key, particles))
@@ -87,43 +157,72 @@ def temper(
         log_w = density(x) - reference.log_prob(x)
         return jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
 
-    def body(carry):
-        x, level, steps, increments, levels, count, key = carry
-        key, own = jax.random.split(key)
-        log_w = jax.vmap(log_weight)(x)
+    def next_level(level, log_w, x):
         delta = ess.ess_solver(lambda _: log_w, x, effective, 1.0 - level, solver.dichotomy)
         # Below this the level could not be told from the next in 32 bits.
         delta = jnp.clip(jnp.nan_to_num(delta), 1e-6 * jnp.maximum(level, 1e-6), 1.0 - level)
-        level = jnp.where(delta >= 1.0 - level, 1.0, level + delta)
-        log_w = delta * log_w
-        increments = increments.at[count].set(logsumexp(log_w) - jnp.log(particles))
+        return jnp.where(delta >= 1.0 - level, 1.0, level + delta)
+
+    def body(carry):
+        x, level, steps, increments, made, key = carry
+        key, own = jax.random.split(key)
+        log_w = jax.vmap(log_weight)(x)
+        if plan is None:
+            new_level, shape = next_level(level, log_w, x), None
+        else:
+            new_level, steps, shape = jax.tree.map(lambda a: a[made.count], (plan.levels, plan.steps, plan.shape))
+        log_w = (new_level - level) * log_w
+        increments = increments.at[made.count].set(logsumexp(log_w) - jnp.log(particles))
         state = smc.SMCState(x, jax.nn.softmax(log_w), ())
-        update = _update(density, reference, level, steps, moves, preconditioner)
+        update = _update(density, reference, new_level, steps, moves, preconditioner, shape)
         state, info = smc.step(own, state, update, lambda x: jnp.zeros(x.shape[0], x.dtype), resampling.systematic)
-        carried = (state.particles, level, info.update_info, increments, levels.at[count].set(level), count + 1, key)
+        tuned, shape = info.update_info
+        kept = (new_level, steps, shape) if record else (new_level, None, None)
+        noted = jax.tree.map(lambda a, new: a.at[made.count].set(new), (made.levels, made.steps, made.shape), kept)
+        carried = (state.particles, new_level, tuned, increments, Plan(*noted, made.count + 1), key)
         return jax.tree.map(
             lambda new, old: new.astype(old.dtype) if eqx.is_inexact_array(old) else new, carried, carry
         )
 
     def unfinished(carry):
-        return (carry[1] < 1.0) & (carry[5] < _MOST_LEVELS)
+        made = carry[4]
+        return (carry[1] < 1.0) & (made.count < (_MOST_LEVELS if plan is None else plan.count))
 
     steps = _Steps(jnp.log(zero + 0.3), zero, zero)
     padding = jnp.zeros(_MOST_LEVELS, start.dtype)
-    carry = (start, zero, steps, padding, padding + 1, jnp.zeros((), jnp.int32), key)
-    x, level, steps, increments, levels, count, _ = jax.lax.while_loop(unfinished, body, carry)
+    empty = (None, None)
+    if record:
+        like = (steps, jax.eval_shape(lambda x: _kept(_shape_of(x, preconditioner)), start))
+        empty = jax.tree.map(lambda a: jnp.zeros((_MOST_LEVELS, *a.shape), a.dtype), like)
+    carry = (start, zero, steps, padding, Plan(padding + 1, *empty, jnp.zeros((), jnp.int32)), key)
+    x, level, steps, increments, made, _ = jax.lax.while_loop(unfinished, body, carry)
     each = 1 + moves * (2 if _walks(start, preconditioner) else 1)
+    evaluations = each * made.count.astype(start.dtype)
     # Where no draw of the reference has any weight there is nothing to resample.
     arrived = (level >= 1.0) & jnp.all(jnp.isfinite(jax.vmap(density)(x)))
-    return Tempered(x, increments, levels, count, arrived, steps.acceptance, each * count.astype(start.dtype))
+    return Tempered(x, increments, made.levels, made.count, arrived, steps.acceptance, evaluations), made
 
 
 def _walks(x, preconditioner) -> bool:
     return preconditioner is None and x.ndim == 2
 
 
-def _update(density, reference, level, steps: _Steps, moves: int, preconditioner):
-    """The moves of all particles at one level, and the step sizes for the next."""
+def _shape_of(x, preconditioner) -> _Shape:
+    scale = at_least_rounding(jnp.std(x, axis=0), x)
+    return _Shape(scale, _differences(x, Diagonal(scale)) if _walks(x, preconditioner) else None)
+
+
+def _kept(shape: _Shape) -> _Shape:
+    """What of a shape goes into a plan: directions of some particles stand for those of all."""
+    if shape.directions is None:
+        return shape
+    every = max(1, len(shape.directions) // _DIRECTIONS)
+    return shape._replace(directions=shape.directions[::every][:_DIRECTIONS])
+
+
+def _update(density, reference, level, steps: _Steps, moves: int, preconditioner, shape: _Shape | None = None):
+    """The moves of all particles at one level; the step sizes for the next, and the shape of the moves, that of the
+    particles unless one is given."""
     local, walk = MALA(), blackjax.additive_step_random_walk.build_kernel()
 
     def log_prob(x):
@@ -133,13 +232,16 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
 
     def update(keys, x, _):
         n = x.shape[0]
-        scale = Diagonal(at_least_rounding(jnp.std(x, axis=0), x))
-        factor = scale if preconditioner is None else preconditioner
+        given = _shape_of(x, preconditioner) if shape is None else shape
+        factor = Diagonal(given.scale) if preconditioner is None else preconditioner
         # Modes differ in width: some particles try shorter steps, some longer ones (evenly over a normal law).
-        quantiles = (0.5 + _GOLDEN * jnp.arange(n)) % 1.0
+        # Resampling puts descendants near where their ancestor stood: which moves a particle makes must not depend on
+        # that, or the estimate of Z is biased even where nothing adapts.
+        offset = 0 if shape is None else jax.random.randint(jax.random.fold_in(keys[0], n), (), 0, n)
+        places = (jnp.arange(n) + offset) % n
+        quantiles = (0.5 + _GOLDEN * places) % 1.0
         epsilon = jnp.exp(steps.langevin + 0.7 * jax.scipy.special.ndtri(quantiles).astype(x.dtype))
-        walks = _walks(x, preconditioner)
-        differences = _differences(x, scale) if walks else None
+        walks, differences = given.directions is not None, given.directions
 
         def one(index, key, x, epsilon):
             def move(x, inputs):
@@ -150,7 +252,8 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
                 x, rate = factor.apply(state.position), jnp.zeros_like(epsilon)
                 if differences is not None:
                     # That of another particle in every move: which one is fixed beforehand, as it has to be.
-                    step = jnp.exp(steps.walk) * differences[(index + 1 + count * (1 + n // 7)) % n]
+                    many = len(differences)
+                    step = jnp.exp(steps.walk) * differences[(index + 1 + count * (1 + many // 7)) % many]
 
                     def along(key, position):
                         return step * jax.random.normal(key, (), position.dtype)
@@ -163,14 +266,14 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
             x, rates = jax.lax.scan(move, x, (jnp.arange(moves), jax.random.split(key, moves)))
             return x, jax.tree.map(jnp.mean, rates)
 
-        x, (langevin, walked) = jax.vmap(one)(jnp.arange(n), keys, x, epsilon)
+        x, (langevin, walked) = jax.vmap(one)(places, keys, x, epsilon)
         langevin, walked = jnp.mean(langevin), jnp.mean(walked)
         tuned = _Steps(
             jnp.clip(steps.langevin + _GAIN * (langevin - local.target_acceptance), -20.0, 2.0),
             jnp.clip(steps.walk + _GAIN * (walked - _WALK_ACCEPTANCE), -10.0, 5.0) if walks else steps.walk,
             0.5 * (langevin + walked) if walks else langevin,
         )
-        return x, tuned
+        return x, (tuned, _kept(given))
 
     return update
 

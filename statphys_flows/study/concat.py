@@ -8,6 +8,7 @@ import xarray as xr
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
 from statphys_flows.study.assemble import assembled, completed, points_of
+from statphys_flows.study.run import strategies_of
 from statphys_flows.study.scan import Scan, joined, name_of, number
 from statphys_flows.study.store import check_same, configuration_of
 
@@ -15,9 +16,9 @@ from statphys_flows.study.store import check_same, configuration_of
 def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     """One result with the points of two, of the same system at different temperatures or values of what was scanned.
 
-    Samplers and seeds may differ. The attribute `joined` holds both configurations, `history` both histories, and other
-    attributes those of `first`; units and descriptions stay. `profiles` are computed anew over the range of both, and
-    `transitions` over all points.
+    Samplers and seeds may differ. The attribute `joined` holds both configurations, `history` and `strategy` what both
+    say, and other attributes are those of `first`; units and descriptions stay. `profiles` are computed anew over the
+    range of both, and `transitions` over all points.
 
     **Raises:** `StudyError` where the systems differ, where a point is in both, or where the points of both together
     are not all combinations of their values.
@@ -48,6 +49,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
         "title": f"{first.attrs['title'].partition(':')[0]}: {number(scan)}",
         "configuration": json.dumps(whole),
         "joined": json.dumps(configurations),
+        "strategy": strategies_of(first.attrs.get("strategy", ""), second.attrs.get("strategy", "")),
         "history": f"{first.attrs['history']}\n{second.attrs['history']}",
     }
     return completed(tree)

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
-from statphys_flows.analysis import Estimate
+from statphys_flows.analysis import Estimate, chain_memory, drift_p_value, r_hat
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.far_out import weight_far_out
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.seeding import share_outside
+from statphys_flows.thresholds import CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LOG_Z_GAP
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -21,16 +22,15 @@ _BLOCK = 5
 _FAR_OUT = 1e-4
 # From here on the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
 _COARSE = 1e-2
+_R_HAT = 1.05
+# Below this the solver's own error in log q decides.
+_NUMERICS = 1e-3
 
 
 def warnings(diagnostics: Mapping) -> list[str]:
     """One sentence for each sign that the numbers of a point may not be right."""
     checks = [
         _disagreement(diagnostics),
-        _when(
-            diagnostics["r_hat"] > 1.05 or np.isnan(diagnostics["r_hat"]),
-            f"R-hat is {diagnostics['r_hat']:.3f}: the chains have not mixed; run more draws or rounds",
-        ),
         _when(
             diagnostics["ess_forward"] < 0.02,
             f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
@@ -64,13 +64,16 @@ def warnings(diagnostics: Mapping) -> list[str]:
 
 
 def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[str]:
-    """The same of what the draws themselves show: how long they are correlated where chains are cut into blocks for
-    error bars, and how coarse the numbers are that hold their energies."""
+    """The same of what the draws themselves show: whether chains agree, and whether they drift together; how long they
+    are correlated where chains are cut into blocks for error bars; how coarse the numbers are that hold their energies.
+    """
     chains, draws = production.energy.shape
     blocks, tau = blocks_per_chain(production.energy), diagnostics["autocorrelation_time"]
     largest = np.abs(production.energy).max()
     rounding = float(jnp.finfo(jnp.result_type(float)).eps) * largest
     checks = [
+        _of_mixing(production, tau),
+        _of_drift(production),
         _when(
             blocks > 1 and draws // blocks < _BLOCK * 2 * tau,
             f"draws are correlated over {2 * tau:.0f}, and error bars come from blocks of {draws // blocks} draws of "
@@ -85,9 +88,65 @@ def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[st
     return [sentence for sentence in checks if sentence]
 
 
-def assumption(system: System, searched: bool) -> str:
+def series(production: Production) -> dict[str, np.ndarray]:
+    """What is recorded of the chains, (chain, draw) each, by name."""
+    found = {"energy": production.energy, "order parameter": production.order_parameter, **production.observables}
+    if production.log_weights is not None:
+        found["log weight"] = production.log_weights
+    return {name: x for name, x in found.items() if np.isfinite(x).all()}
+
+
+def drifts(production: Production) -> dict[str, float]:
+    """`drift_p_value` of everything that is recorded and varies, times the number of these (Bonferroni), at most 1."""
+    found = {name: drift_p_value(x) for name, x in series(production).items()}
+    found = {name: p for name, p in found.items() if not np.isnan(p)}
+    return {name: min(p * len(found), 1.0) for name, p in found.items()}
+
+
+def _of_drift(production: Production) -> str:
+    found = drifts(production)
+    worst = min(found, key=found.__getitem__, default="")
+    if not worst or found[worst] >= DRIFT:
+        return ""
+    x = series(production)[worst]
+    half = x.shape[1] // 2
+    moved = (x[:, -half:].mean() - x[:, :half].mean()) / x.std()
+    return (
+        f"the chains drift together: the mean of {worst} moves by {moved:+.2g} standard deviations from the first half "
+        f"of the draws to the second, which happens by chance with p = {found[worst]:.1g}: they had not reached "
+        "equilibrium when draws began to count, and averages may be off by more than their errors; warm up for longer, "
+        "or run more draws"
+    )
+
+
+def _of_mixing(production: Production, tau: float) -> str:
+    """R-hat, and what it means: of chains that are not much longer than they remember it is large although they are
+    stationary and agree."""
+    quantities = {name: x for name, x in series(production).items() if name != "log weight"}
+    found = {name: r_hat(x) for name, x in quantities.items()}
+    found = {name: value for name, value in found.items() if not np.isnan(value)}
+    if not found:
+        return "R-hat is nan: nothing that is recorded of the chains changes; run more draws or rounds"
+    worst = max(found, key=found.__getitem__)
+    value, draws = found[worst], production.energy.shape[1]
+    if value <= _R_HAT:
+        return ""
+    memory = chain_memory(quantities[worst])
+    if memory < CHAIN_MEMORY:
+        return (
+            f"R-hat is {value:.3f} ({worst}), as of chains that are short against their correlation time: draws are "
+            f"correlated over {2 * tau:.0f} of {draws}, yet chains leave where they were (the means of their halves "
+            f"correlate by {memory:.2f}), and averages hold only if chains started in equilibrium; run more draws"
+        )
+    return f"R-hat is {value:.3f} ({worst}): the chains disagree and stay where they are; run more draws or rounds"
+
+
+def assumption(system: System, searched: bool, chains: int) -> str:
     """What the result takes for granted, because no sample can show it."""
-    return _of_modes(system, searched) + _of_walls(system)
+    found = _of_modes(system, searched) + _of_walls(system)
+    if chains < CHAINS_FOR_DRIFT:
+        found += f" {chains} chains are too few to see a drift common to all: they are taken to be in equilibrium."
+    return found
 
 
 def _of_walls(system: System) -> str:
@@ -123,11 +182,16 @@ def _spread(system: System) -> str:
     return f"the default spread of a {type(system.space).__name__}"
 
 
-def widened(log_z: Estimate, diagnostics: Mapping) -> Estimate:
-    """log Z with an error that holds how far its three estimates are apart, where that is more than their own errors
-    explain: at least one of them is then wrong, and none knows which."""
-    gaps = [abs(other.value - diagnostics["log_z_bar"].value) for _, other in _apart(diagnostics)]
-    return Estimate(log_z.value, float(np.hypot(log_z.error, np.nanmax(gaps)))) if np.isfinite(gaps).any() else log_z
+def disagreement(diagnostics: Mapping) -> float:
+    """How far the three estimates of log Z are apart beyond what their own errors explain, √(gap² - (3 errors)²), the
+    larger one of two; 0 where they agree. At least one of them is then wrong, and none knows which. As the gap grows
+    this rises from 0 without a step, and to the gap itself."""
+    bar: Estimate = diagnostics["log_z_bar"]
+    gaps = [0.0]
+    for _, other in _others(diagnostics):
+        gap, own = other.value - bar.value, LOG_Z_GAP * np.hypot(other.error, bar.error) + _NUMERICS
+        gaps.append(float(np.sqrt(max(gap**2 - own**2, 0.0))) if np.isfinite(gap) else 0.0)
+    return max(gaps)
 
 
 def _disagreement(diagnostics: Mapping) -> str:
@@ -139,26 +203,30 @@ def _disagreement(diagnostics: Mapping) -> str:
     for what, other in _apart(diagnostics):
         return (
             f"log Z from {what} ({other.value:.4f}) and from both ({bar.value:.4f}) differ by more than their "
-            "errors: flow and chains do not cover the same states, and a mode may be missing; the error of log Z is "
-            "as large as the difference"
+            "errors: flow and chains do not cover the same states, and a mode may be missing; the error of log Z "
+            "holds the difference"
         )
     return ""
 
 
-def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
-    """The estimates of log Z that differ from the one of Bennett's ratio by more than both their errors."""
-    bar: Estimate = diagnostics["log_z_bar"]
+def _others(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
+    """The estimates of log Z beside the one of Bennett's ratio."""
     named = {
         "the flow's proposals": diagnostics["log_z_importance"],
         "the chains' states": diagnostics["log_z_reverse"],
     }
-    if np.isnan(bar.error):
-        return []  # a sampler without a flow
-    # Below 1e-3 the solver's own error in log q decides. What could not be estimated, a NaN, differs.
+    # A sampler without a flow has no other.
+    known = not np.isnan(diagnostics["log_z_bar"].error)
+    return [(what, other) for what, other in named.items() if known and not np.isnan(other.error)]
+
+
+def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
+    """Those that differ from it by more than both their errors. What could not be estimated, a NaN, differs."""
+    bar: Estimate = diagnostics["log_z_bar"]
     return [
         (what, other)
-        for what, other in named.items()
-        if not (np.isnan(other.error) or abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + 1e-3)
+        for what, other in _others(diagnostics)
+        if not abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + _NUMERICS
     ]
 
 

@@ -47,15 +47,21 @@ def run_point(
     production = _with_scanned(sampled.production, parameters)
     diagnostics = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | sampled.diagnostics
     diagnostics |= _of_chains(production)
+    log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
+    log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
+    diagnostics["log_z_systematic"] = systematic if np.isfinite(log_z.value) else np.nan
     found = [
         *sampled.warnings,
         *diagnosis.warnings(diagnostics),
         *diagnosis.of_draws(production, kT, diagnostics),
         *diagnosis.of_tails(system, production, kT),
     ]
-    diagnostics |= {"warning": "; ".join(found), "assumption": diagnosis.assumption(system, sampled.searched)}
+    diagnostics |= {
+        "warning": "; ".join(found),
+        "assumption": diagnosis.assumption(system, sampled.searched, len(production.energy)),
+    }
     groups = {
-        "thermodynamics": scalars(_thermodynamics(production, kT, diagnosis.widened(sampled.log_z, diagnostics))),
+        "thermodynamics": scalars(_thermodynamics(production, kT, log_z, sampled.missed)),
         "posterior": _posterior(production, system),
         "sample_stats": _sample_stats(production, kT),
         "training": _training(sampled.history),
@@ -63,6 +69,8 @@ def run_point(
     }
     axes = {name: [value] for name, value in parameters.items()}
     tree = xr.DataTree.from_dict({name: describe(data.expand_dims(axes), system) for name, data in groups.items()})
+    if sampled.log_z_by:
+        tree["thermodynamics"]["log_z"].attrs["comment"] = sampled.log_z_by
     return Point(tree, sampled.trained)
 
 
@@ -72,10 +80,13 @@ def _with_scanned(production: Production, parameters: Parameters) -> Production:
     return production._replace(observables=production.observables | scanned)
 
 
-def _thermodynamics(production: Production, kT: float, log_z: Estimate) -> dict[str, Estimate]:
-    found = analysis.thermodynamics(production.energy, production.order_parameter, log_z, kT=kT)
+def _thermodynamics(
+    production: Production, kT: float, log_z: Estimate, missed: analysis.Missed | None
+) -> dict[str, Estimate]:
+    found = analysis.thermodynamics(production.energy, production.order_parameter, log_z, kT=kT, missed=missed)
+    weight, others = (0.0, {}) if missed is None else (missed.weight, missed.observables)
     means = {
-        name: analysis.jackknife_means(lambda m: m[..., 0], values[None])
+        name: analysis.estimated_mean(values, others.get(name), weight)
         for name, values in production.observables.items()
     }
     return {"log_z": log_z, **found, **means}
@@ -87,12 +98,13 @@ def _of_chains(production: Production) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of all NaN
         r_hat = np.nanmax([analysis.r_hat(x) for x in (*judged, *production.observables.values())])
-        ess = np.nanmin([analysis.effective_sample_size(x) for x in judged])
+        ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in judged])
         tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in judged])
     return {
         "r_hat": float(r_hat),
         "ess_bulk": float(ess),
         "autocorrelation_time": float(tau),
+        "drift_p_value": min(diagnosis.drifts(production).values(), default=float("nan")),
         "local_acceptance_rate": float(np.nanmean(production.local_acceptance_rate)),
     }
 

@@ -28,6 +28,11 @@ def strategy_of(asked: str, system: System, sampler: Sampler, points: int) -> st
     return "conditional" if fits_a_scan(system, sampler, points) else "neighbours"
 
 
+def strategies_of(*names: str) -> str:
+    """What a result whose points were run at different times says: each strategy once, in the order of time."""
+    return ", ".join(dict.fromkeys(name for said in names for name in said.split(", ") if name))
+
+
 class Run(NamedTuple):
     """What the points of a study have in common; `parts` is where they are kept, None for nowhere."""
 

@@ -19,8 +19,8 @@ from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, completed, points_of
 from statphys_flows.study.progress import Bar, Progress
-from statphys_flows.study.run import Run, strategy_of
-from statphys_flows.study.scan import Scan, at, joined, number
+from statphys_flows.study.run import Run, strategies_of, strategy_of
+from statphys_flows.study.scan import Scan, at, joined, name_of, number
 from statphys_flows.study.store import (
     Parts,
     check_out,
@@ -142,7 +142,8 @@ class Study:
             raise StudyError(f"scan holds {unknown[0]!r}, which this result does not scan: it has {', '.join(old)}.")
         axes = {name: joined(values, added.get(name, ())) for name, values in old.items()}
         wider = dataclasses.replace(self, kT=axes.pop("kT"), scan=axes)
-        return wider._run(points_of(result), out, resume=resume, overwrite=overwrite, progress=progress)
+        before = result.attrs.get("strategy", "")
+        return wider._run(points_of(result), out, before, resume=resume, overwrite=overwrite, progress=progress)
 
     def refine(
         self,
@@ -192,8 +193,10 @@ class Study:
         check_same(old, own, "This result")
         return axes
 
-    def _run(self, done: dict[str, xr.DataTree], out, *, resume: bool, overwrite: bool, progress) -> xr.DataTree:
-        """`run`, but for the points that are in `done`."""
+    def _run(
+        self, done: dict[str, xr.DataTree], out, before: str = "", *, resume: bool, overwrite: bool, progress
+    ) -> xr.DataTree:
+        """`run`, but for the points that are in `done`, whose flows were trained by the strategy `before`."""
         scan = Scan(self.kT, self.scan)
         path = None if out is None else Path(out)
         if path is None and resume:
@@ -211,11 +214,14 @@ class Study:
         parts = None if path is None else Parts(path, configuration, resume=resume)
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
         done = dict(done)
+        # As many as are trained for: what is in `done` takes no part in the training.
+        missing = sum(name_of(point) not in done for point in scan.points())
+        strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
         try:
             Run(self.system, scan, self.sampler, self.strategy, key, parts, report).fill(done)
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
-            tree.attrs["strategy"] = strategy_of(self.strategy, self.system, self.sampler, len(scan))
+            tree.attrs["strategy"] = strategies_of(before, strategy)
             tree = completed(tree)
             if path is not None and parts is not None:
                 write_tree(tree, path)

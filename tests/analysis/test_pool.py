@@ -1,8 +1,9 @@
 """Pooled draws: what holds exactly, and what replicas follow."""
 
 import numpy as np
+import xarray as xr
 
-from statphys_flows.analysis import bar_log_z, jackknife_means
+from statphys_flows.analysis import bar_log_z, consistency, jackknife_means, reweight
 from statphys_flows.analysis.log_z import bar_left_out
 from statphys_flows.analysis.pool import _own, averages
 from statphys_flows.analysis.reweighting import pooled
@@ -29,11 +30,53 @@ def test_replicas_of_log_z_are_those_of_the_chains_drawn():
     counts = rng.multinomial(groups, np.full(groups, 1 / groups), size=60)
     value = bar_log_z(forward, chain)
     left_out = bar_left_out(forward, chain, 1)[None]
-    _, followed, _ = _own(np.asarray([value.value]), left_out, np.asarray([value.error]), counts[:, None], 0)
+    _, followed, _ = _own(
+        np.asarray([value.value]), left_out, np.asarray([value.error]), np.zeros(1), counts[:, None], 0
+    )
     drawn = [np.repeat(np.arange(groups), c) for c in counts]
     solved = np.asarray([bar_log_z(forward[g], chain[g]).value for g in drawn])
     off = followed[:, 0] - solved
     assert np.std(off) < 0.1 * np.std(solved)
+
+
+def test_a_systematic_part_does_not_average_away_over_the_points():
+    """Of five points, each with an error of 0.05 that all share beside one of about 0.005 of its own."""
+    kT = (0.5, 0.6, 0.72, 0.86, 1.0)
+    tree = with_systematic(study(kT, dimension=4), 0.05)
+    between = reweight(tree, kT=[0.55, 0.66, 0.95])
+    assert np.all(between["log_z_err"] > 0.049)
+    assert np.all(between["log_z_err"] < 0.053)
+    np.testing.assert_allclose(between["free_energy_err"], between["kT"] * between["log_z_err"])
+    assert np.all(between["entropy_err"] > 0.045)
+    # What is the same at all points is no excuse for points that differ.
+    own = consistency(study(kT, dimension=4))
+    shared = consistency(tree)
+    for name in ("log_z_minus_mbar", "log_z_minus_integral"):
+        np.testing.assert_allclose(shared[f"{name}_err"], own[f"{name}_err"], rtol=0.3)
+
+
+def test_what_averages_lack_does_not_average_away_either():
+    """The error of <U> at every point holds 0.1 beside the spread of its draws: so it does in between."""
+    kT = (0.5, 0.6, 0.72, 0.86, 1.0)
+    tree = study(kT, dimension=4)
+    before = reweight(tree, kT=[0.55, 0.66, 0.95])
+    thermodynamics = tree["thermodynamics"].to_dataset().copy(deep=True)
+    thermodynamics["energy_err"] = np.hypot(thermodynamics["energy_err"], 0.1)
+    stats = tree["sample_stats"].to_dataset()
+    changed = xr.DataTree.from_dict({"thermodynamics": thermodynamics, "sample_stats": stats})
+    after = reweight(changed, kT=[0.55, 0.66, 0.95])
+    np.testing.assert_allclose(after["energy_err"], np.hypot(before["energy_err"], 0.1), rtol=1e-6)
+    for name in ("energy", "heat_capacity", "heat_capacity_err", "log_z_err"):
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+def with_systematic(tree, size):
+    """The tree, with so much more error of log Z, of which `diagnostics` says that it is systematic."""
+    groups = {name: node.to_dataset().copy(deep=True) for name, node in tree.children.items()}
+    thermodynamics = groups["thermodynamics"]
+    thermodynamics["log_z_err"] = np.hypot(thermodynamics["log_z_err"], size)
+    groups["diagnostics"] = xr.Dataset({"log_z_systematic": size * xr.ones_like(thermodynamics["log_z"])})
+    return xr.DataTree.from_dict(groups)
 
 
 def test_replicas_of_a_mean_spread_as_the_jackknife_says():

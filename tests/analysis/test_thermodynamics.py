@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from statphys_flows.analysis import Estimate, free_energy_profile, jackknife, thermodynamics
+from statphys_flows.analysis import Estimate, Missed, free_energy_profile, jackknife, thermodynamics
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
 KT, MU = 1.7, 0.9
@@ -23,6 +23,27 @@ EXACT = {
 def oscillator(seed, shape, rho=0.7):
     m = MU + np.sqrt(KT) * ar1(np.random.default_rng(seed), shape, rho)
     return (m - MU) ** 2 / 2, m
+
+
+def test_errors_hold_what_is_known_to_be_missed():
+    """By as much as every quantity moves where one draw in a hundred is one of the states that were missed."""
+    energy, m = oscillator(0, (32, 99), 0.0)
+    other = np.array([-5.0, -4.0])
+    found = thermodynamics(energy, m, LOG_Z, kT=KT, missed=Missed(0.01, other**2, other, {}))
+    alone = thermodynamics(energy, m, LOG_Z, kT=KT)
+
+    def mixed(x, missed):  # each chain with one draw of the missed, in turn
+        return np.concatenate([x, np.tile(missed, 16)[:, None]], axis=1)
+
+    whole = thermodynamics(mixed(energy, other**2), mixed(m, other), LOG_Z, kT=KT)
+    for name in alone:
+        shift = np.sqrt(max(found[name].error ** 2 - alone[name].error ** 2, 0.0))
+        assert found[name].value == alone[name].value
+        if name == "free_energy":
+            assert found[name].error == alone[name].error
+        elif name != "entropy":  # a sum, not in quadrature
+            assert shift == pytest.approx(abs(whole[name].value - alone[name].value), rel=1e-6), name
+    assert found["order_parameter"].error > 0.05
 
 
 def test_values():

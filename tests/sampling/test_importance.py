@@ -86,3 +86,21 @@ def test_refusals():
     nowhere = sf.Hamiltonian(lambda x: jnp.where(x[0] > 50, x[0], jnp.inf), space=sf.Euclidean(2))
     with pytest.raises(StudyError, match="None of 64 draws"):
         importance(q(1.0), nowhere, 64)
+
+
+def test_where_all_weights_are_equal_the_error_is_that_of_rounding():
+    """A density that is normalised, and proposed exactly: log Z = 0 of log weights that are sums of a thousand, in two
+    orders of summation."""
+    d = 1000
+    normal = sf.Hamiltonian(
+        lambda x: 0.5 * jnp.sum((x**2 + np.log(2 * np.pi)).reshape(-1, 8).sum(0)), space=sf.Euclidean(d)
+    )
+    found = importance(Untransformed(Gaussian(jnp.zeros(d), jnp.ones(d))), normal, 640)
+    eps = float(jnp.finfo(jnp.result_type(float)).eps)
+    # The weights scatter by rounding, the log of their mean is off by it: |u| and |log q| are about 1420.
+    assert float(found["log_z_err"]) >= 1400 * eps
+    assert abs(float(found["log_z"])) < 3 * float(found["log_z_err"])
+
+
+def test_it_is_said_how_log_z_was_estimated():
+    assert "importance" in importance(q(1.0), Harmonic(), 64).log_z.attrs["comment"]

@@ -12,7 +12,7 @@ from statphys_flows import ParallelTempering, StudyError, TemperedSMC
 from statphys_flows.analysis import importance_log_z
 from statphys_flows.bases import Diagonal, Gaussian
 from statphys_flows.sampling.parallel_tempering import _even_levels, _exchange, _Ladder, _run
-from statphys_flows.sampling.tempering import _Steps, _update, temper
+from statphys_flows.sampling.tempering import _Steps, _update, follow, pilot, temper
 
 ONE = jnp.asarray(1.0)
 
@@ -61,6 +61,42 @@ def test_log_z_and_the_weights_of_modes():
     assert np.all(levels[:, -1] == 1)
 
 
+class Narrow(sf.System):
+    """N(0, 0.2²) twice: Z = 0.04 · 2π."""
+
+    space = sf.Euclidean(2)
+
+    def energy(self, x):
+        return 0.5 * jnp.sum((x / 0.2) ** 2)
+
+
+def test_of_given_levels_and_moves_the_estimate_of_z_is_unbiased():
+    """Of populations of 16, which err by a tenth where each adapts to itself."""
+    reference, options = Gaussian(jnp.zeros(2)), {"particles": 16, "moves": 3}
+    first, plan = pilot(Narrow(), ONE, reference, jax.random.key(0), **options, effective=0.8)
+    assert bool(first.finished)
+    keys = jax.random.split(jax.random.key(1), 8192)
+
+    @eqx.filter_jit
+    def run(one):
+        found = jax.vmap(one)(keys)
+        return jnp.sum(found.increments, axis=1), found.levels[:, : int(first.count)]
+
+    planned, levels = run(lambda key: follow(plan, Narrow(), ONE, reference, key, **options))
+    assert np.all(np.ptp(levels, axis=0) == 0)
+    adaptive, _ = run(lambda key: temper(Narrow(), ONE, reference, key, **options, effective=0.8))
+    ratio, error = _ratio(planned)
+    assert error < 0.01
+    assert abs(ratio - 1) < 4 * error
+    ratio, error = _ratio(adaptive)
+    assert abs(ratio - 1) > 4 * error
+
+
+def _ratio(log_z):
+    ratios = np.exp(np.asarray(log_z, float)) / (0.08 * np.pi)
+    return ratios.mean(), ratios.std() / np.sqrt(len(ratios))
+
+
 def test_where_reference_and_target_are_one_there_is_one_level():
     found = temper(Harmonic(), ONE, Gaussian(jnp.zeros(3)), jax.random.key(0), particles=64, moves=1, effective=0.7)
     assert int(found.count) == 1
@@ -81,7 +117,7 @@ def test_the_moves_leave_a_level_as_it_is():
     x = jnp.asarray(scale * np.random.default_rng(0).normal(size=(4000, 3)), jnp.float32)
     steps = _Steps(jnp.asarray(0.0), jnp.asarray(0.5), jnp.asarray(0.0))
     update = _update(lambda x: -0.5 * jnp.sum(x**2), reference, level, steps, 3, None)
-    after, tuned = jax.jit(lambda k, x: update(k, x, None))(jax.random.split(jax.random.key(1), 4000), x)
+    after, (tuned, _) = jax.jit(lambda k, x: update(k, x, None))(jax.random.split(jax.random.key(1), 4000), x)
     after = np.asarray(after)
     assert np.mean(np.any(after != np.asarray(x), axis=1)) > 0.9
     for i in range(3):
@@ -167,6 +203,8 @@ def test_they_give_the_tree_of_a_study(study):
     said = [w for w in str(diagnostics["warning"].values).split("; ") if w and "R-hat" not in w and "run more" not in w]
     assert not said
     assert "tempering" in str(diagnostics["assumption"].values)
+    by = str(result["thermodynamics"]["log_z"].attrs["comment"])
+    assert "Monte Carlo" in by or "parallel tempering" in by
     assert sf.summary(result)
 
 

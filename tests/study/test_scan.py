@@ -1,5 +1,7 @@
 """Scans: fields beside the temperature, points added, results put together, one flow for all, several sizes."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ import xarray as xr
 import statphys_flows as sf
 from statphys_flows import ContinuumPhi4, FlowMCMC, MeanFieldPhi4, Study, StudyError
 from statphys_flows.study.assemble import is_linear
-from statphys_flows.study.run import strategy_of
-from statphys_flows.study.scan import Scan
+from statphys_flows.study.run import Run, strategies_of, strategy_of
+from statphys_flows.study.scan import Scan, name_of
 from tests.helpers.mean_field_reference import mean_field_exact
 from tests.helpers.transfer_operator import phi4_thermodynamics
 
@@ -211,6 +213,30 @@ def test_strategies_are_named():
     assert strategy_of("neighbours", SYSTEM, SAMPLER, 12) == "neighbours"
     assert 'give "auto"' in refusal(study, strategy="best")
     assert "has none" in refusal(study, strategy="conditional", sampler=sf.TemperedSMC())
+
+
+@pytest.mark.slow
+def test_the_strategy_of_added_points_is_the_one_that_trained_them(line, monkeypatch):
+    """Two points added to four are trained as two, not as the six of a conditional flow. Nothing is run here."""
+    tree = line[0].copy()
+    tree.attrs["configuration"] = json.dumps(json.loads(tree.attrs["configuration"]) | {"strategy": "auto"})
+
+    def fill(self, done):
+        pattern = next(iter(done.values()))
+        for point in self.scan.points():
+            here = {"kT": [point["kT"]]}
+            groups = {name: node.to_dataset().assign_coords(here) for name, node in pattern.children.items()}
+            done.setdefault(name_of(point), xr.DataTree.from_dict(groups))
+
+    monkeypatch.setattr(Run, "fill", fill)
+    wider = study(strategy="auto").extend(tree, kT=[0.25, 0.35], progress=False)
+    assert wider["thermodynamics"].sizes["kT"] == 6
+    assert wider.attrs["strategy"] == "neighbours"
+
+
+def test_strategies_of_several_runs_are_joined():
+    assert strategies_of("neighbours", "") == "neighbours"
+    assert strategies_of("conditional, neighbours", "conditional") == "conditional, neighbours"
 
 
 @pytest.mark.slow
