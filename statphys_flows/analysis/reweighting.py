@@ -100,11 +100,19 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     if "proposal_log_weight" in flat and "log_weight" in flat:
         blocks = blocks_per_chain(energy[0])
         weights = zip(of("proposal_log_weight", "proposal"), of("log_weight"), strict=True)
-        left_out = np.stack([bar_left_out(forward, chain, blocks) for forward, chain in weights])
+        left_out = np.stack([_left_out(forward, chain, blocks) for forward, chain in weights])
     statistics = np.stack([energy, *derivatives])
     bare = Pooled(None, names, points, reference, energy[0].size, observables)  # pyright: ignore[reportArgumentType]
     natural = bare.natural(points)
     return bare._replace(pool=pool(statistics, natural, features, log_z, left_out, error, replicas=replicas, seed=seed))
+
+
+def _left_out(forward: Array, chain: Array, blocks: int) -> Array:
+    """NaN where the point has no log Z by Bennett's ratio: its draws may be pooled all the same."""
+    try:
+        return bar_left_out(forward, chain, blocks)
+    except (RuntimeError, ValueError):
+        return np.full(len(chain) * blocks, np.nan)
 
 
 class Curves(NamedTuple):
