@@ -163,7 +163,8 @@ def averages(pool: Pool, targets: Array) -> Averages:
 
     rows = _of_replicas(pool, share, moved, weighted)
     total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
-    of_replicas = _of_sums(total, (shares - n_k) @ slopes, shift, s_count, pool.centre)
+    # Where each share is multiplied by moved_k, w's coefficients on them are divided by it.
+    of_replicas = _of_sums(total, ((shares - n_k) / moved) @ slopes, shift, s_count, pool.centre)
     return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups)
 
 

@@ -126,9 +126,9 @@ def test_points_that_overlap_are_compared_across_a_gap_too():
     assert "differs" in str(found["warning"].values[3])
 
 
-@pytest.mark.parametrize("ratio", [1.4, 1.7])
+@pytest.mark.parametrize("ratio", [1.7, 2.7])
 def test_differences_are_worth_their_errors_where_points_hardly_overlap(ratio):
-    """Overlaps of about 0.3 and 0.05: pulls over 40 studies, of the points that are compared."""
+    """Up to an overlap of about 0.03: pulls over 40 studies, of those whose points are all compared."""
     pulls = []
     for seed in range(40):
         found = consistency(study(tuple(0.5 * ratio ** np.arange(3)), dimension=40, draws=20, seed=seed))

@@ -203,11 +203,11 @@ def wells(seed):
     """2 to 8 oscillators in two dimensions; u, counts and the exact log Z. In a row, in any order, where neighbours
     share 1e-1 to 1e-6 and in every sixth case one is far off; or scattered, with widths that differ by up to 30."""
     rng = np.random.default_rng(seed)
-    states = int(rng.integers(2, 9))
+    states = int(rng.integers(2, 13))
     if seed % 2:
         width, centre = 10 ** rng.uniform(-1.5, 0, states), rng.uniform(0, 10 ** rng.uniform(0, 2), states)
     else:
-        width = np.exp(rng.uniform(-1, 1, states) * rng.choice([0.2, 2.0]))
+        width = np.exp(rng.uniform(-1, 1, states) * rng.choice([0.2, 2.0, 5.0]))
         apart = rng.uniform(1.5, 3.5, states) * (width + np.roll(width, 1))
         apart[-1] *= 1000 if seed % 3 == 0 else 1
         order = rng.permutation(states)
@@ -264,7 +264,7 @@ def test_right_or_refused_wherever_states_are():
             with pytest.raises(NothingSharedError, match="share nothing"):
                 mbar(u, counts)
             refused += 1
-    assert solved > 40
+    assert solved > 30
     assert refused > 40
 
 

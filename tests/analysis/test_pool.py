@@ -53,6 +53,7 @@ def test_replicas_of_a_mean_spread_as_the_jackknife_says():
 def test_where_nothing_overlaps_points_keep_their_own_log_z_and_its_error():
     """In 100 dimensions, from each temperature to one three times as high."""
     tree = study((0.1, 0.3, 1.0), dimension=100)
+    tree["thermodynamics"]["log_z_err"][1] = 3.0
     data = pooled(tree)
     assert [list(points) for points in data.pool.linked] == [[0], [1], [2]]
     found = averages(data.pool, data.pool.natural)
