@@ -178,18 +178,16 @@ def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
 
 def _gaps(linked: tuple[Array, ...], weight: Array) -> dict[int, str]:
     """What is said of points whose log Z cannot be compared with all others: of each alone, of groups once."""
-    count = len(weight)
     if len(linked) == 1:
         return {}
-    said = {}
-    for points in linked:
-        these = "this point" if len(points) == 1 else f"this point and {len(points) - 1} more"
-        if weight[points].any():
-            said[int(points[0])] = (
-                f"the draws of {these} do not overlap with those of the other {count - len(points)} points, so that "
-                "MBAR cannot compare their log Z: add points in between"
-            )
-    return said
+    return {
+        int(points[0]): (
+            f"the draws of {'this point' if len(points) == 1 else f'this point and {len(points) - 1} more'} do not "
+            "overlap with those of any other, so that MBAR cannot compare their log Z: add points in between"
+        )
+        for points in linked
+        if weight[points].any()
+    }
 
 
 def _labelled(
