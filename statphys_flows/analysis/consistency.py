@@ -10,6 +10,9 @@ Each point knows its log Z by itself, from its flow; its neighbours' energies kn
 All three leave a constant free. It is chosen for the best agreement with the points, so that what is left over has mean
 zero, by the inverse squares of the errors of log Z. A point whose flow, or whose chain, has missed a state is off.
 
+MBAR knows nothing of points whose draws do not overlap: it is compared within each group of points that do, and where
+there are several, that is said.
+
 Errors are those of a bootstrap over chains in which both sides move together. Those of the integrals also hold how far
 the points are apart (`integrate`: `discretisation`).
 """
@@ -56,9 +59,9 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     **Arguments:** `tree`, a result of `run_study`, or its file read back; `draws`, pooled, where they are already.
 
     **Returns:** a dataset over the scan: `log_z_minus_mbar`, `log_z_minus_integral`, `entropy_minus_integral`, each
-    with its `_err`, all dimensionless; NaN where a point has no log Z of its own, where draws do not overlap, and of
-    the integrals where there are fewer than four temperatures. `warning` says in a sentence where one is more than 4
-    errors from zero, and is empty elsewhere.
+    with its `_err`, all dimensionless; NaN where a point has no log Z of its own, by MBAR where its draws overlap with
+    those of no other, and of the integrals where there are fewer than four temperatures. `warning` says in a sentence
+    where one is more than 4 errors from zero, or where draws do not overlap, and is empty elsewhere.
 
     **Raises:** `ValueError` where there are fewer than two points, or draws that cannot be pooled (`reweight`).
     """
@@ -69,15 +72,20 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     own = _log_z(data, data.pool.log_z_own)
     found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in _ABOUT}
     weight = _weight(own, groups)
-    if data.pool.log_z_mbar is not None and np.count_nonzero(weight) > 1:
-        found["log_z_minus_mbar"] = _left(own, _log_z(data, data.pool.log_z_mbar), weight, groups)
+    by_mbar = _log_z(data, data.pool.log_z_mbar)
+    for points in data.pool.linked:
+        if np.count_nonzero(weight[points]) > 1:
+            left = _left(own.of(points), by_mbar.of(points), weight[points], groups)
+            for whole, part in zip(found["log_z_minus_mbar"], left, strict=True):
+                whole[points] = part
     energy, capacity = _energies(data)
     for line in _lines(data):
         kT = data.points[line, 0]
         left = _of_line(kT, own.of(line), energy.of(line), capacity.of(line), weight[line], groups)
         for name, (value, error) in left.items():
             found[name][0][line], found[name][1][line] = value, error
-    return _labelled(tree, data, found)
+    said = _gaps(data.pool.linked, weight)
+    return _labelled(tree, data, found, [_sentence(at, found) or said.get(at, "") for at in range(count)])
 
 
 def _of_line(
@@ -168,7 +176,23 @@ def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
     return ""
 
 
-def _labelled(tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Array]]) -> xr.Dataset:
+def _gaps(linked: tuple[Array, ...], weight: Array) -> dict[int, str]:
+    """What is said of points whose log Z cannot be compared with all others: of each alone, of groups once."""
+    if len(linked) == 1:
+        return {}
+    return {
+        int(points[0]): (
+            f"the draws of {'this point' if len(points) == 1 else f'this point and {len(points) - 1} more'} do not "
+            "overlap with those of any other, so that MBAR cannot compare their log Z: add points in between"
+        )
+        for points in linked
+        if weight[points].any()
+    }
+
+
+def _labelled(
+    tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Array]], sentences: list[str]
+) -> xr.Dataset:
     known = tree["thermodynamics"].to_dataset()
     result = xr.Dataset(coords={name: known[name] for name in data.names})
     places = data.places(known)
@@ -180,7 +204,7 @@ def _labelled(tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Arr
             result[name + suffix] = (data.names, whole, {"units": "1", "long_name": text + _ABOUT[name]})
     said = np.full(shape, "", dtype=object)
     for at, place in enumerate(zip(*places, strict=True)):
-        said[place] = _sentence(at, found)
-    about = {"units": "", "long_name": "where this point and the others disagree; empty if they agree"}
+        said[place] = sentences[at]
+    about = {"units": "", "long_name": "where this point and the others disagree or share nothing; empty if they agree"}
     result["warning"] = (data.names, said, about)
     return result

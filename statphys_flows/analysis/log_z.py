@@ -9,7 +9,13 @@ with σ(z) = 1/(1 + e^{-z}). Forward cannot see what q never proposes, reverse c
 when the three disagree by more than their errors, believe none. Weights are never clipped.
 
 Errors delete one group, a whole chain where there are 16 or more, from the proposals and the draws of that chain
-together (see `jackknife`): proposals that were accepted are in both, which makes the two correlated.
+together (see `jackknife`): proposals that were accepted are in both, which makes the two correlated. Where both hardly
+overlap a few samples carry both sums, and deleting groups says how these few vary, not what is missing between them.
+There the errors of Bennett's ratio grow to what its asymptotic variance says, which has no bound:
+
+    error² = error_jackknife² + (1/n_F + 1/n_R) (1/O - 1) max(0, 1 - O/0.03),    O the `overlap`
+
+(Shirts & Chodera, J. Chem. Phys. 129, 124105 (2008), eq. (E9)).
 """
 
 from collections.abc import Callable
@@ -19,6 +25,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logsumexp
 
+from ..thresholds import LEAST_OVERLAP
 from ._samples import as_finite_chains, check_forward, check_reverse
 from .estimate import Estimate
 from .jackknife import blocks_per_chain, error_of_replicas, fold
@@ -84,14 +91,14 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
     """
     forward = check_forward(log_w_forward, "log_w_forward")
     reverse = check_reverse(log_w_chain, "log_w_chain")
-    value, steps = _bar(forward, reverse, blocks_per_chain(forward, reverse))
-    return Estimate(value, float(error_of_replicas(steps)))
+    value, steps, beside = _bar(forward, reverse, blocks_per_chain(forward, reverse))
+    return Estimate(value, float(np.hypot(error_of_replicas(steps), np.sqrt(beside))))
 
 
 def bar_left_out(log_w_forward: ArrayLike, log_w_chain: ArrayLike, blocks: int) -> Array:
     """`bar_log_z` without each of the groups that chains are cut into, `blocks` from each chain, (groups,)."""
     forward = check_forward(log_w_forward, "log_w_forward")
-    value, steps = _bar(forward, check_reverse(log_w_chain, "log_w_chain"), blocks)
+    value, steps, _ = _bar(forward, check_reverse(log_w_chain, "log_w_chain"), blocks)
     return value + steps
 
 
@@ -121,12 +128,13 @@ def ladder_log_z(log_w: ArrayLike, levels: ArrayLike) -> Estimate:
         _bar(step * low, step * high, blocks)
         for step, low, high in zip(np.diff(levels), draws[:-1], draws[1:], strict=True)
     ]
-    replicas = np.sum([steps for _, steps in pairs], axis=0)
-    return Estimate(float(sum(value for value, _ in pairs)), float(error_of_replicas(replicas)))
+    values, steps, beside = zip(*pairs, strict=True)
+    error = np.hypot(error_of_replicas(np.sum(steps, axis=0)), np.sqrt(sum(beside)))
+    return Estimate(float(sum(values)), float(error))
 
 
-def _bar(forward: Array, reverse: Array, blocks: int) -> tuple[float, Array]:
-    """log Z, and how it moves when a group is deleted, for every group."""
+def _bar(forward: Array, reverse: Array, blocks: int) -> tuple[float, Array, float]:
+    """log Z, how it moves when a group is deleted, for every group, and what its variance holds beside that."""
     root = _bar_root(forward, reverse)
     # One Newton step per replica from the common root, on the logarithm of the two sums. The logarithm makes it nearly
     # exact in both limits: where q and p agree the step is small, and where they hardly overlap the difference of the
@@ -137,7 +145,16 @@ def _bar(forward: Array, reverse: Array, blocks: int) -> tuple[float, Array]:
     with np.errstate(invalid="ignore"):
         steps = (sum_f - sum_r) / (slope_f + slope_r)
     # Where one group alone carries all the weight, nothing is left without it.
-    return float(root - np.log(forward.size / reverse.size)), np.where(np.isfinite(steps), steps, np.inf)
+    steps = np.where(np.isfinite(steps), steps, np.inf)
+    return float(root - np.log(forward.size / reverse.size)), steps, _beside(forward, reverse, root)
+
+
+def _beside(forward: Array, reverse: Array, root: float) -> float:
+    """The second term of error² (formula above)."""
+    shared = _overlap(forward, reverse, root)
+    with np.errstate(divide="ignore", over="ignore"):
+        variance = (1 / forward.size + 1 / reverse.size) * (1 / np.float64(shared) - 1)
+    return float(variance * (1 - shared / LEAST_OVERLAP)) if shared < LEAST_OVERLAP else 0.0
 
 
 def overlap(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> float:
@@ -146,12 +163,16 @@ def overlap(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> float:
 
     s is the probability that x came from the chain rather than from q; C as in `bar_log_z`. O is the sum of the two
     off-diagonal elements of the overlap matrix, hence 1 minus its second eigenvalue: pymbar's scalar overlap. Below
-    about 0.03 BAR should not be believed. Arguments and errors as in `bar_log_z`, but the numbers of chains may
-    differ. Source: Klimovich, Shirts & Mobley, J. Comput. Aided Mol. Des. 29, 397 (2015), "overlap matrix".
+    0.03 BAR is not reliable: a study says so, and the error of `bar_log_z` grows. Arguments and errors as in
+    `bar_log_z`, but the numbers of chains may differ. Source: Klimovich, Shirts & Mobley, J. Comput. Aided Mol. Des.
+    29, 397 (2015), "overlap matrix".
     """
     forward = check_forward(log_w_forward, "log_w_forward")
     reverse = check_reverse(log_w_chain, "log_w_chain")
-    root = _bar_root(forward, reverse)
+    return _overlap(forward, reverse, _bar_root(forward, reverse))
+
+
+def _overlap(forward: Array, reverse: Array, root: float) -> float:
     shared = sum(float(np.sum(expit(x - root) * expit(root - x))) for x in (forward, reverse))
     return (1 / forward.size + 1 / reverse.size) * shared
 

@@ -13,7 +13,8 @@ U at the reference θ°. With z_k = log Z at the points and n_k draws of each, e
 Lett. 63 (1989) 1195). The share p_k of point k in a draw's denominator is a control variate, whose sum is known, β the
 coefficients of w's regression on them (Owen & Zhou, J. Am. Stat. Assoc. 95 (2000) 135): so Z is exp(z_k) at a point of
 the scan. The z_k are known twice: each point's own, from its flow, and their differences from the draws by
-MBAR; they enter with the inverse squares of their errors.
+MBAR; they enter with the inverse squares of their errors. MBAR is asked only for points that overlap, by at least
+`LEAST_OVERLAP` from one to the next: across a gap it knows nothing, and a bootstrap of the draws would not tell.
 
 Errors are those of a bootstrap over chains. What a replica changes is followed to first order, in z_k as well: solving
 for each anew costs hundreds of times more and moves the error by less than its own uncertainty. What log Z may be off
@@ -25,10 +26,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
+from scipy.special import expit
 
+from ..thresholds import LEAST_OVERLAP
 from .bootstrap import bootstrap_counts, bootstrap_error
 from .jackknife import blocks_per_chain, fold
-from .mbar import log_mixture, mbar
+from .mbar import NothingSharedError, log_mixture, mbar
 
 Array = np.ndarray
 
@@ -48,7 +52,8 @@ class Pool(NamedTuple):
     - `log_mixture`: log of the sum in the denominator of w, (N,).
     - `multiplicity`: how often each replica holds a group, (B, K·G); a group is N/(K·G) draws that follow each other.
     - `log_z_own`, `log_z_mbar`: the two that `log_z` is made of, each (K,) and in the replicas (B, K), but for what
-      `centre` adds; NaN where a point has none of its own; None where the draws do not connect the points.
+      `centre` adds. `log_z_own` is NaN where a point has none; `log_z_mbar` holds differences within each of `linked`.
+    - `linked`: the points, in groups whose draws overlap.
     """
 
     natural: Array
@@ -60,7 +65,8 @@ class Pool(NamedTuple):
     log_mixture: Array
     multiplicity: Array
     log_z_own: tuple[Array, Array]
-    log_z_mbar: tuple[Array, Array] | None
+    log_z_mbar: tuple[Array, Array]
+    linked: tuple[Array, ...]
 
     @property
     def anchored(self) -> bool:
@@ -138,11 +144,11 @@ def pool(
         seed,
     )
     known = np.isfinite(log_z_error) & np.isfinite(log_z)
-    differences = _differences(natural @ s, counts, multiplicity)
-    z, z_replicas = _combined(own, known, differences)
+    linked, *differences = _differences(natural @ s, counts, multiplicity)
+    z, z_replicas = _combined(own, known, differences, linked)
     mixture = log_mixture(natural @ s, counts, z)
     known_own = np.where(known, own[0], np.nan), np.where(known, own[1], np.nan)
-    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, differences)
+    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, tuple(differences), linked)
 
 
 def averages(pool: Pool, targets: Array) -> Averages:
@@ -169,7 +175,8 @@ def averages(pool: Pool, targets: Array) -> Averages:
 
     rows = _of_replicas(pool, share, moved, weighted)
     total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
-    of_replicas = _of_sums(total, (shares - n_k) @ slopes, shift, s_count, pool.centre)
+    # Where each share is multiplied by moved_k, w's coefficients on them are divided by it.
+    of_replicas = _of_sums(total, ((shares - n_k) / moved) @ slopes, shift, s_count, pool.centre)
     of_points = (share @ w.T / sums[:, 0]).T
     return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups, points=of_points)
 
@@ -177,22 +184,20 @@ def averages(pool: Pool, targets: Array) -> Averages:
 def _of_replicas(pool: Pool, share: Array, moved: Array, rows: Callable[[slice], Array]) -> Array:
     """Sums of rows (R, N), and of the shares after them, over the draws of each replica, (B, R + K).
 
-    A replica's z changes the denominators by Σ_k p_k moved_k: a factor that is common to all, and to first order the
-    rest. So each group of draws is summed once, and once with each share.
+    A replica's z multiplies the denominators by Σ_k p_k moved_k, whose inverse is Σ_k p_k/moved_k to first order, and
+    exactly where points do not overlap. So each group of draws is summed once with each share.
     """
     groups, k_count = pool.multiplicity.shape[1], len(share)
     length = share.shape[1] // groups
-    common = moved.mean(axis=1, keepdims=True)
-    rest = moved / common - 1
     total = 0.0
     for start in range(0, groups, step := max(1, _CHUNK // length)):
         here = slice(start * length, min(start + step, groups) * length)
         block = np.concatenate([rows(here), share[:, here]]).reshape(-1, here.stop // length - start, length)
-        others = np.concatenate([np.ones((1, block.shape[1], length)), share[:, here].reshape(k_count, -1, length)])
+        others = share[:, here].reshape(k_count, -1, length)
         of_groups = np.matmul(block.transpose(1, 0, 2), others.transpose(1, 2, 0))
         drawn = np.tensordot(pool.multiplicity[:, start : start + step].astype(float), of_groups, axes=1)
-        total = total + drawn[..., 0] - np.matmul(drawn[..., 1:], rest[:, :, None])[..., 0]
-    return np.asarray(total) / common
+        total = total + np.matmul(drawn, 1 / moved[:, :, None])[..., 0]
+    return np.asarray(total)
 
 
 def _features(pool: Pool) -> Array:
@@ -234,42 +239,74 @@ def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[A
     return log_z, shared + moved + noise * beside, error
 
 
-def _differences(u: Array, counts: Array, multiplicity: Array) -> tuple[Array, Array] | None:
-    """log Z of the points by MBAR but for a constant, and of the replicas; None where the draws do not connect them."""
-    try:
-        z = mbar(u, counts)
-    except RuntimeError:
-        return None
+def _differences(u: Array, counts: Array, multiplicity: Array) -> tuple[tuple[Array, ...], Array, Array]:
+    """The points in groups that overlap; log Z by MBAR within each, but for a constant; and of the replicas."""
+    z, z_replicas = np.zeros(len(u)), np.zeros((len(multiplicity), len(u)))
+    origin = np.repeat(np.arange(len(u)), counts)
+    linked, waiting = [], [np.arange(len(u))]
+    while waiting:
+        points = waiting.pop()
+        if len(points) > 1:
+            of_points = u if len(points) == len(u) else u[np.ix_(points, np.isin(origin, points))]
+            try:
+                z[points] = mbar(of_points, counts[points])
+                groups = _overlapping(of_points, counts[points], z[points])
+            except NothingSharedError as refused:
+                groups = refused.groups
+            except RuntimeError:
+                groups = [np.asarray([k]) for k in range(len(points))]
+            if len(groups) > 1:
+                waiting += [points[group] for group in groups]
+                continue
+            drawn = multiplicity.reshape(len(multiplicity), len(u), -1)[:, points].reshape(len(multiplicity), -1)
+            z_replicas[:, points] = z[points] + _steps(of_points, counts[points], z[points], drawn)
+        linked.append(points)
+    return tuple(sorted(linked, key=lambda points: points[0])), z, z_replicas
+
+
+def _overlapping(u: Array, counts: Array, z: Array) -> list[Array]:
+    """Points in groups linked by pairs that overlap: (1/n_k + 1/n_l) Σ p_k p_l over the draws of both, p their shares
+    in the two alone."""
+    v, shared = u + z[:, None], []
+    for k, (start, count) in enumerate(zip(np.cumsum(counts) - counts, counts, strict=True)):
+        apart = v[:, start : start + count] - v[k, start : start + count]
+        p = expit(np.log(counts / counts[k])[:, None] - apart)
+        shared.append(np.sum(p * (1 - p), axis=1))
+    overlap = (1 / counts[:, None] + 1 / counts) * (np.asarray(shared) + np.asarray(shared).T)
+    count, label = connected_components(overlap >= LEAST_OVERLAP, directed=False)
+    return [np.flatnonzero(label == g) for g in range(count)]
+
+
+def _steps(u: Array, counts: Array, z: Array, multiplicity: Array) -> Array:
+    """How z moves in the replicas: one Newton step for each, from Σ_n m_n p_k(n) = n_k, p the shares."""
     share = np.exp(-u - log_mixture(u, counts, z) - z[:, None]) * counts[:, None]
-    groups = multiplicity.shape[1]
-    # One Newton step for each replica, from Σ_n m_n p_k(n) = n_k, p the shares.
-    of_groups = share.reshape(len(u), groups, -1).sum(axis=2)
+    of_groups = share.reshape(len(u), multiplicity.shape[1], -1).sum(axis=2)
     excess = (multiplicity - 1.0) @ of_groups.T
     hessian = np.diag(share.sum(axis=1)) - share @ share.T
     step = np.zeros_like(excess)
     step[:, 1:] = np.linalg.solve(hessian[1:, 1:], excess[:, 1:].T).T
-    return z, z + step
+    return step
 
 
-def _combined(own, known: Array, differences) -> tuple[Array, Array]:
+def _combined(own, known: Array, differences, linked: tuple[Array, ...]) -> tuple[Array, Array]:
     """z_k from both, by the inverse squares of their errors; differences of neighbours count as independent."""
     value, replicas, error = own
-    if differences is None:
-        if not known.all():
-            raise ValueError(
-                "The points of the scan share no draws and their own log Z are not known, so that they cannot be "
-                "pooled; add points in between, or use a sampler that knows log Z."
-            )
-        return value, replicas
     z, z_replicas = differences
     count = len(z)
-    d, d_replicas = np.diff(z), np.diff(z_replicas, axis=1)
+    alone = [points for points in linked if not known[points].any()]
+    if alone and len(linked) > 1:
+        raise ValueError(
+            f"The draws of {len(alone[0])} of {count} points of the scan do not overlap those of the others, and their "
+            "own log Z are not known, so that they cannot be pooled; add points in between, or use a sampler that "
+            "knows log Z."
+        )
+    difference = np.concatenate([np.diff(np.eye(count)[points], axis=0) for points in linked])
+    d, d_replicas = difference @ z, z_replicas @ difference.T
     weight = 1 / np.maximum(np.var(d_replicas, axis=0), 1e-18)
     weight_own = np.where(known, 1 / np.where(known, np.maximum(error, 1e-9), 1.0) ** 2, 0.0)
     if not known.any():
         weight_own[0], value, replicas = 1.0, np.zeros(count), np.zeros_like(replicas)
     value, replicas = np.where(known, value, 0.0), np.where(known, replicas, 0.0)
-    difference = np.diff(np.eye(count), axis=0)
     matrix = np.diag(weight_own) + difference.T @ (weight[:, None] * difference)
 
     def solved(value, d):

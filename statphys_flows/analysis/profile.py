@@ -72,7 +72,6 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     cells = np.repeat(np.arange(groups), length) * (bins + 1) + np.where(index < 0, bins, index)
     inside, share = index[index >= 0], data.shares()
     moved = np.exp(data.log_z - data.log_z_replicas)
-    rest = moved / moved.mean(axis=1, keepdims=True) - 1
     multiplicity = data.multiplicity.astype(float)
 
     def summed(weights: Array) -> Array:
@@ -84,9 +83,7 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
         w = np.exp(log_w - log_w.max())
         of_groups = summed(w)
         # As in `pool`: what a replica's log Z change in the denominators, to first order.
-        total = multiplicity @ of_groups - sum(
-            rest[:, k, None] * (multiplicity @ summed(w * p)) for k, p in enumerate(share)
-        )
+        total = np.sum([(multiplicity @ summed(w * p)) / moved[:, k, None] for k, p in enumerate(share)], axis=0)
         sums = of_groups.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             values[t] = -kT * np.log(sums[:-1] / (sums.sum() * np.diff(edges)))

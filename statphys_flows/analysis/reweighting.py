@@ -102,7 +102,7 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     if "proposal_log_weight" in flat and "log_weight" in flat:
         blocks = blocks_per_chain(energy[0])
         weights = zip(of("proposal_log_weight", "proposal"), of("log_weight"), strict=True)
-        left_out = np.stack([bar_left_out(forward, chain, blocks) for forward, chain in weights])
+        left_out = np.stack([_left_out(forward, chain, blocks) for forward, chain in weights])
     statistics = np.stack([energy, *derivatives])
     bare = Pooled(None, names, points, reference, energy[0].size, observables)  # pyright: ignore[reportArgumentType]
     natural = bare.natural(points)
@@ -116,6 +116,14 @@ def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
     log_z = tree["thermodynamics"].to_dataset()["log_z"]
     found = tree["diagnostics"].to_dataset().get("log_z_systematic") if "diagnostics" in tree.children else None
     return (xr.zeros_like(log_z) if found is None else found).stack(point=names).values
+
+
+def _left_out(forward: Array, chain: Array, blocks: int) -> Array:
+    """NaN where the point has no log Z by Bennett's ratio: its draws may be pooled all the same."""
+    try:
+        return bar_left_out(forward, chain, blocks)
+    except (RuntimeError, ValueError):
+        return np.full(len(chain) * blocks, np.nan)
 
 
 class Curves(NamedTuple):

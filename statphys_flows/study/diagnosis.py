@@ -12,7 +12,7 @@ from statphys_flows.sampling.far_out import weight_far_out
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.seeding import share_outside
-from statphys_flows.thresholds import CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LOG_Z_GAP
+from statphys_flows.thresholds import CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -35,6 +35,11 @@ def warnings(diagnostics: Mapping) -> list[str]:
             diagnostics["ess_forward"] < 0.02,
             f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
             "errors of log Z may be too small; train for more rounds",
+        ),
+        _when(
+            diagnostics["overlap"] < LEAST_OVERLAP,
+            f"the overlap of flow and chains is {diagnostics['overlap']:.1g}: log Z by Bennett's ratio of both is not "
+            "reliable; train for more rounds",
         ),
         _when(
             diagnostics["uncovered"] > _UNCOVERED,

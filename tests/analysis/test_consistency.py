@@ -104,3 +104,35 @@ def test_few_points_far_apart_raise_no_alarm():
     for seed in range(3):
         found = consistency(study((0.1, 0.2, 0.4, 1.0), dimension=4, seed=seed))
         assert set(found["warning"].values) == {""}
+
+
+def test_where_nothing_overlaps_nobody_is_accused():
+    """In 100 dimensions, from each temperature to one three times as high: log Z of each point is right."""
+    for seed in range(3):
+        found = consistency(study((0.1, 0.3, 1.0, 3.0), dimension=100, seed=seed))
+        assert np.isnan(found["log_z_minus_mbar"]).all()
+        assert all("do not overlap" in said and "add points" in said for said in found["warning"].values)
+
+
+def test_points_that_overlap_are_compared_across_a_gap_too():
+    """Two pairs of points: what is wrong in one pair shows there, and the gap is said in the other."""
+    tree = study((0.5, 0.52, 5.0, 5.2), dimension=60)
+    tree["thermodynamics"]["log_z"][3] += 1.0
+    found = consistency(tree)
+    error = found["log_z_minus_mbar_err"].values
+    assert np.all(np.abs(found["log_z_minus_mbar"].values[:2]) < 4 * error[:2])
+    assert np.all(np.abs(found["log_z_minus_mbar"].values[2:]) > 4 * error[2:])
+    assert "this point and 1 more do not overlap" in str(found["warning"].values[0])
+    assert "differs" in str(found["warning"].values[3])
+
+
+@pytest.mark.parametrize("ratio", [1.7, 2.7])
+def test_differences_are_worth_their_errors_where_points_hardly_overlap(ratio):
+    """Up to an overlap of about 0.03: pulls over 40 studies, of those whose points are all compared."""
+    pulls = []
+    for seed in range(40):
+        found = consistency(study(tuple(0.5 * ratio ** np.arange(3)), dimension=40, draws=20, seed=seed))
+        pulls.append((found["log_z_minus_mbar"] / found["log_z_minus_mbar_err"]).values)
+    squares = np.square(pulls)[~np.isnan(pulls).any(axis=1)]
+    assert len(squares) > 20
+    assert np.all(np.abs(squares.mean(axis=0) - 1) < 4 * np.sqrt(2 / len(squares)))

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from statphys_flows.analysis import bar_log_z, importance_log_z, jackknife, overlap, reverse_log_z
+from statphys_flows.analysis.jackknife import error_of_replicas
+from statphys_flows.analysis.log_z import bar_left_out
 from tests.analysis.numpy_pymbar import pymbar
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
@@ -65,8 +67,8 @@ def test_bar_error_equals_solving_every_replica(mu):
     solved = jackknife(
         lambda f, r: bar_log_z(f, r).value, *(np.repeat(a, 2, axis=0) for a in (forward, chain)), groups=32
     )
-    stepped = bar_log_z(np.repeat(forward, 2, axis=0), np.repeat(chain, 2, axis=0))
-    assert stepped.error == pytest.approx(solved.error, rel=0.05)
+    stepped = bar_left_out(np.repeat(forward, 2, axis=0), np.repeat(chain, 2, axis=0), 1)
+    assert error_of_replicas(stepped) == pytest.approx(solved.error, rel=0.05)
 
 
 def test_extensive_energies_do_not_overflow():
@@ -85,6 +87,23 @@ def test_bar_finds_the_root_without_overlap():
     forward, chain = np.full((16, 10), -1000.0), np.full((16, 10), 3000.0)
     assert bar_log_z(forward, chain).value == pytest.approx(1000.0, abs=1e-8)  # the middle, by symmetry
     assert overlap(forward, chain) == 0.0
+    assert bar_log_z(forward, chain).error == np.inf  # nothing says so but the symmetry
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(5.0, 1.0), (7.0, 0.5), (6.0, 2.0)])
+def test_bar_error_holds_what_is_missing_between_q_and_p(mu, sigma):
+    """Overlaps of 0.01 and less: a few samples carry both sums, in all chains alike."""
+    pulls = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        forward, chain = rng.normal(size=(24, 100)), mu + sigma * rng.normal(size=(24, 100))
+
+        def log_w(x):
+            return x**2 / 2 + 0.5 * np.log(2 * np.pi) - (x - mu) ** 2 / (2 * sigma**2)
+
+        found = bar_log_z(log_w(forward), log_w(chain))
+        pulls.append((found.value - np.log(sigma * np.sqrt(2 * np.pi))) / found.error)
+    assert np.mean(np.square(pulls)) < 1 + 4 * np.sqrt(2 / 60)
 
 
 def test_forbidden_proposals_have_zero_weight():

@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.special import logsumexp
 
 from statphys_flows.analysis import (
@@ -14,6 +16,8 @@ from statphys_flows.analysis import (
     mbar_covariance,
     overlap_matrix,
 )
+from statphys_flows.analysis.mbar import NothingSharedError
+from statphys_flows.analysis.mbar.newton import SHARED
 from tests.analysis.numpy_pymbar import pymbar
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
@@ -193,6 +197,86 @@ def test_one_state_is_nothing():
 def test_64_bits_stay_here():
     mbar(*oscillators()[:2])
     assert not jax.config.jax_enable_x64
+
+
+def wells(seed):
+    """2 to 8 oscillators in two dimensions; u, counts and the exact log Z. In a row, in any order, where neighbours
+    share 1e-1 to 1e-6 and in every sixth case one is far off; or scattered, with widths that differ by up to 30."""
+    rng = np.random.default_rng(seed)
+    states = int(rng.integers(2, 13))
+    if seed % 2:
+        width, centre = 10 ** rng.uniform(-1.5, 0, states), rng.uniform(0, 10 ** rng.uniform(0, 2), states)
+    else:
+        width = np.exp(rng.uniform(-1, 1, states) * rng.choice([0.2, 2.0, 5.0]))
+        apart = rng.uniform(1.5, 3.5, states) * (width + np.roll(width, 1))
+        apart[-1] *= 1000 if seed % 3 == 0 else 1
+        order = rng.permutation(states)
+        width, centre = width[order], np.cumsum(apart)[order]
+    counts, level = rng.integers(30, 200, states), rng.normal(scale=100, size=states)
+    x, y = rng.normal(size=(2, counts.sum())) * np.repeat(width, counts)
+    u = ((x + np.repeat(centre, counts) - centre[:, None]) ** 2 + y**2) / (2 * width[:, None] ** 2) + level[:, None]
+    return u, counts, 2 * np.log(width) - level
+
+
+def slow_minimum(u, counts, log_z):
+    """F minimised by SciPy from the exact log Z, and the weakest of the links that all need there."""
+    v = u + log_z[:, None]
+
+    def share(f):
+        exponent = np.log(counts)[:, None] + np.append(0, f)[:, None] - v
+        return np.exp(exponent - logsumexp(exponent, axis=0)), logsumexp(exponent, axis=0)
+
+    def hessian(f):
+        p, _ = share(f)
+        edges = p @ p.T
+        np.fill_diagonal(edges, 0)
+        return np.diag(edges.sum(axis=1))[1:, 1:] - edges[1:, 1:]
+
+    def value(f):
+        return share(f)[1].sum() - counts[1:] @ f
+
+    def gradient(f):
+        return share(f)[0].sum(axis=1)[1:] - counts[1:]
+
+    f = minimize(value, np.zeros(len(u) - 1), jac=gradient, hess=hessian, method="trust-exact", tol=1e-9).x
+    for _ in range(30):  # to the last digit, where F has none left
+        step = np.linalg.lstsq(hessian(f), -gradient(f))[0]
+        f = f + step / max(1, np.abs(step).max())
+    p, _ = share(f)
+    links = np.maximum(p @ p.T / np.minimum(counts[:, None], counts), 1e-300)
+    weakest = np.exp(-minimum_spanning_tree(np.triu(1 - np.log(links), 1)).data.max() + 1)
+    return np.append(0, log_z[1:] - log_z[0] - f), weakest
+
+
+def test_right_or_refused_wherever_states_are():
+    """Against a slow minimiser; where what they share is near the least that is taken, either will do."""
+    refused, solved = 0, 0
+    for seed in range(100):
+        u, counts, exact = wells(seed)
+        with np.errstate(all="ignore"):
+            expected, weakest = slow_minimum(u, counts, exact)
+        if weakest > 10 * SHARED:
+            # Rounding moves the weakest link by its relative error.
+            off = np.abs(mbar(u, counts) - expected).max()
+            assert off < 1e-9 + 1e-13 / weakest, seed
+            solved += 1
+        elif not weakest > SHARED / 10:
+            with pytest.raises(NothingSharedError, match="share nothing"):
+                mbar(u, counts)
+            refused += 1
+    assert solved > 30
+    assert refused > 40
+
+
+def test_a_replica_that_lost_the_only_link_is_not_solved():
+    """Two oscillators that one draw each links, half-way between them."""
+    x = np.random.default_rng(0).normal(size=(2, 50)) + [[0.0], [20.0]]
+    x[:, 0] = 10
+    u, weights = (x.ravel() - np.array([[0.0], [20.0]])) ** 2 / 2, np.ones((2, 100))
+    weights[1, [0, 50]] = 0
+    linked, lost = mbar(u, [50, 50], weights=weights)
+    assert linked[1] == pytest.approx(mbar(u, [50, 50])[1], abs=1e-9)
+    assert np.isnan(lost).all()
 
 
 def test_groups_that_share_nothing():

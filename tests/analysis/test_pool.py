@@ -1,6 +1,7 @@
 """Pooled draws: what holds exactly, and what replicas follow."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from statphys_flows.analysis import bar_log_z, consistency, jackknife_means, reweight
@@ -90,3 +91,37 @@ def test_replicas_of_a_mean_spread_as_the_jackknife_says():
         alone = jackknife_means(lambda m: m[..., 0], energy[k][None]).error
         together = np.std(found.replicas.statistics[:, k, 0])
         assert 0.5 * alone < together < 1.05 * alone
+
+
+def test_where_nothing_overlaps_points_keep_their_own_log_z_and_its_error():
+    """In 100 dimensions, from each temperature to one three times as high."""
+    tree = study((0.1, 0.3, 1.0), dimension=100)
+    tree["thermodynamics"]["log_z_err"][1] = 3.0
+    data = pooled(tree)
+    assert [list(points) for points in data.pool.linked] == [[0], [1], [2]]
+    found = averages(data.pool, data.pool.natural)
+    assert found.replicas is not None
+    known = tree["thermodynamics"].to_dataset()
+    np.testing.assert_allclose(found.log_z, known["log_z"], atol=1e-9)
+    # The standard error holds Student's factor for 32 chains, 4%, and the replicas know it to 5%.
+    np.testing.assert_allclose(np.std(found.replicas.log_z, axis=0), known["log_z_err"], rtol=0.2)
+
+
+@pytest.mark.parametrize("weight", [-np.inf, -1e300])
+def test_a_point_whose_proposals_tell_nothing_is_pooled_by_its_draws(weight):
+    tree = study()
+    exact = tree["thermodynamics"].to_dataset()["log_z"].values.copy()
+    tree["sample_stats"]["proposal_log_weight"][1] = weight
+    tree["thermodynamics"]["log_z"][1], tree["thermodynamics"]["log_z_err"][1] = np.nan, np.inf
+    data = pooled(tree)
+    found = averages(data.pool, data.pool.natural)
+    assert found.replicas is not None
+    assert found.log_z[1] == pytest.approx(exact[1], abs=4 * np.std(found.replicas.log_z[:, 1]))
+
+
+def test_points_that_neither_overlap_nor_know_log_z_are_refused():
+    tree = study((0.1, 0.3, 1.0), dimension=100, flow=False)
+    for name in ("log_z", "log_z_err"):
+        tree["thermodynamics"][name] = np.nan * tree["thermodynamics"][name]
+    with pytest.raises(ValueError, match=r"1 of 3 points of the scan do not overlap .* add points in between"):
+        pooled(tree)

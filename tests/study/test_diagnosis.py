@@ -16,6 +16,7 @@ GOOD = {
     "log_z_reverse": Estimate(-2.98, 0.02),
     "r_hat": 1.0,
     "ess_forward": 0.5,
+    "overlap": 0.7,
     "uncovered": 0.0,
     "unvisited_weight": 0.0,
     "global_acceptance_rate": 0.6,
@@ -74,6 +75,14 @@ def test_estimates_that_agree_leave_the_error_as_it_is():
         for b, f, r in zip(bar, forward, reverse, strict=True)
     ]
     assert np.mean(np.square(gained)) < 0.05 * 0.01**2
+
+
+def test_flow_and_chains_that_hardly_overlap_are_said():
+    found = warnings(GOOD | {"overlap": 0.02})
+    assert len(found) == 1
+    assert "overlap of flow and chains is 0.02" in found[0]
+    assert warnings(GOOD | {"overlap": 0.04}) == []
+    assert warnings(GOOD | {"overlap": float("nan")}) == []  # a sampler without a flow
 
 
 def test_without_a_flow_there_is_nothing_to_differ():

@@ -2,5 +2,6 @@
 
 from .covariance import mbar_covariance, overlap_matrix
 from .mbar import log_mixture, mbar
+from .newton import NothingSharedError
 
-__all__ = ["log_mixture", "mbar", "mbar_covariance", "overlap_matrix"]
+__all__ = ["NothingSharedError", "log_mixture", "mbar", "mbar_covariance", "overlap_matrix"]

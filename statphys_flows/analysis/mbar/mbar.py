@@ -8,7 +8,10 @@ determined: log Z_0 = 0. The solution for the sampled states is the minimum of a
     F(f) = Σ_n w_n log D(x_n) - Σ_k n_k f_k,    ∂F/∂f_k = Σ_n w_n p_kn - n_k,    p_kn = n_k exp(f_k - u_k(x_n))/D(x_n),
     ∂²F/∂f_k∂f_l = δ_kl Σ_n w_n p_kn - Σ_n w_n p_kn p_ln,
 
-found by Newton steps. States without samples then follow from the first line.
+found by Newton steps. States without samples then follow from the first line. A minimum exists wherever every sample
+is possible in some chain of states; but where what two groups of states share, Σ_n w_n p_kn p_ln, is below 1e-10 of the
+samples of either at the minimum, it is noise, and refused. Above that it is the minimum, however large its error: see
+`mbar_covariance`, and `overlap_matrix` for what is enough.
 
 Source: Shirts & Chodera, J. Chem. Phys. 129, 124105 (2008): eq. (11) log Z, (C6) gradient, (C9) Hessian.
 
@@ -54,7 +57,8 @@ def mbar(
     converge, each is solved with its own. A replica that cannot be solved is NaN throughout.
 
     Raises ValueError for other shapes, NaN, -inf, a sample that its own state forbids and a state that forbids all
-    samples. Raises RuntimeError where the states fall into groups that share nothing, or no solution is found.
+    samples. Raises RuntimeError where the states fall into groups that share nothing (`NothingSharedError`, with the
+    `groups`), or no solution is found.
     """
     u, n = checked_energies(reduced_energies, counts)
     w = checked_weights(weights, n)

@@ -1,9 +1,17 @@
-"""The minimum of F (see `mbar.py`), by Newton steps, or the self-consistent step, which never raises F, where a Newton
-step would.
+"""The minimum of F (see `mbar.py`), by Newton steps as long as the slope of F along them allows.
+
+F is convex: along a step its slope only rises, and F falls as long as the slope is negative. So a step is lengthened
+until the slope has nearly gone, and shortened where it has turned; slopes keep their digits where differences of F have
+lost theirs, which is where states hardly overlap. Where Newton's steps do not find the minimum soon, they start again
+from the minima of F at higher temperatures.
 
 The Hessian is a graph's Laplacian, with what the states share, Σ_n w_n p_kn p_ln, on its edges; its diagonal is summed
 from them, so that it does not cancel where states hardly overlap. It is several times dearer than the gradient and kept
 as long as each step is a tenth of the last.
+
+States share something where Σ_n w_n p_kn p_ln/min(n_k, n_l) > `SHARED` at the minimum of F, and the solution is refused
+unless every state is linked to every other by such links. Where the states are in balance but for b < 1, what two
+groups of them share there is at most about max(b, 3 times what they share here): so groups are told from balance on.
 """
 
 from collections.abc import Callable
@@ -21,6 +29,21 @@ Array = np.ndarray
 
 SHARED = 1e-10  # states whose overlap is below this are taken to share nothing: a difference of log Z would be noise
 _ITERATIONS = 200
+_SOON = 12  # iterations, before a better start is looked for
+_TRIES = 25  # lengths of one step
+_REACH = 8.0  # of the first of them, in log Z of each state: groups that are linked to nothing here want to go far
+_ROUGHLY = 0.1  # out of balance, of n: from here on Newton's steps find their way
+_HOTTEST = 2.0**40
+_STALLED = 3  # Newton steps that do not halve what is out of balance, once it is below SHARED: rounding is all of it
+_RIDGE = 1e-13  # of n, on the Hessian's diagonal: far below SHARED, above rounding
+
+
+class NothingSharedError(RuntimeError):
+    """`groups` of states, each an array of indices, that share nothing."""
+
+    def __init__(self, message: str, groups: list[Array]):
+        super().__init__(message)
+        self.groups = groups
 
 
 @dataclass(frozen=True)
@@ -44,77 +67,120 @@ class Weighted:
         """Σ w p_k p_l."""
         return total_of(shared_sums, self.samples, self.weights, level_of(self.n, f))
 
+    def at(self, temperature: float) -> "Weighted":
+        return Weighted([u / temperature for u in self.samples], self.weights, self.n)
+
     def self_consistent(self, f: Array) -> Array:
         """f_k = -log Σ w exp(-u_k)/D of all states."""
         level = level_of(self.n, f)
         parts = [np.asarray(log_sums(u, w, level)) for u, w in zip(self.samples, self.weights, strict=True)]
         return -logsumexp(parts, axis=0)
 
+    def self_consistent_step(self, f: Array) -> Array:
+        """The same of the sampled states alone."""
+        return np.where(self.n > 0, self.self_consistent(f), f)
+
 
 def solve(problem: Weighted, f: Array, tolerance: float) -> Array:
     """f of the sampled states that minimises F, and f of the others."""
     sampled = np.flatnonzero(problem.n > 0)
     if len(sampled) > 1:
-        f = _minimise(problem, sampled, f, tolerance)
+        found = _minimise(problem, sampled, f, tolerance, _SOON)
+        if found is None:
+            found = _minimise(problem, sampled, _annealed(problem, sampled, f), tolerance, _ITERATIONS)
+        if found is None:
+            raise RuntimeError(
+                f"MBAR found no solution in {_ITERATIONS} iterations. States that hardly overlap need others between "
+                "them, or more samples."
+            )
+        f = found
     return f if len(sampled) == len(f) else np.where(problem.n > 0, f, problem.self_consistent(f))
 
 
-def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float) -> Array:
+def _annealed(problem: Weighted, sampled: Array, f: Array) -> Array:
+    """A start for Newton's steps: the minima of F with u/T and f/T for u and f, T falling to 1 by halves. Where states
+    share nothing F has nearly flat faces that meet in edges, at which steps go astray; T rounds them off."""
+    temperature = 1.0
+    while np.abs(problem.at(temperature).objective(f / temperature)[1] / problem.n)[sampled].max() > _ROUGHLY:
+        temperature *= 2
+        if temperature > _HOTTEST:  # what states forbid stays forbidden
+            break
+    while temperature > 1:
+        found = _minimise(problem.at(temperature), sampled, f / temperature, np.inf, _SOON)
+        f = f if found is None else temperature * found
+        temperature /= 2
+    return f
+
+
+def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float, iterations: int) -> Array | None:
+    """f, or None where it is not found in so many iterations. With a tolerance of infinity, roughly."""
     n = problem.n[sampled]
     value, gradient = problem.objective(f)
-    shared, newton, last, length = None, None, np.inf, np.inf
-    for _ in range(_ITERATIONS):
-        fresh = newton is None
+    at, shared, newton = f, np.zeros((len(n), len(n))), None
+    last, best, stalled = np.inf, np.inf, 0
+    for _ in range(iterations):
+        off = float(np.abs(gradient[sampled] / n).max())
+        if off < _ROUGHLY and tolerance == np.inf:
+            return f
+        fresh, step = newton is None, np.zeros_like(f)
         if newton is None:
-            shared = problem.shared(f)[np.ix_(sampled, sampled)]
-            if _off_balance(gradient[sampled], n) < 1e-6:
-                _refuse_groups(shared, sampled, n)
-            newton = inverse_laplacian(shared)
-        step = np.zeros_like(f)
-        step[sampled] = -newton(gradient[sampled])
+            at, shared, last = f, problem.shared(f)[np.ix_(sampled, sampled)], np.inf
+            newton = inverse_laplacian(shared, n)
+        step[sampled] = np.clip(-newton(gradient[sampled]), -_REACH, _REACH)
         length = float(np.abs(step).max())
-        rounding = np.finfo(float).eps * np.abs(f).max()
-        if length < max(tolerance, 4 * rounding):
-            return f + step
-        if np.isfinite(length):
-            tried = problem.objective(f + step)
-            if _is_lower(value, gradient, *tried, step, problem.n):
-                f, (value, gradient) = f + step, tried
-                newton = newton if length < last / 10 else None
-                last = length
-                continue
-        newton, last = None, np.inf
-        if fresh and _off_balance(gradient[sampled], n) < max(1e-12, 4 * rounding):
-            return f  # a Newton step no longer helps, and all is in balance: 64 bits get no closer
+        if length < max(tolerance, 4 * np.finfo(float).eps * np.abs(f).max()) < np.inf:
+            # What is shared changes by less than a factor of e² where no f moves by 1 against another.
+            if fresh or (np.ptp((f - at)[sampled]) < 1 and len(_groups(shared, n, SHARED * np.exp(2))) == 1):
+                _refuse_groups(shared, sampled, n)
+                return f + step
+            newton = None
+            continue
         if fresh:
-            f = np.where(problem.n > 0, problem.self_consistent(f), f)
-            value, gradient = problem.objective(f)
-    if shared is not None:
-        _refuse_groups(shared, sampled, n)
-    raise RuntimeError(
-        f"MBAR found no solution in {_ITERATIONS} iterations: the last step would still change log Z by {length:.2g}. "
-        "States that hardly overlap need others between them, or more samples."
-    )
+            stalled, best = (0 if off < best / 2 else stalled + 1), min(off, best)
+            if off < SHARED:
+                _refuse_groups(shared, sampled, n)
+                if stalled >= _STALLED:
+                    return f
+        found = _search(problem, f, value, gradient, step)
+        if found is None:
+            newton = None
+            if fresh:
+                f = problem.self_consistent_step(f)
+                value, gradient = problem.objective(f)
+            continue
+        scale, value, gradient = found
+        f = f + scale * step
+        newton, last = (newton, length) if scale == 1 and length < last / 10 else (None, np.inf)
+    return None
 
 
-def _off_balance(gradient: Array, n: Array) -> float:
-    """max |Σ_n w_n W_nk - 1|."""
-    return float(np.abs(gradient / n).max())
-
-
-def _is_lower(value: float, gradient: Array, tried: float, gradient_there: Array, step: Array, n: Array) -> bool:
-    """Whether F has fallen in proportion to its slope, or, where it has no digits left to tell, its gradient."""
+def _search(problem: Weighted, f: Array, value: float, gradient: Array, step: Array) -> tuple | None:
+    """How many times `step` lowers F well, and F and its gradient there; None where none is found."""
     slope = gradient @ step
-    if abs(slope) > 1e-10 * max(abs(value), n.sum()):
-        return bool(tried <= value + 1e-4 * slope)
-    return bool(gradient_there @ gradient_there < gradient @ gradient)
+    if not slope < 0:
+        return None
+    digits = 1e-10 * max(abs(value), problem.n.sum())
+    scale, beyond = 1.0, np.inf
+    for _ in range(_TRIES):
+        there, gradient_there = problem.objective(f + scale * step)
+        ratio = gradient_there @ step / slope  # 1 at the start, 0 at the minimum along the step, below 0 beyond it
+        falls = there <= value + 1e-4 * scale * slope or scale * abs(slope) < digits
+        if not (ratio >= 0 or (ratio >= -0.5 and falls)):
+            beyond = scale
+            scale *= min(max(0.1, 1 / (1 - ratio)), 0.7) if np.isfinite(ratio) else 0.1
+        elif ratio > 0.2 and 2 * scale < beyond:
+            scale *= 2
+        else:
+            return scale, there, gradient_there
+    return None
 
 
-def inverse_laplacian(shared: Array) -> Callable[[Array], Array]:
-    """g -> x with x_0 = 0 and L x = g, L_kl = -shared_kl, L_kk = Σ_{l≠k} shared_kl; g is (..., K). NaN where L has no
-    inverse in 64 bits."""
-    edges = shared - np.diag(np.diag(shared))
-    laplacian = (np.diag(edges.sum(axis=1)) - edges)[1:, 1:]
+def inverse_laplacian(shared: Array, n: Array) -> Callable[[Array], Array]:
+    """g -> x with x_0 = 0 and L x = g, L_kl = -shared_kl, L_kk = Σ_{l≠k} shared_kl, and a little more, so that groups
+    that share nothing here are no obstacle; g is (..., K). NaN where L has no inverse in 64 bits."""
+    # A product in 32 bits need not be symmetric, and a weak link is far below its rounding.
+    edges = (shared + shared.T) / 2 - np.diag(np.diag(shared))
+    laplacian = (np.diag(edges.sum(axis=1) + _RIDGE * n) - edges)[1:, 1:]
     try:
         factor = cho_factor(laplacian)
     except (np.linalg.LinAlgError, ValueError):
@@ -128,16 +194,21 @@ def inverse_laplacian(shared: Array) -> Callable[[Array], Array]:
     return solve
 
 
+def _groups(shared: Array, n: Array, least: float) -> list[Array]:
+    """Which states are linked, over whatever others, by links above `least`."""
+    count, label = connected_components(shared / np.minimum(n[:, None], n) > least, directed=False)
+    return [np.flatnonzero(label == g) for g in range(count)]
+
+
 def _refuse_groups(shared: Array, sampled: Array, n: Array) -> None:
-    """Raise RuntimeError unless every sampled state is linked to every other, over whatever others."""
-    linked = shared / np.minimum(n[:, None], n) > SHARED
-    count, label = connected_components(linked, directed=False)
-    if count > 1:
-        groups = [sampled[label == g] for g in range(count)]
-        raise RuntimeError(
-            f"The states fall into {count} groups that share nothing: {' | '.join(map(_listed, groups))} (no overlap "
-            f"between them above {SHARED:.0e}), so nothing is known of the differences of log Z. Sample states between "
-            "them."
+    """Raise RuntimeError unless every sampled state is linked to every other."""
+    groups = [sampled[states] for states in _groups(shared, n, SHARED)]
+    if len(groups) > 1:
+        raise NothingSharedError(
+            f"The states fall into {len(groups)} groups that share nothing: {' | '.join(map(_listed, groups))} (no "
+            f"overlap between them above {SHARED:.0e}), so nothing is known of the differences of log Z. Sample states "
+            "between them.",
+            groups,
         )
 
 

@@ -1,15 +1,21 @@
-"""Replicas of one problem that differ in how much each sample weighs, solved together."""
+"""Replicas of one problem that differ in how much each sample weighs, solved together.
+
+A replica may have lost what linked two groups of states. The links that are looked at are those of the widest tree of
+the common solution; a replica that lacks one is solved by itself, where it is refused unless others link it.
+"""
 
 import numpy as np
+from scipy.sparse.csgraph import minimum_spanning_tree
 
-from .newton import Weighted, inverse_laplacian, solve
-from .sums import level_of, per_state, portions_of_weights, replica_sums, total_of
+from .newton import SHARED, Weighted, inverse_laplacian, solve
+from .sums import level_of, per_state, portions_of_weights, replica_links, replica_sums, total_of
 
 Array = np.ndarray
 
 _TOGETHER = 256
 _STEPS = 50
-_SLOWEST = 0.7  # a replica whose steps shrink less from one to the next is solved with its own Hessian
+_SLOWEST = 0.7  # a replica whose steps shrink less from one to the next is solved with its own Hessian,
+_CLOSE = 1e-10  # unless they are below this already, where rounding is all that is left of them
 
 
 def solve_replicas(problem: Weighted, w: Array, n: Array, f: Array, tolerance: float) -> Array:
@@ -23,7 +29,8 @@ def _solve_together(problem: Weighted, w: Array, n: Array, f: Array, tolerance: 
         w = w.astype(np.min_scalar_type(int(w.max())))
     counts = per_state(w, n)
     sampled = np.flatnonzero(n > 0)
-    newton = inverse_laplacian(problem.shared(f)[np.ix_(sampled, sampled)])
+    shared = problem.shared(f)[np.ix_(sampled, sampled)]
+    newton = inverse_laplacian(shared, problem.n[sampled])
     scale = n.sum() / counts.sum(axis=1, keepdims=True)
     weights = portions_of_weights(w, problem.samples)
     level = level_of(problem.n, f)
@@ -39,17 +46,28 @@ def _solve_together(problem: Weighted, w: Array, n: Array, f: Array, tolerance: 
             step = np.zeros_like(shift)
             step[:, sampled] = -scale * newton(gradient[:, sampled])
             length = np.abs(np.where(counts > 0, step, 0.0)).max(axis=1)
-            solved |= going & (length < tolerance)
-            going &= ~solved & (length < _SLOWEST * last)
+            slow = ~(length < _SLOWEST * last)
+            solved |= going & ((length < tolerance) | (slow & (length < _CLOSE)))
+            going &= ~solved & ~slow
             shift = np.where((going | (length < tolerance))[:, None], shift + step, shift)
         last = length
         if not going.any():
             break
-    with np.errstate(divide="ignore"):
-        final = f - np.log(total_of(replica_sums, problem.samples, weights, level, f, counts * np.exp(shift)))
-    for b in np.flatnonzero(~solved):
-        final[b] = _solve_alone(problem, w[b], counts[b], f, tolerance)
-    return final
+    a, b = (sampled[side] for side in _tree(shared, problem.n[sampled]))
+    with np.errstate(all="ignore"):
+        densities = counts * np.exp(shift)
+        sums, links = total_of(replica_links, problem.samples, weights, level, f, densities, a, b)
+        final = f - np.log(sums)
+    solved &= (links > SHARED * np.minimum(counts[:, a], counts[:, b])).all(axis=1)
+    for i in np.flatnonzero(~solved):
+        final[i] = _solve_alone(problem, w[i], counts[i], f, tolerance)
+    return np.where(np.isfinite(final).all(axis=1, keepdims=True), final, np.nan)
+
+
+def _tree(shared: Array, n: Array) -> tuple[Array, Array]:
+    """The links of the tree that holds all states together by what they share most, as pairs of states."""
+    share = np.maximum(shared / np.minimum(n[:, None], n), SHARED**2)
+    return minimum_spanning_tree(np.triu(1 - np.log(share / share.max()), 1)).nonzero()
 
 
 def _solve_alone(problem: Weighted, w: Array, n: Array, f: Array, tolerance: float) -> Array:
