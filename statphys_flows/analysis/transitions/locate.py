@@ -12,16 +12,15 @@ from ..reweighting import Pooled, curves, pooled
 from ..thermodynamics import vanishes
 from .coexistence import Coexistence, coexistence
 from .crossing import crossing
-from .finite_size import FEWEST_SIZES, Sampled, ScalingFit, binder_fit, exponent
+from .finite_size import Sampled, binder_fit, exponent
 from .labels import UNKNOWN, labelled
 from .line import Line, line_along, others
+from .order import order_of_one, order_of_several
 from .peak import Peak, peak, stands_out, widest
 
 Array = np.ndarray
 
 _FINE = 33
-# A dip this deep, in kT, between two phases is no fluctuation of a critical point, where it is about 3 at any size.
-_DEEP = 5.0
 
 
 def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: Pooled | None = None) -> xr.Dataset:
@@ -39,12 +38,14 @@ def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: P
     several sizes, `size`, `nu`, `gamma_over_nu`, `chi2_per_dof`. NaN where a method does not apply or finds nothing.
 
     `method` is `susceptibility_peak`, `heat_capacity_peak`, `equal_weight` (see `coexistence`), of several sizes also
-    `binder_crossing` of two and `finite_size_fit` of all (see `finite_size`). `order` is
+    `binder_crossing` of two and `finite_size_fit` of all (see `finite_size`). `order` (see `order`) is
 
-    - `first`: two phases, with a dip of more than 5 kT between them; of several sizes one that grows with size.
-    - `continuous`: of three sizes or more, Binder cumulants that cross and a susceptibility that grows as a power.
+    - `first`: two phases, with a dip between them that is clearly deeper than 5 kT; of several sizes one that does not
+      become shallower at the largest, or that grows while N χ grows like N.
+    - `continuous`: of three sizes or more, Binder cumulants that cross and a susceptibility that grows as a power, less
+      than N does, with no dip that grows.
     - `crossover`: of three sizes or more, a susceptibility that stops growing.
-    - `undecided`: what one finite system can say where there is no deep dip: its maxima are rounded either way.
+    - `undecided`: all else. One finite system without a deep dip always is: its maxima are rounded either way.
 
     The susceptibility is about ⟨|m|⟩ where ⟨m⟩ vanishes by symmetry.
 
@@ -72,9 +73,8 @@ def _of_one(data: Pooled, along: str | None) -> Iterator[dict]:
     for at in others(data, along):
         line = line_along(data, along, at)
         phases = _phases(line)
-        order = "first" if phases is not None and phases.barrier.value > _DEEP else "undecided"
         for row in _rows(line, phases):
-            yield row | {"order": order}
+            yield row | {"order": order_of_one(phases)}
 
 
 def _rows(line: Line, phases: Coexistence | None) -> Iterator[dict]:
@@ -123,7 +123,11 @@ def _of_sizes(lines: dict[float, Line], studies: dict[float, xr.DataTree]) -> li
     common = {key: rows[0][key] for key in rows[0] if key not in ("method", "location", "value", "size")}
     crossings = list(_crossings(lines))
     rows += [common | {"method": "binder_crossing", "size": a, "size_2": b, **c._asdict()} for a, b, c in crossings]
-    gamma_over_nu, chi2, growth = _growth(peaks, {size: float(tree.attrs["sites"]) for size, tree in studies.items()})
+    sites = {size: float(tree.attrs["sites"]) for size, tree in studies.items()}
+    heights = _heights(peaks, sites)
+    gamma_over_nu, chi2 = (
+        exponent(np.asarray(list(heights)), list(heights.values())) if len(heights) > 1 else (UNKNOWN, np.nan)
+    )
     fit = None
     if crossings:
         sampled = [_sampled(size, line, studies[size]) for size, line in lines.items()]
@@ -135,7 +139,7 @@ def _of_sizes(lines: dict[float, Line], studies: dict[float, xr.DataTree]) -> li
             | {"gamma_over_nu": gamma_over_nu, "chi2_per_dof": fit.chi2_per_dof, "gamma_over_nu_chi2_per_dof": chi2}
             | {"sizes": ", ".join(f"{s:g}" for s in fit.sizes)}
         )
-    order = _order(phases, growth, fit, len(lines))
+    order = order_of_several(phases, heights, fit, sites)
     return [row | {"order": order} for row in rows]
 
 
@@ -153,14 +157,10 @@ def _crossings(lines: dict[float, Line]):
             yield size, larger, found
 
 
-def _growth(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, float]) -> tuple[Estimate, float, Estimate]:
-    """γ/ν from the maxima of N χ, and χ²/dof; and the same from the smallest and the largest size alone."""
-    found = {size: p for size, each in sorted(peaks.items()) if (p := each["susceptibility_peak"]) is not None}
-    if len(found) < 2:
-        return UNKNOWN, float("nan"), UNKNOWN
-    heights = [Estimate(sites[s] * p.height.value, sites[s] * p.height.error) for s, p in found.items()]
-    size, ends = np.asarray(list(found)), [0, -1]
-    return *exponent(size, heights), exponent(size[ends], [heights[i] for i in ends])[0]
+def _heights(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, float]) -> dict[float, Estimate]:
+    """The maxima of N χ, of the sizes that have one."""
+    found = {size: p.height for size, each in sorted(peaks.items()) if (p := each["susceptibility_peak"]) is not None}
+    return {size: Estimate(sites[size] * height.value, sites[size] * height.error) for size, height in found.items()}
 
 
 def _sampled(size: float, line: Line, study: xr.DataTree) -> Sampled:
@@ -170,16 +170,3 @@ def _sampled(size: float, line: Line, study: xr.DataTree) -> Sampled:
     binder = binder.sel({n: line.at[i] for i, n in enumerate(line.data.names) if n != name})
     x, value, error = (binder[n].values.astype(float) for n in (name, "binder_cumulant", "binder_cumulant_err"))
     return Sampled(size, x, value, error)
-
-
-def _order(phases: dict[float, Coexistence | None], growth: Estimate, fit: ScalingFit | None, sizes: int) -> str:
-    found = [p.barrier for _, p in sorted(phases.items()) if p is not None]
-    if len(found) == sizes and found[-1].value > _DEEP and found[-1].value > found[0].value:
-        return "first"
-    if sizes < FEWEST_SIZES or not np.isfinite(growth.error):
-        return "undecided"
-    if fit is not None and growth.value > 3 * growth.error and fit.nu.value > 0:
-        return "continuous"
-    if fit is None and growth.value < 3 * growth.error:
-        return "crossover"
-    return "undecided"

@@ -1,0 +1,113 @@
+"""Equal weight, latent heat and barrier of two phases whose law is known exactly."""
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from statphys_flows.analysis import locate_transitions
+from statphys_flows.analysis.pool import averages
+from statphys_flows.analysis.reweighting import pooled
+from statphys_flows.analysis.transitions.coexistence import coexistence
+from statphys_flows.analysis.transitions.histogram import histogram, variable
+from tests.analysis.curie_weiss import levels
+from tests.analysis.curie_weiss import study as curie_weiss
+from tests.helpers.two_phases import Exact, TwoPhases, exact, study, symmetric
+
+FALSE_ALARM = 1e-4
+
+
+def found(phases, *, centre=0.0, width=0.25, seed=0, draws=200, points=6):
+    data = pooled(study(phases, centre + np.linspace(-width, width, points), draws=draws, seed=seed))
+    return coexistence(data, 1, np.asarray([1.0, np.nan]), centre - width, centre + width)
+
+
+def agree(each, known):
+    """The sums of squared pulls, by their χ²."""
+    for name in Exact._fields:
+        values = np.asarray([getattr(c, name) for c in each])
+        squares = np.sum(((values[:, 0] - getattr(known, name)) / values[:, 1]) ** 2)
+        low, high = chi2.ppf([FALSE_ALARM / 2, 1 - FALSE_ALARM / 2], len(values))
+        assert low < squares < high, (name, values, getattr(known, name))
+
+
+def test_the_exact_values_are_those_of_symmetry():
+    """D²/8 - log 2 but for the tail of the other peak in each, and ⟨|e|⟩ in closed form."""
+    for separation, barrier in ((5, 2.43), (7, 5.43), (9, 9.43)):
+        known = exact(symmetric(separation))
+        assert abs(known.location) < 1e-9
+        np.testing.assert_allclose(known.barrier, barrier, atol=5e-3)
+    np.testing.assert_allclose(known.latent_heat, 9.0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("separation", "width"), [(4, 0.25), (6, 0.25), (6, 1.0)])
+def test_two_peaks(separation, width):
+    phases = symmetric(separation)
+    agree([found(phases, width=width, seed=seed) for seed in range(6)], exact(phases))
+
+
+@pytest.mark.parametrize(
+    "phases",
+    [
+        TwoPhases((0.3, 0.7), (-3.0, 2.0), (0.6, 1.3)),
+        # With what is neither phase in the dip, which the tails of both alone would make 3 kT deeper.
+        TwoPhases((0.48, 0.02, 0.02, 0.48), (-4.0, -1.5, 1.5, 4.0), (1.0, 1.0, 1.0, 1.0)),
+    ],
+)
+def test_phases_of_other_shapes(phases):
+    known = exact(phases)
+    agree([found(phases, centre=known.location, seed=seed) for seed in range(6)], known)
+
+
+def test_few_draws_far_out_are_no_phase():
+    """10⁴ draws: the outermost have a peak of their own in a smoothed density, and the deepest dip beside it."""
+    phases = symmetric(4)
+    each = [found(phases, seed=seed, draws=50) for seed in range(8)]
+    assert None not in each
+    agree(each, exact(phases))
+
+
+def test_a_dip_that_was_not_visited_bounds_the_barrier():
+    deep = exact(symmetric(14)).barrier
+    each = found(symmetric(14), draws=100)
+    assert np.isnan(each.barrier.error)
+    assert 5 < each.barrier.value < deep
+    assert abs(each.location.value) < 4 * each.location.error
+
+
+def test_two_peaks_that_merge_are_not_told_apart():
+    for separation in (1.0, 2.0, 2.2):
+        for seed in range(3):
+            assert found(symmetric(separation), width=1.0, seed=seed, draws=60) is None
+
+
+def test_replicas_of_a_histogram_are_those_of_averages():
+    data = pooled(study(symmetric(4), np.linspace(-0.25, 0.25, 4), draws=40))
+    e = data.pool.statistics[1] + data.pool.centre[1]
+    target = data.natural(np.asarray([[1.0, 0.1]]))
+    here = histogram(data.pool, target[0], variable(e))
+    below = here.centres < 0
+    indicator = (e < here.centres[below][-1] + here.width / 2).astype(float)
+    known = averages(data.pool._replace(observables=indicator[None]), target)
+    np.testing.assert_allclose(here.weight[:, below].sum(axis=1)[0], known.observables[0, 0], rtol=1e-10)
+    np.testing.assert_allclose(here.weight[1:, below].sum(axis=1), known.replicas.observables[:, 0, 0], rtol=1e-3)
+
+
+def test_equal_weight_is_at_zero_field_by_symmetry():
+    """A magnet below its transition: nine fields from -0.06 to 0.06, and M takes the values of a lattice."""
+    n, kT, seeds = 60, 0.8, 10
+    m, degeneracy = levels(n)
+    log_p = degeneracy + m**2 / (2 * n * kT)
+    barrier = log_p.max() - log_p[m == 0][0]
+    off = []
+    for seed in range(seeds):
+        rows = locate_transitions(curie_weiss(n, [kT], np.linspace(-0.06, 0.06, 9), seed=seed), along="field")
+        row = rows.to_dataframe().query("method == 'equal_weight'").iloc[0]
+        off.append([row["location"] / row["location_err"], (row["barrier"] - barrier) / row["barrier_err"]])
+    assert np.all(np.sum(np.square(off), axis=0) < chi2.ppf(1 - FALSE_ALARM, seeds))
+
+
+def test_levels_of_an_energy_are_no_phases():
+    """U = -M²/2N takes few values, ever farther apart: at the scale of these it has no density and no dips."""
+    for n in (24, 40, 60):
+        rows = locate_transitions(curie_weiss(n, np.linspace(0.7, 1.2, 8), draws=50))
+        assert "equal_weight" not in rows["method"].values
