@@ -13,6 +13,7 @@ from statphys_flows.analysis.reweighting import DERIVATIVE, Pooled, pooled
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System, with_array_parameters
 
+from statphys_flows.systems.lifting import lifted
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
 # Configurations, and points, at which it is looked whether U is linear in what is scanned; how far it may be from it,
@@ -92,7 +93,7 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
 
     def energies(share: np.ndarray) -> np.ndarray:
         values = dict(zip(scan.names[1:], (low + share * (high - low)).tolist(), strict=True))
-        return np.asarray(energy(with_array_parameters(at(system, values))), float)
+        return np.asarray(energy(lifted(with_array_parameters(at(system, values)))), float)
 
     unit = np.eye(len(axes))
     corner = energies(np.zeros(len(axes)))
