@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import xarray as xr
+from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import refinement
@@ -196,7 +197,7 @@ class Study:
         path = None if out is None else Path(out)
         if path is None and resume:
             raise StudyError("resume=True needs out=..., the file of the interrupted run.")
-        key = jax.random.key(self.seed)
+        key = _key(self.seed)
         for end in (min, max) if self.scan else (max,):
             corner = {name: end(values) for name, values in scan.axes.items()}
             check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key)
@@ -261,6 +262,13 @@ def _check_length(sampler: Sampler) -> None:
 def _finished(path: Path, configuration: dict) -> xr.DataTree:
     tree = read_tree(path)
     check_same(configuration_of(tree, path), configuration, path)
+def _key(seed: int) -> PRNGKeyArray:
+    """Of all 64 bits of a seed; in JAX's 32 bits its upper half would be dropped. Seeds below 2³² give the same key in
+    both."""
+    with jax.enable_x64(True):
+        return jax.random.key(seed)
+
+
     return tree
 
 
