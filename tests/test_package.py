@@ -21,6 +21,8 @@ ROOT = PACKAGE.parent
 ORDER = [
     "errors",
     "thresholds",
+    "files",
+    "pickling",
     "spaces",
     "bases",
     "systems",
