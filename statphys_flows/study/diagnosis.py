@@ -84,6 +84,17 @@ def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[st
     return [sentence for sentence in checks if sentence]
 
 
+def of_observables(production: Production) -> list[str]:
+    """The same of what is averaged and not always a number."""
+    recorded = {"the order parameter": production.order_parameter}
+    recorded |= {f"the observable {name!r}": values for name, values in production.observables.items()}
+    return [
+        f"{what} is NaN or infinite in {bad} of {values.size} draws, and so NaN is reported for it"
+        for what, values in recorded.items()
+        if (bad := np.count_nonzero(~np.isfinite(values)))
+    ]
+
+
 def assumption(system: System, searched: bool) -> str:
     """What the result takes for granted, because no sample can show it."""
     if searched:
