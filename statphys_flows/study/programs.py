@@ -80,7 +80,7 @@ def _of_density(density: Callable[[System, Any], Any], system: System, kT: list[
         found = density(system, kT)
         return _digest(lambda _, key, x: (found.sample(key), found.log_prob(x)), system, key, x) or digest_of(found)
 
-    return _told(lambda: "; ".join(map(at, kT)))
+    return _told(lambda: "; ".join(f"kT={t:.17g}: {at(t)}" for t in kT))
 
 
 def _told(function: Callable[[], str]) -> str:
@@ -152,7 +152,7 @@ def _write_value(value: Any, program: Digest, data: Digest) -> None:
 
 
 # The programs of the systems of this session, by what JAX knows a system by.
-_SEEN: dict[int, tuple[str, ...]] = {}
+_SEEN: dict[tuple, tuple[str, ...]] = {}
 
 
 def forget_changed(system: System, found: dict[str, str]) -> None:
@@ -160,9 +160,9 @@ def forget_changed(system: System, found: dict[str, str]) -> None:
     functions, not by the globals and arrays that these use."""
     if (name := known_as(system)) is None:
         return
-    # By its hash, which keeps nothing in memory; where another one has the same, something is compiled again.
-    now = tuple(found[each] for each in MEANING)
-    if _SEEN.setdefault(hash(name), now) != now:
+    now = tuple(value for each, value in found.items() if each != "sampler" and "kT" not in value)
+    if _SEEN.setdefault(name, now) != now:
         jax.clear_caches()
         forget()
-        _SEEN[hash(name)] = now
+        _SEEN.clear()
+        _SEEN[name] = now

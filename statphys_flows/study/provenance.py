@@ -79,10 +79,11 @@ def _changed(what: str, old: str, new: str) -> str:
     if what == TRACED_BY:
         return f"JAX: {old} there, {new} here"
     if what == "sampler":
-        return "a function of the sampler was edited, or what it uses"
+        return "a function of the sampler (edited, or something that it uses)"
     # Of each the operations and the arrays: see `programs`.
-    same_program = " " in old and ";" not in old + new and old.split()[0] == new.split()[0]
-    return f"an array that {what} uses has other values" if same_program else f"{what} was edited, or what it uses"
+    same_program = " " in old and "kT" not in old + new and old.split()[0] == new.split()[0]
+    how = "an array that it uses has other values" if same_program else "edited, or something that it uses"
+    return f"{what} ({how})"
 
 
 def versions() -> dict[str, str]:

@@ -104,20 +104,20 @@ def study(module=None, **options):
 
 
 CHANGES = {
-    "array": ({"TABLE": np.linspace(0.0, 1.1, 64)}, "an array that energy uses has other values"),
-    "shape": ({"TABLE": np.linspace(0.0, 1.0, 65)}, "energy was edited, or what it uses"),
-    "global": ({"SCALE": 1.5}, "energy was edited, or what it uses"),
-    "helper": ({"helper": lambda x: x**2 + 1e-3 * x**4}, "energy was edited, or what it uses"),
-    "class_attribute": ({"Well__depth": 3.1}, "energy was edited, or what it uses"),
-    "another_class": ({"Within__shift": 0.26}, "energy was edited, or what it uses"),
-    "method": ({"Well__inner": lambda self, x: 0.25 * x[1] ** 2}, "energy was edited, or what it uses"),
-    "derivative": ({"SIGN": -1.0}, "energy was edited, or what it uses"),
-    "known_states": ({"STATES": np.asarray([[0.5, 0.6]])}, "an array that known_states uses has other values"),
-    "reference": ({"WIDTH": 2.1}, "reference was edited, or what it uses"),
+    "array": ({"TABLE": np.linspace(0.0, 1.1, 64)}, "energy (an array that it uses has other values)"),
+    "shape": ({"TABLE": np.linspace(0.0, 1.0, 65)}, "energy (edited, or something that it uses)"),
+    "global": ({"SCALE": 1.5}, "energy (edited, or something that it uses)"),
+    "helper": ({"helper": lambda x: x**2 + 1e-3 * x**4}, "energy (edited, or something that it uses)"),
+    "class_attribute": ({"Well__depth": 3.1}, "energy (edited, or something that it uses)"),
+    "another_class": ({"Within__shift": 0.26}, "energy (edited, or something that it uses)"),
+    "method": ({"Well__inner": lambda self, x: 0.25 * x[1] ** 2}, "energy (edited, or something that it uses)"),
+    "derivative": ({"SIGN": -1.0}, "energy (edited, or something that it uses)"),
+    "known_states": ({"STATES": np.asarray([[0.5, 0.6]])}, "known_states (an array that it uses has other values)"),
+    "reference": ({"WIDTH": 2.1}, "reference (edited, or something that it uses)"),
     "observable": (
-        {"Well__observables": lambda self, x: {"other": x[0]}}, "observables was edited, or what it uses"
+        {"Well__observables": lambda self, x: {"other": x[0]}}, "observables (edited, or something that it uses)"
     ),
-    "space": ({"Well__space": sf.Euclidean(2, extent=3.0)}, "space was edited, or what it uses"),
+    "space": ({"Well__space": sf.Euclidean(2, extent=3.0)}, "space (edited, or something that it uses)"),
 }  # fmt: skip
 
 
@@ -149,9 +149,9 @@ def test_what_functions_close_over():
     table = np.asarray([1.0, 2.0])
     before = closing_over(table).configuration()
     check_same(before, closing_over(table.copy()).configuration(), "It")
-    with pytest.raises(sf.StudyError, match="an array that energy uses has other values"):
+    with pytest.raises(sf.StudyError, match=r"energy \(an array that it uses has other values"):
         check_same(before, closing_over(table * [1.0, 1.1]).configuration(), "It")
-    with pytest.raises(sf.StudyError, match="a function of the sampler was edited, or what it uses"):
+    with pytest.raises(sf.StudyError, match=r"a function of the sampler \(edited, or something"):
         check_same(before, closing_over(table, step=0.4).configuration(), "It")
 
 
@@ -247,19 +247,28 @@ def test_a_finished_and_an_unfinished_run_of_a_changed_problem_are_refused(tmp_p
     for each in ({"resume": True}, {}):
         call = study(declared(SCALE=1.1)).run if each else study(declared(SCALE=1.1)).extend
         arguments = (out,) if each else (run,)
-        with pytest.raises(sf.StudyError, match="energy was edited, or what it uses"):
+        with pytest.raises(sf.StudyError, match=r"energy \(edited, or something that it uses"):
             call(*arguments, progress=False, **each)
     assert study().run(out, resume=True, progress=False).attrs["configuration"] == run.attrs["configuration"]
     monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: 1 / 0)
     other = tmp_path / "other.nc"
     with pytest.raises(ZeroDivisionError):
         study().run(other, progress=False)
-    with pytest.raises(sf.StudyError, match=r"parts belongs to another study, which differs in energy was edited"):
+    with pytest.raises(sf.StudyError, match=r"parts belongs to another study, which differs in energy \(edited"):
         study(declared(SCALE=1.1)).run(other, resume=True, progress=False)
     changed = run.copy()
     changed.attrs["configuration"] = json.dumps(study(declared(SCALE=1.1)).configuration())
-    with pytest.raises(sf.StudyError, match="energy was edited, or what it uses"):
+    with pytest.raises(sf.StudyError, match=r"energy \(edited, or something that it uses"):
         sf.concat(run, changed)
+
+
+def test_a_function_that_needs_numbers_has_those_of_both_ends():
+    """`float(kT)` cannot be traced: the reference is digested as it is at the lowest and the highest temperature."""
+    found = programs(declared().Well(), [1.0, 2.0, 0.5])["reference"]
+    assert [part.split(":")[0] for part in found.split("; ")] == ["kT=0.5", "kT=2"]
+    assert (
+        programs(declared().Well(), [0.5, 2.0])["reference"] == found != programs(declared().Well(), [1.0])["reference"]
+    )
 
 
 @pytest.mark.parametrize("large", [False, True])
