@@ -42,7 +42,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     linear = all(_is_linear(tree, name) for tree in (first, second) for name in scan.names[1:])
     tree = assembled(points, scan, linear=linear)
     tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}
-    whole = configurations[0] | {"kT": list(scan.axes["kT"])}
+    whole: dict = configurations[0] | {"kT": list(scan.axes["kT"])}
     # Where runs started depends on the temperatures of each.
     if programs := whole.get("programs"):
         whole["programs"] = {name: programs[name] for name in MEANING if name in programs}

@@ -109,7 +109,7 @@ def _fields(module: Any) -> dict[str, Any]:
 
 def _functions(module: Any) -> list:
     """The user's own classes and functions in a sampler's fields, whatever they use."""
-    found = [type(module)] if is_own(type(module)) else []
+    found: list = [type(module)] if is_own(type(module)) else []
     for field in dataclasses.fields(module):
         value = getattr(module, field.name)
         if isinstance(value, eqx.Module):

@@ -167,12 +167,12 @@ def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> N
         )
 
 
-def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> list[dict[str, Any]]:
+def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> tuple[dict, dict]:
     """Both with the programs that both have; without any, which is said in a warning, where one is of an earlier
     version of this library, or of another JAX, which writes other programs of the same functions."""
     there, here = old.get("programs"), new.get("programs")
     if there == here:
-        return [old, new]
+        return old, new
     common: set[str] = set()
     if there is not None and here is not None and there.get(TRACED_BY) == here.get(TRACED_BY):
         common = there.keys() & here.keys()
@@ -183,7 +183,12 @@ def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> 
             "helper function or a global was changed since, start anew with overwrite=True (--overwrite).",
             stacklevel=4,
         )
-    return [c | {"programs": {n: v for n, v in c.get("programs", {}).items() if n in common}} for c in (old, new)]
+
+    def kept(configuration: dict) -> dict:
+        programs = configuration.get("programs", {})
+        return configuration | {"programs": {name: value for name, value in programs.items() if name in common}}
+
+    return kept(old), kept(new)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

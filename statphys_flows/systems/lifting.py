@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_jaxpr
 from jax.extend import core
 
 from statphys_flows.systems.parameters import with_array_parameters
@@ -158,7 +159,7 @@ def _made(closed: Any, shape: Any, there: dict[int, tuple[Any, jax.Array]]) -> _
 
 
 def _run(step: Any, values: list) -> list:
-    return jax.core.eval_jaxpr(step, (), *values)
+    return eval_jaxpr(step, (), *values)
 
 
 def _has_constants(equation: Any) -> bool:

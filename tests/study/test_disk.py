@@ -107,7 +107,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(tmp_path):
     assert [Path(line.split(": ")[0]).name for line in others] == [
         "page.html", "free_energy.png", "a.state", "a.flow", "configuration.json"
     ]  # fmt: skip
-    assert last == "there: ['spring.nc']"
+    assert last == "there: ['other.nc.parts/configuration.json', 'spring.nc']"
 
 
 def test_what_is_no_fault_of_the_disk_is_raised_as_it_is(tmp_path):
