@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         LatentField,
         conditional,
         flow_for,
+        load_flow,
+        save_flow,
     )
     from statphys_flows.report import load, summary, write_figures, write_page
     from statphys_flows.sampling import (
@@ -93,6 +95,8 @@ _HOME = {
         "LatentField",
         "conditional",
         "flow_for",
+        "load_flow",
+        "save_flow",
     ),
     "report": (
         "load",
@@ -215,11 +219,13 @@ __all__ = [
     "flow_for",
     "importance",
     "load",
+    "load_flow",
     "locate_transitions",
     "mean_field",
     "reweight",
     "run_size_study",
     "run_study",
+    "save_flow",
     "summary",
     "train",
     "validate",

@@ -78,3 +78,6 @@ LARGEST_BARRIER_ERROR = 1.0
 FEWEST_DRAWS_OF_A_DIP = 8.0
 # Of several fits of one number, one whose error is so many times the least tells nothing of it.
 TELLING_ERROR = 2.0
+# Arrays that an energy closes over become arguments of what is compiled, from so many bytes on: below, a program that
+# holds them costs less than the detour.
+LARGE_CONSTANTS = 2**20

@@ -22,6 +22,8 @@ ORDER = [
     "errors",
     "numbers",
     "thresholds",
+    "files",
+    "pickling",
     "spaces",
     "bases",
     "systems",

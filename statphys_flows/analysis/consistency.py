@@ -24,6 +24,7 @@ import xarray as xr
 
 from .bootstrap import bootstrap_error
 from .reweighting import Pooled, pooled
+from .selection import over_the_scan
 from .thermodynamic_integration import integrate, integration_weights
 
 Array = np.ndarray
@@ -65,6 +66,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
 
     **Raises:** `ValueError` where there are fewer than two points, or draws that cannot be pooled (`reweight`).
     """
+    tree = over_the_scan(tree)
     data = pooled(tree) if draws is None else draws
     count, groups = len(data.points), data.pool.groups
     if count < 2:

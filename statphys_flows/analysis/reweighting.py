@@ -9,15 +9,15 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from .bootstrap import bootstrap_error
+from .decimals import decimals
 from .jackknife import blocks_per_chain
 from .lacking import beside_draws
 from .log_z import bar_left_out
 from .pool import REPLICAS, Averages, Pool, averages, pool
+from .selection import DERIVATIVE, over_the_scan
 
 Array = np.ndarray
 
-# What is recorded of each field that is scanned: energy_derivative_<field>.
-DERIVATIVE = "energy_derivative_"
 # What the weights at a target have to be worth: draws, as a fraction of one point's, and groups.
 FEWEST_DRAWS = 0.05
 FEWEST_GROUPS = 8.0
@@ -56,6 +56,7 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
         several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
         instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
         raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+    tree = over_the_scan(tree)
     stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
     names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
     for name in names[1:]:
@@ -198,7 +199,7 @@ def reweight(
     if unknown := [name for name in wanted if name not in data.names]:
         raise ValueError(f"{unknown[0]} was not scanned in this study: give one of {', '.join(data.names)}.")
     axes = [
-        np.atleast_1d(np.asarray(wanted[name], float)) if name in wanted else np.unique(data.points[:, i])
+        np.atleast_1d(decimals(wanted[name])) if name in wanted else np.unique(data.points[:, i])
         for i, name in enumerate(data.names)
     ]
     if not np.all(axes[0] > 0):

@@ -19,6 +19,7 @@ from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.latent import LatentField, MovedLatentField, SiteField, latent_field, site_field
 from statphys_flows.flows.proposal import Proposal
+from statphys_flows.flows.saved import load_flow, save_flow
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.untransformed import Untransformed
 from statphys_flows.flows.velocities import (
@@ -65,9 +66,11 @@ __all__ = [
     "flows_for",
     "hierarchical_coupling",
     "latent_field",
+    "load_flow",
     "nice",
     "real_nvp",
     "sample_sde",
+    "save_flow",
     "score",
     "site_field",
     "spline_coupling",

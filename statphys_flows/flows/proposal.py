@@ -7,6 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
+from statphys_flows.pickling import reduced
 
 
 class Proposal(eqx.Module):
@@ -21,6 +22,9 @@ class Proposal(eqx.Module):
     base: eqx.AbstractVar[Base]
     # Whether there is a map to train, whose numerics enter log q.
     has_map: ClassVar[bool] = False
+
+    def __reduce__(self):
+        return reduced(self)
 
     @abc.abstractmethod
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import jinja2
 import xarray as xr
 
-from statphys_flows.errors import StudyError
+from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.files import whole_file
 from statphys_flows.report import tables
 from statphys_flows.report.figures import figures_of
 from statphys_flows.report.groups import parameters_of, points, sizes
@@ -28,19 +28,15 @@ def write_page(tree: xr.DataTree, path: str | Path) -> Path:
     **Raises:** `StudyError` where it cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(page(tree), encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise StudyError(f"Cannot write the page {path}: {error.strerror}. Give another with --html.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    text = page(tree)
+    with whole_file(path, "Make room there, or give another page with --html.") as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
 def page(tree: xr.DataTree) -> str:
     """Returns the text of the page that `write_page` writes."""
+    tree = over_the_scan(tree)
     found = sizes(tree)
     results = [_result(study, f"size {size:g}") for size, study in found.items()] or [_result(tree, "")]
     joint: dict[str, Any] = {"transitions": {}, "figures": {}}

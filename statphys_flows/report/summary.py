@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.report import tables
 from statphys_flows.report.groups import parameters_of, sizes
 from statphys_flows.report.tables import Columns
@@ -15,6 +16,7 @@ from statphys_flows.report.tables import Columns
 def summary(tree: xr.DataTree) -> str:
     """Returns the result in plain text: what was run, the thermodynamics, how well it was sampled, the time it took; of
     several sizes one after the other, and the transitions of all."""
+    tree = over_the_scan(tree)
     if found := list(sizes(tree).values()):
         return "\n\n".join([*map(summary, found), _aligned(tables.transitions(tree, parameters_of(found[0])))]).rstrip()
     thermodynamics = [_aligned(table) for table in tables.thermodynamics(tree)]

@@ -50,6 +50,9 @@ def unvisited_weight(
 
     Compared by distance to the nearest state of a chain, in units of the chains' standard deviations."""
     chains = chains[:, :: max(1, chains[..., 0].size // _MOST)]
+    # An observable that is not always a number tells nothing apart, and must not hide what others do.
+    known = np.isfinite(chains).all(axis=(0, 1))
+    chains, others = chains[..., known], others[:, known]
     flat = chains.reshape(-1, chains.shape[-1])
     scale = flat.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)

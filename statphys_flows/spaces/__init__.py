@@ -1,5 +1,6 @@
 """Where a configuration lives: its shape, the names of its axes, its measure."""
 
+from statphys_flows.pickling import register
 from statphys_flows.spaces.euclidean import Euclidean, as_space
 from statphys_flows.spaces.interval import Interval
 from statphys_flows.spaces.lattice import Lattice
@@ -7,3 +8,5 @@ from statphys_flows.spaces.particle_box import ParticleBox
 from statphys_flows.spaces.space import Space
 
 __all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space", "as_space"]
+# Everything that holds functions, to the right of here, can be pickled.
+register()

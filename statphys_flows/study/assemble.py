@@ -10,8 +10,10 @@ import xarray as xr
 
 from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pooled_profiles
 from statphys_flows.analysis.reweighting import DERIVATIVE, Pooled, pooled
+from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System, with_array_parameters
+from statphys_flows.systems.lifting import lifted
 from statphys_flows.systems.seeding import share_outside
 from statphys_flows.systems.walls import is_inside
 
@@ -52,15 +54,20 @@ def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) ->
     return xr.DataTree.from_dict({name: groups[name] for name in _GROUPS})
 
 
+def axes_of(tree: xr.DataTree) -> dict[str, tuple[float, ...]]:
+    """The values of each parameter that an assembled tree, or a part of it, holds, "kT" first."""
+    log_z = over_the_scan(tree)["thermodynamics"].to_dataset()["log_z"]
+    return {name: tuple(log_z[name].values.tolist()) for name in ("kT", *(str(d) for d in log_z.dims if d != "kT"))}
+
+
 def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
-    """The points of an assembled tree, by their `scan.name_of`: what `assemble` takes."""
-    log_z = tree["thermodynamics"].to_dataset()["log_z"]
-    names = ("kT", *(str(d) for d in log_z.dims if d != "kT"))
+    """The points of an assembled tree, or of a part of it, by their `scan.name_of`: what `assemble` takes."""
+    tree, axes = over_the_scan(tree), axes_of(tree)
     found = {}
-    for place in itertools.product(*(range(log_z.sizes[name]) for name in names)):
-        here = {name: [i] for name, i in zip(names, place, strict=True)}
+    for place in itertools.product(*(range(len(values)) for values in axes.values())):
+        here = {name: [i] for name, i in zip(axes, place, strict=True)}
         groups = {n: tree[n].to_dataset().isel(here) for n in _GROUPS if n != "profiles"}
-        parameters = {name: float(log_z[name].values[i]) for name, i in zip(names, place, strict=True)}
+        parameters = {name: axes[name][i] for name, i in zip(axes, place, strict=True)}
         found[name_of(parameters)] = xr.DataTree.from_dict(groups)
     return found
 
@@ -98,7 +105,7 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
 
     def energies(share: np.ndarray) -> np.ndarray:
         values = dict(zip(scan.names[1:], (low + share * (high - low)).tolist(), strict=True))
-        return np.asarray(energy(with_array_parameters(at(system, values))), float)
+        return np.asarray(energy(lifted(with_array_parameters(at(system, values)))), float)
 
     unit = np.eye(len(axes))
     corner = energies(np.zeros(len(axes)))
@@ -135,14 +142,17 @@ def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, gr
 
 def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     m = sample_stats["order_parameter"].transpose(*scan.names, "chain", "draw")
-    low, high = float(m.min()), float(m.max())
+    finite = m.values[np.isfinite(m.values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     margin = 1e-6 * max(abs(low), abs(high), 1e-30)
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
     shape = m.shape[: len(scan.names)]
-    found = [
-        free_energy_profile(_drawn(m.values[place]), float(m["kT"].values[place[0]]), edges)
-        for place in np.ndindex(*shape)
-    ]
+    unknown = np.full((2, _BINS), np.nan)
+    found = []
+    for place in np.ndindex(*shape):
+        drawn = _drawn(m.values[place])
+        known = drawn.size and np.isfinite(drawn).all()
+        found.append(free_energy_profile(drawn, float(m["kT"].values[place[0]]), edges) if known else unknown)
     dims = (*scan.names, "order_parameter_bin")
     energy, order = (sample_stats[name].attrs.get("units", "1") for name in ("energy", "order_parameter"))
     about = {"units": energy, "comment": "-kT log p(m), p(m) the density of the order parameter"}
@@ -169,6 +179,8 @@ def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
     """`profiles` with numbers from the draws of all points."""
     centre = profiles["order_parameter_bin"].values
     half = 0.5 * (centre[1] - centre[0])
+    if not np.isfinite(draws.pool.observables[0]).all():
+        return profiles
     found = pooled_profiles(draws, np.append(centre - half, centre[-1] + half))
     places = draws.places(profiles)
     result = profiles.copy()

@@ -7,7 +7,8 @@ import xarray as xr
 
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
-from statphys_flows.study.assemble import assembled, completed, points_of
+from statphys_flows.study.assemble import assembled, axes_of, completed, points_of
+from statphys_flows.study.programs import MEANING
 from statphys_flows.study.run import strategies_of
 from statphys_flows.study.scan import Scan, joined, name_of, number
 from statphys_flows.study.store import check_same, configuration_of
@@ -24,7 +25,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     are not all combinations of their values.
     """
     configurations = [configuration_of(first, "The first result"), configuration_of(second, "The second result")]
-    axes = [{"kT": c["kT"], **c.get("scan", {})} for c in configurations]
+    axes = [axes_of(first), axes_of(second)]
     if set(axes[0]) != set(axes[1]):
         raise StudyError(
             f"One result scans {', '.join(axes[0])} and the other {', '.join(axes[1])}: scan the same parameters in "
@@ -42,7 +43,10 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     linear = all(_is_linear(tree, name) for tree in (first, second) for name in scan.names[1:])
     tree = assembled(points, scan, linear=linear)
     tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}
-    whole = configurations[0] | {"kT": list(scan.axes["kT"])}
+    whole: dict = configurations[0] | {"kT": list(scan.axes["kT"])}
+    # Where runs started depends on the temperatures of each.
+    if programs := whole.get("programs"):
+        whole["programs"] = {name: programs[name] for name in MEANING if name in programs}
     if len(scan.names) > 1:
         whole["scan"] = {name: list(scan.axes[name]) for name in scan.names[1:]}
     tree.attrs |= {
@@ -65,4 +69,7 @@ def _is_linear(tree: xr.DataTree, name: str) -> bool:
 def _system(configuration: dict, axes: dict) -> dict:
     system = configuration["system"]
     parameters = {name: value for name, value in system["parameters"].items() if name not in axes}
-    return {"system": {**system, "parameters": parameters}, "precision": configuration["precision"]}
+    found = {"system": {**system, "parameters": parameters}, "precision": configuration["precision"]}
+    if programs := configuration.get("programs"):
+        found["programs"] = {name: programs[name] for name in MEANING if name in programs}
+    return found

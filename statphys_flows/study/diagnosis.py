@@ -146,6 +146,17 @@ def _of_mixing(production: Production, tau: float) -> str:
     return f"R-hat is {value:.3f} ({worst}): the chains disagree and stay where they are; run more draws or rounds"
 
 
+def of_observables(production: Production) -> list[str]:
+    """The same of what is averaged and not always a number."""
+    recorded = {"the order parameter": production.order_parameter}
+    recorded |= {f"the observable {name!r}": values for name, values in production.observables.items()}
+    return [
+        f"{what} is NaN or infinite in {bad} of {values.size} draws, and so NaN is reported for it"
+        for what, values in recorded.items()
+        if (bad := np.count_nonzero(~np.isfinite(values)))
+    ]
+
+
 def assumption(system: System, searched: bool, chains: int) -> str:
     """What the result takes for granted, because no sample can show it."""
     found = _of_modes(system, searched) + _of_walls(system)

@@ -1,6 +1,5 @@
 """A journal in files, beside the finished points of a running study."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,10 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from statphys_flows.errors import StudyError
+from statphys_flows.files import whole_file, written
 from statphys_flows.sampling import Journal
 
 # Between two times that something is written: so much of a run may have to be done again.
 SECONDS = 30.0
+# What is said where a file cannot be written.
+RESUME = "Make room there; the same command with --resume (resume=True) then goes on from what is written."
 
 
 class FileJournal(Journal):
@@ -34,12 +36,11 @@ class FileJournal(Journal):
 
     def flush(self) -> None:
         """Write what has gathered."""
-        self.folder.mkdir(exist_ok=True)
+        with written(self.folder, RESUME):
+            self.folder.mkdir(exist_ok=True)
         for name, state in self._pending.items():
-            path = self._path(name)
-            temporary = path.with_suffix(".tmp")
-            eqx.tree_serialise_leaves(temporary, jax.tree.map(_without_keys, state))
-            os.replace(temporary, path)
+            with whole_file(self._path(name), RESUME) as temporary, temporary.open("wb") as file:
+                eqx.tree_serialise_leaves(file, jax.tree.map(_without_keys, state))
         self._pending, self._written = {}, time.monotonic()
 
     def load(self, name: str, like: Callable[[], Any]) -> Any:

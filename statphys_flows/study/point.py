@@ -15,7 +15,7 @@ from statphys_flows.labels import describe, scalars
 from statphys_flows.sampling import NOWHERE, Journal, Production, Sampler, Trained
 from statphys_flows.study import diagnosis
 from statphys_flows.study.scan import Parameters
-from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER
+from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER, OF_THE_ORDER_PARAMETER
 from statphys_flows.systems import System
 
 _UNKNOWN = Estimate(float("nan"), float("nan"))
@@ -54,6 +54,7 @@ def run_point(
         *sampled.warnings,
         *diagnosis.warnings(diagnostics),
         *diagnosis.of_draws(production, kT, diagnostics),
+        *diagnosis.of_observables(production),
         *diagnosis.of_tails(system, production, kT),
     ]
     diagnostics |= {
@@ -83,21 +84,32 @@ def _with_scanned(production: Production, parameters: Parameters) -> Production:
 def _thermodynamics(
     production: Production, kT: float, log_z: Estimate, missed: analysis.Missed | None
 ) -> dict[str, Estimate]:
-    found = analysis.thermodynamics(production.energy, production.order_parameter, log_z, kT=kT, missed=missed)
+    m = production.order_parameter
+    known = bool(np.isfinite(m).all())
+    if not known:
+        m = np.zeros_like(m)
+        missed = missed and missed._replace(order_parameter=np.zeros_like(missed.order_parameter))
+    found = analysis.thermodynamics(production.energy, m, log_z, kT=kT, missed=missed)
+    if not known:
+        found |= {name: _UNKNOWN for name in found if name in OF_THE_ORDER_PARAMETER}
     weight, others = (0.0, {}) if missed is None else (missed.weight, missed.observables)
     means = {
-        name: analysis.estimated_mean(values, others.get(name), weight)
+        name: analysis.estimated_mean(values, others.get(name), weight) if np.isfinite(values).all() else _UNKNOWN
         for name, values in production.observables.items()
     }
     return {"log_z": log_z, **found, **means}
 
 
 def _of_chains(production: Production) -> dict[str, float]:
-    """NaN of what never changes, such as an indicator: it is left out where anything else does."""
-    judged = [production.energy, production.order_parameter]
+    """NaN of what never changes, such as an indicator, or is not always a number: it is left out where anything else
+    is known."""
+    judged, others = (
+        [x for x in values if np.isfinite(x).all()]
+        for values in ([production.energy, production.order_parameter], production.observables.values())
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of all NaN
-        r_hat = np.nanmax([analysis.r_hat(x) for x in (*judged, *production.observables.values())])
+        r_hat = np.nanmax([analysis.r_hat(x) for x in (*judged, *others)])
         ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in judged])
         tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in judged])
     return {

@@ -16,6 +16,8 @@ import numpy as np
 
 import statphys_flows
 from statphys_flows.sampling import Sampler
+from statphys_flows.study.digests import digest_of, instructions_of, is_own, without_addresses
+from statphys_flows.study.programs import TRACED_BY, programs
 from statphys_flows.systems import System
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
@@ -37,6 +39,7 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
         "seed": int(seed),
         "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
         "precision": str(jax.numpy.result_type(float)),
+        "programs": programs(system, axes["kT"]) | {"sampler": digest_of(_functions(sampler))},
     }
 
 
@@ -65,9 +68,22 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     if old == new:
         return []
     name = path.replace(".parameters", "")
+    if name.startswith("programs."):
+        return [_changed(name.removeprefix("programs."), str(old), str(new))]
     if name == "system.code":
         return ["system.code: the source of the system's class has changed"]
     return [f"{name}: {old!r} there, {new!r} here"]
+
+
+def _changed(what: str, old: str, new: str) -> str:
+    if what == TRACED_BY:
+        return f"JAX: {old} there, {new} here"
+    if what == "sampler":
+        return "a function of the sampler (edited, or something that it uses)"
+    # Of each the operations and the arrays: see `programs`.
+    same_program = " " in old and "kT" not in old + new and old.split()[0] == new.split()[0]
+    how = "an array that it uses has other values" if same_program else "edited, or something that it uses"
+    return f"{what} ({how})"
 
 
 def versions() -> dict[str, str]:
@@ -91,6 +107,18 @@ def _fields(module: Any) -> dict[str, Any]:
     return {f.name: _plain(getattr(module, f.name)) for f in dataclasses.fields(module)}
 
 
+def _functions(module: Any) -> list:
+    """The user's own classes and functions in a sampler's fields, whatever they use."""
+    found: list = [type(module)] if is_own(type(module)) else []
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name)
+        if isinstance(value, eqx.Module):
+            found += _functions(value)
+        elif callable(value):
+            found.append(value)
+    return found
+
+
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -105,15 +133,17 @@ def _plain(value: Any) -> Any:
         return {"class": type(value).__qualname__, **_fields(value)}
     if callable(value):
         return f"{getattr(value, '__qualname__', repr(value))} sha256 {_code(value)}"
-    return repr(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return without_addresses(repr(value))
 
 
 def _code(thing: Any) -> str:
     try:
         return _sha(inspect.getsource(thing).encode())
     except (OSError, TypeError):  # typed at a prompt: there is no source
-        code = getattr(thing, "__code__", None) or getattr(getattr(thing, "energy", None), "__code__", None)
-        return _sha(code.co_code + repr(code.co_consts).encode()) if code is not None else "unknown"
+        found = instructions_of(thing)
+        return _sha(found.encode()) if found else "unknown"
 
 
 def _sha(data: bytes) -> str:

@@ -16,6 +16,7 @@ from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
 from statphys_flows.study.store import Parts
 from statphys_flows.systems import System, with_array_parameters
+from statphys_flows.systems.lifting import lifted
 
 # What random numbers and files of the flow for the whole scan are called.
 _OF_THE_SCAN, _TOGETHER = 0x5CA7, "scan"
@@ -55,7 +56,7 @@ class Run(NamedTuple):
         for parameters in missing:
             name = name_of(parameters)
             point_key = jax.random.fold_in(self.key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
-            system = with_array_parameters(at(self.system, parameters))
+            system = lifted(with_array_parameters(at(self.system, parameters)))
             point = self._saved(system, parameters, point_key)
             if point is None:
 
@@ -99,7 +100,7 @@ class Run(NamedTuple):
 
     def _trained_together(self, points: list[Parameters]) -> dict[str, Trained]:
         """A flow for each point."""
-        systems = [with_array_parameters(at(self.system, parameters)) for parameters in points]
+        systems = [lifted(with_array_parameters(at(self.system, parameters))) for parameters in points]
         kT = [parameters["kT"] for parameters in points]
         scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
         assert isinstance(self.sampler, FlowMCMC)

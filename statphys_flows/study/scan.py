@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from statphys_flows.analysis.decimals import decimals
 from statphys_flows.errors import StudyError
 from statphys_flows.systems import System, float_parameters
 
@@ -80,7 +81,7 @@ def at(system: System, point: Parameters) -> System:
 
 def joined(old: Sequence[float], new) -> tuple[float, ...]:
     """All values, rising; falling where the old ones fall."""
-    values = sorted({*map(float, old), *map(float, np.atleast_1d(np.asarray(new, float)))})
+    values = sorted({*map(float, old), *map(float, np.atleast_1d(decimals(new)))})
     falls = len(old) > 1 and old[0] > old[-1]
     return tuple(values[::-1] if falls else values)
 
@@ -113,7 +114,7 @@ def _values(name: str, given, *, positive: bool = False) -> tuple[float, ...]:
     where = name if name == "kT" else f"scan[{name!r}]"
     what = "temperature" if name == "kT" else "value"
     try:
-        values = np.asarray(given, dtype=float)
+        values = decimals(given)
     except (TypeError, ValueError) as error:
         raise StudyError(
             f"{where}={given!r} is no list of numbers; write for example {name}=[0.5, 1.0, 2.0]."

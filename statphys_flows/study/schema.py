@@ -1,4 +1,5 @@
-"""What `diagnostics` holds whatever the sampler; NaN where a sampler has no such thing."""
+"""What `diagnostics` holds whatever the sampler; NaN where a sampler has no such thing. And what `thermodynamics`
+says of the order parameter."""
 
 LOG_Z = ("log_z_importance", "log_z_reverse", "log_z_bar")
 OF_A_SAMPLER = (
@@ -27,4 +28,11 @@ OF_A_SAMPLER = (
     "seconds_compiling",
     "seconds_training",
     "seconds_sampling",
+)
+OF_THE_ORDER_PARAMETER = (
+    "order_parameter",
+    "order_parameter_abs",
+    "susceptibility",
+    "susceptibility_abs",
+    "binder_cumulant",
 )

@@ -13,10 +13,14 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.errors import StudyError
+from statphys_flows.files import written
 from statphys_flows.numbers import is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
+from statphys_flows.study.journal import RESUME
+from statphys_flows.study.lock import held
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.store import (
+    check_folder,
     check_out,
     check_same,
     configuration_of,
@@ -67,25 +71,35 @@ def run_size_study(
         )
     sampler = FlowMCMC() if sampler is None else sampler
     studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _checked(sizes)}
-    path = None if out is None else Path(out)
-    if path is not None:
-        check_out(path, resume=resume, overwrite=overwrite)
-        if resume and is_finished(path):
+    if out is None:
+        return _whole(_run(studies, None, progress), seed)
+    path = Path(out)
+    check_folder(path, resume=resume, overwrite=overwrite)
+    if resume and is_finished(path):
+        return _finished(path, studies, seed)
+    with held(path):
+        if resume and is_finished(path):  # by another run, meanwhile
             return _finished(path, studies, seed)
+        check_out(path, resume=resume, overwrite=overwrite)
         if not resume:
             shutil.rmtree(parts_folder(path), ignore_errors=True)
-        parts_folder(path).mkdir(exist_ok=True)
-    done = {}
-    for n, study in studies.items():
-        part = None if path is None else parts_folder(path) / f"size_{n}.nc"
-        tree = study.run(part, resume=part is not None, progress=progress)
-        tree.attrs["size"] = n
-        done[f"size_{n}"] = tree
-    whole = _whole(done, seed)
-    if path is not None:
+        with written(parts_folder(path), RESUME):
+            parts_folder(path).mkdir(exist_ok=True)
+        whole = _whole(_run(studies, parts_folder(path), progress), seed)
         write_tree(whole, path)
         shutil.rmtree(parts_folder(path), ignore_errors=True)
     return whole
+
+
+def _run(studies: Mapping[int, Study], folder: Path | None, progress: bool | Progress) -> dict[str, xr.DataTree]:
+    """The result of each size, by the name of its group; kept in `folder` if there is one."""
+    done = {}
+    for n, study in studies.items():
+        part = None if folder is None else folder / f"size_{n}.nc"
+        tree = study.run(part, resume=part is not None, progress=progress)
+        tree.attrs["size"] = n
+        done[f"size_{n}"] = tree
+    return done
 
 
 def _finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTree:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import equinox as eqx
 import xarray as xr
 
 from statphys_flows.errors import StudyError
-from statphys_flows.study.journal import FileJournal
+from statphys_flows.files import whole_file, written
+from statphys_flows.study.journal import RESUME, FileJournal
+from statphys_flows.study.programs import TRACED_BY
 from statphys_flows.study.provenance import differences
 
 _CONFIGURATION = "configuration.json"
 
 
-def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse, before any compute, a path that cannot be written or that holds something not asked to be replaced.
+def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse, before any compute, a path that cannot be written.
 
     **Raises:** `StudyError`.
     """
@@ -30,6 +33,13 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise StudyError(f"out={str(out)!r} is a folder; give the name of a file, for example {out / 'result.nc'}.")
     if resume and overwrite:
         raise StudyError("resume goes on with an earlier run and overwrite throws it away: give one of them.")
+
+
+def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse, before any compute, a path that holds something not asked to be replaced.
+
+    **Raises:** `StudyError`.
+    """
     if resume or overwrite:
         return
     if out.exists():
@@ -56,13 +66,9 @@ def parts_folder(out: Path) -> Path:
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:
-    """Write a NetCDF file under a temporary name and move it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write a NetCDF file, whole or not at all."""
+    with whole_file(path, RESUME) as temporary:
         tree.to_netcdf(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_tree(path: Path) -> xr.DataTree:
@@ -82,17 +88,20 @@ class Parts:
     """The folder of finished points beside a result: one NetCDF file and one flow for each."""
 
     def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool):
-        self.folder = parts_folder(out)
+        self.out, self.folder = out, parts_folder(out)
         if not resume:
             shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(exist_ok=True)
-        for stale in out.parent.glob(f".{out.name}.*.tmp"):  # of a run that was killed while it wrote
+        with written(self.folder, RESUME):
+            self.folder.mkdir(exist_ok=True)
+        # Of a run that was killed while it wrote.
+        for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
             stale.unlink(missing_ok=True)
         record = self.folder / _CONFIGURATION
         if record.exists():
             check_same(_read_json(record), configuration, self.folder)
         else:
-            _write_text(json.dumps(configuration, indent=1), record)
+            with whole_file(record, RESUME) as temporary:
+                temporary.write_text(json.dumps(configuration, indent=1))
 
     def load(self, name: str) -> xr.DataTree | None:
         """The tree of a finished point; None if it is not there."""
@@ -112,10 +121,8 @@ class Parts:
 
     def save_flow(self, name: str, flow: Any) -> None:
         """Write a flow, or a list of them."""
-        path = self.folder / f"{name}.flow"
-        temporary = path.with_suffix(".tmp")
-        eqx.tree_serialise_leaves(temporary, flow)
-        os.replace(temporary, path)
+        with whole_file(self.folder / f"{name}.flow", RESUME) as temporary, temporary.open("wb") as file:
+            eqx.tree_serialise_leaves(file, flow)
 
     def has_flow(self, name: str) -> bool:
         """Whether it was written."""
@@ -151,7 +158,7 @@ def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> N
     """Refuse to go on with a run of another configuration, naming what differs.
 
     **Raises:** `StudyError`."""
-    found = differences(old, new)
+    found = differences(*_comparable(old, new, where))
     if found:
         raise StudyError(
             f"{where} belongs to another study, which differs in {'; '.join(found[:4])}"
@@ -160,14 +167,32 @@ def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> N
         )
 
 
+def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> tuple[dict, dict]:
+    """Both with the programs that both have; without any, which is said in a warning, where one is of an earlier
+    version of this library, or of another JAX, which writes other programs of the same functions."""
+    there, here = old.get("programs"), new.get("programs")
+    if there == here:
+        return old, new
+    common: set[str] = set()
+    if there is not None and here is not None and there.get(TRACED_BY) == here.get(TRACED_BY):
+        common = there.keys() & here.keys()
+    else:
+        reason = "was traced by another version of JAX" if there and here else "is not known"
+        warnings.warn(
+            f"What the energy uses in {where} {reason}: only the source of the system is compared. If an array, a "
+            "helper function or a global was changed since, start anew with overwrite=True (--overwrite).",
+            stacklevel=4,
+        )
+
+    def kept(configuration: dict) -> dict:
+        programs = configuration.get("programs", {})
+        return configuration | {"programs": {name: value for name, value in programs.items() if name in common}}
+
+    return kept(old), kept(new)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise StudyError(f"{path} is damaged: delete {path.parent} or pass overwrite=True to start anew.") from error
-
-
-def _write_text(text: str, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

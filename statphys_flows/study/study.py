@@ -9,25 +9,30 @@ from pathlib import Path
 import jax
 import numpy as np
 import xarray as xr
+from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import refinement
 from statphys_flows.analysis.jackknife import blocks_per_chain
+from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.numbers import is_count, whole
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
-from statphys_flows.study.assemble import assemble, completed, points_of
+from statphys_flows.study.assemble import assemble, axes_of, completed, points_of
+from statphys_flows.study.lock import held
+from statphys_flows.study.names import check_names
+from statphys_flows.study.programs import forget_changed
 from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.run import Run, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, at, joined, name_of, number
 from statphys_flows.study.store import (
     Parts,
+    check_folder,
     check_out,
     check_same,
     configuration_of,
     is_finished,
-    parts_folder,
     read_tree,
     write_tree,
 )
@@ -168,7 +173,9 @@ class Study:
         along = along or max(axes, key=lambda name: len(axes[name]))
         if along not in axes:
             raise StudyError(f"along={along!r}: this result scans {', '.join(axes)}.")
-        data = result["thermodynamics"].to_dataset()
+        if len(axes[along]) < 2:
+            raise StudyError(f"This result has one value of {along}, and nothing to refine between: extend it instead.")
+        data = over_the_scan(result)["thermodynamics"].to_dataset()
         if quantity not in data:
             raise StudyError(f"quantity={quantity!r} is not in this result; it has {', '.join(map(str, data))}.")
         others = [name for name in axes if name != along]
@@ -184,14 +191,12 @@ class Study:
     def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
         """The values that a result holds. Refuses one of another study."""
         old = configuration_of(result, "This result")
-        axes = {"kT": tuple(old["kT"]), **{name: tuple(values) for name, values in old.get("scan", {}).items()}}
-        own = dataclasses.replace(
-            self, kT=axes["kT"], scan={n: v for n, v in axes.items() if n != "kT"}
-        ).configuration()
+        scan = old.get("scan", {})
+        own = dataclasses.replace(self, kT=old["kT"], scan=scan).configuration()
         for each in (old, own):
-            each["system"]["parameters"] = {k: v for k, v in each["system"]["parameters"].items() if k not in axes}
+            each["system"]["parameters"] = {k: v for k, v in each["system"]["parameters"].items() if k not in scan}
         check_same(old, own, "This result")
-        return axes
+        return axes_of(result)
 
     def _run(
         self, done: dict[str, xr.DataTree], out, before: str = "", *, resume: bool, overwrite: bool, progress
@@ -201,19 +206,31 @@ class Study:
         path = None if out is None else Path(out)
         if path is None and resume:
             raise StudyError("resume=True needs out=..., the file of the interrupted run.")
-        key = jax.random.key(self.seed)
+        key = _key(self.seed)
         for end in (min, max) if self.scan else (max,):
             corner = {name: end(values) for name, values in scan.axes.items()}
             check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key)
+        check_names(self.system, scan.names)
         self.sampler.check(self.system)
         configuration = self.configuration()
-        if path is not None:
-            check_out(path, resume=resume, overwrite=overwrite)
-            if resume and is_finished(path):
-                return _finished(path, configuration)
-        parts = None if path is None else Parts(path, configuration, resume=resume)
+        forget_changed(self.system, configuration["programs"])
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
-        done = dict(done)
+        if path is None:
+            return self._filled(dict(done), before, scan, key, configuration, None, report)
+        check_folder(path, resume=resume, overwrite=overwrite)
+        if resume and is_finished(path):
+            return _finished(path, configuration)
+        with held(path):
+            if resume and is_finished(path):  # by another run, meanwhile
+                return _finished(path, configuration)
+            check_out(path, resume=resume, overwrite=overwrite)
+            parts = Parts(path, configuration, resume=resume)
+            return self._filled(dict(done), before, scan, key, configuration, parts, report)
+
+    def _filled(
+        self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report
+    ) -> xr.DataTree:
+        """The whole tree, once every point that is not in `done` has been run; written, where there are `parts`."""
         # As many as are trained for: what is in `done` takes no part in the training.
         missing = sum(name_of(point) not in done for point in scan.points())
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
@@ -223,14 +240,14 @@ class Study:
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
             tree.attrs["strategy"] = strategies_of(before, strategy)
             tree = completed(tree)
-            if path is not None and parts is not None:
-                write_tree(tree, path)
+            if parts is not None:
+                write_tree(tree, parts.out)
                 parts.remove()
+            return tree
         except KeyboardInterrupt:
-            raise StudyInterrupted(_interrupted(len(done), scan, path)) from None
+            raise StudyInterrupted(_interrupted(len(done), scan, parts)) from None
         finally:
             report.close()
-        return tree
 
 
 def run_study(
@@ -255,6 +272,13 @@ def run_study(
     return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
 
 
+def _key(seed: int) -> PRNGKeyArray:
+    """Of all 64 bits of a seed; in JAX's 32 bits its upper half would be dropped. Seeds below 2³² give the same key in
+    both."""
+    with jax.enable_x64(True):
+        return jax.random.key(seed)
+
+
 def _check_length(sampler: Sampler) -> None:
     try:
         draws = -(-sampler.draws // 10) * 10
@@ -272,11 +296,11 @@ def _finished(path: Path, configuration: dict) -> xr.DataTree:
     return tree
 
 
-def _interrupted(done: int, scan: Scan, path: Path | None) -> str:
+def _interrupted(done: int, scan: Scan, parts: Parts | None) -> str:
     after = f"Interrupted after {done} of {number(scan)}"
-    if path is None:
+    if parts is None:
         return f"{after}. Nothing is on disk: give out=... to be able to resume."
-    return f"{after}, which are in {parts_folder(path)}. To go on: the same command with --resume, or resume=True."
+    return f"{after}, which are in {parts.folder}. To go on: the same command with --resume, or resume=True."
 
 
 def _name(value) -> str:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import xarray as xr
 
+from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError
 
 _ATTRIBUTES = ("title", "Conventions", "history", "configuration", "seed", "versions", "device", "measure", "sites")
@@ -39,6 +40,7 @@ def validate(tree: xr.DataTree) -> None:
 
     **Raises:** `StudyError` that lists what is wrong.
     """
+    tree = over_the_scan(tree)
     sizes = {name: node for name, node in tree.children.items() if "size" in node.attrs}
     found = [f"{name}: {said}" for name, node in sizes.items() for said in _problems(node)] or (
         [] if sizes else _problems(tree)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import arviz_base
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -471,6 +472,21 @@ def test_temperatures_of_any_kind():
 def test_seeds(seed):
     with pytest.raises(StudyError, match="seed="):
         Study(SYSTEM, 1.0, seed=seed)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_every_bit_of_a_seed_counts(x64, monkeypatch):
+    """What a study hands to its points: a key of its own for each seed, that of `jax.random.key` where 32 bits do."""
+    keys = []
+    monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: keys.append(run[4]) or pytest.fail("far enough"))
+    seeds = (0, 7, 2**31 + 5, 2**32 - 1, 2**32, 7 + 2**32, 2**63 - 1)
+    with jax.enable_x64(x64):
+        for seed in seeds:
+            with pytest.raises(pytest.fail.Exception, match="far enough"):
+                study(seed=seed).run(progress=False)
+        found = [tuple(jax.random.key_data(key).tolist()) for key in keys]
+        assert found[:4] == [tuple(jax.random.key_data(jax.random.key(seed)).tolist()) for seed in seeds[:4]]
+    assert len(set(found)) == len(seeds)
 
 
 @pytest.mark.parametrize("system", [lambda x: x, None, 3, ContinuumPhi4])

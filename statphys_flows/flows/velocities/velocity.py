@@ -6,6 +6,8 @@ from typing import Self
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from statphys_flows.pickling import reduced
+
 
 class Velocity(eqx.Module):
     """v_t(x) and its divergence, for one configuration."""
@@ -13,6 +15,9 @@ class Velocity(eqx.Module):
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
         """v_t(x), of the shape of x, and ∇·v_t(x), exact."""
+
+    def __reduce__(self):
+        return reduced(self)
 
     def field(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """v_t(x) alone: for losses that need no divergence or estimate it. Under jit an unused one costs nothing."""

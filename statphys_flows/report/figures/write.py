@@ -1,12 +1,13 @@
 """All figures of a result, as files."""
 
-import os
 from pathlib import Path
 
 import xarray as xr
 from matplotlib.figure import Figure
 
+from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError
+from statphys_flows.files import whole_file
 from statphys_flows.report.figures.configurations import configurations
 from statphys_flows.report.figures.free_energy import free_energy
 from statphys_flows.report.figures.log_z import log_z
@@ -22,14 +23,14 @@ def write_figures(tree: xr.DataTree, folder: str | Path) -> list[Path]:
 
     Of several sizes the figures of each are in a folder `size_<n>` of its own, beside the one of all.
     """
-    folder = Path(folder)
+    folder, tree = Path(folder), over_the_scan(tree)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = [_save(figure, folder / name) for name, figure in figures_of(tree).items()]
     except OSError as error:
         raise StudyError(
             f"Cannot write figures into {folder}: {error.strerror}. Give another with --out-dir."
         ) from error
+    written = [_save(figure, folder / name) for name, figure in figures_of(tree).items()]
     for size, study in sizes(tree).items():
         written += write_figures(study, folder / f"size_{size:g}")
     return written
@@ -55,8 +56,6 @@ def _figures(tree: xr.DataTree) -> dict[str, Figure | None]:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    """Whole or not at all."""
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, dpi=150, format="png")
-    os.replace(partial, path)
+    with whole_file(path, "Make room there, or give another folder with --out-dir.") as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
     return path

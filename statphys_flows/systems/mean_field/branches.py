@@ -32,6 +32,8 @@ def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None
     temperatures = np.atleast_1d(np.asarray(kT, float))
     if temperatures.ndim != 1 or not np.all(np.isfinite(temperatures) & (temperatures > 0)):
         raise StudyError(f"mean_field(kT={kT!r}): give one positive temperature or a list of them.")
+    # As decimal numbers: 0.3 given in 32 bits is not 0.30000001192.
+    temperatures = np.asarray([float(str(t)) for t in np.atleast_1d(np.asarray(kT))])
 
     def solve(grid: Grid):
         found = [[None] + [cold_state(grid, p, t) for p in patterns(grid)] for t in temperatures]

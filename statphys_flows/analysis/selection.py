@@ -1,0 +1,41 @@
+"""Results that a part was selected of."""
+
+import xarray as xr
+
+from ..errors import StudyError
+
+# What is recorded of each field that is scanned: energy_derivative_<field>.
+DERIVATIVE = "energy_derivative_"
+_OVER_THE_SCAN = ("thermodynamics", "diagnostics")
+
+
+def over_the_scan(tree: xr.DataTree) -> xr.DataTree:
+    """A result in which every parameter of the scan is a dimension: `result.sel(kT=1.3)` leaves a coordinate without
+    one, which becomes a dimension of length 1 here. Anything else is returned as it is; of several sizes each is done.
+
+    **Raises:** `StudyError` where the temperature was dropped.
+    """
+    if any("size" in node.attrs for node in tree.children.values()):
+        whole = xr.DataTree.from_dict({name: over_the_scan(node) for name, node in tree.children.items()})
+        whole.attrs = dict(tree.attrs)
+        return whole
+    found = next((tree[name].to_dataset() for name in _OVER_THE_SCAN if name in tree.children), xr.Dataset())
+    if found.data_vars and "kT" not in found.variables:
+        raise StudyError("This result has lost its temperature: select it with result.sel(kT=1.3), without drop=True.")
+    fixed = [
+        str(name)
+        for name, coordinate in found.coords.items()
+        if coordinate.ndim == 0 and (name == "kT" or f"{DERIVATIVE}{name}" in found)
+    ]
+    if not fixed:
+        return tree
+    names = ["kT", *(name for name in fixed if name != "kT")]
+    groups = {name: _widened(node.to_dataset(), fixed, names) for name, node in tree.children.items()}
+    whole = xr.DataTree.from_dict(groups)
+    whole.attrs = dict(tree.attrs)
+    return whole
+
+
+def _widened(data: xr.Dataset, fixed: list[str], first: list[str]) -> xr.Dataset:
+    own = [name for name in fixed if name in data.coords and data[name].ndim == 0]
+    return data.expand_dims(own).transpose(*first, ..., missing_dims="ignore") if own else data

@@ -1,0 +1,69 @@
+"""Flows in files."""
+
+import pickle
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+
+import statphys_flows
+from statphys_flows.errors import StudyError
+from statphys_flows.files import whole_file
+from statphys_flows.flows.proposal import Proposal
+
+_HEAD = "statphys_flows flow"
+_PACKAGES = ("jax", "equinox", "flowjax")
+
+
+def save_flow(flow: Proposal, path: str | PathLike) -> Path:
+    """Write a flow to a file, with everything that it holds: `load_flow` needs nothing else.
+
+    The file is a Python pickle: it is read by the versions of the library and its packages that wrote it, or near ones.
+
+    **Returns:** its path.
+
+    **Raises:** `StudyError` for what is no flow, for a function in it that has no name to find it by, and where the
+    file cannot be written.
+    """
+    path = Path(path)
+    if not isinstance(flow, Proposal):
+        raise StudyError(
+            f"save_flow was given a {type(flow).__name__}: give a flow, such as the `flow` of fit_density's result or "
+            "what train returns."
+        )
+    try:
+        data = pickle.dumps(flow)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise StudyError(
+            f"{type(flow).__name__} cannot be saved ({error}): write functions that it uses with `def` at the top "
+            "level of a module, not as lambdas or within another function."
+        ) from error
+    with whole_file(path, "Make room there, or choose another file.") as temporary, temporary.open("wb") as file:
+        pickle.dump((_HEAD, _versions()), file)
+        file.write(data)
+    return path
+
+
+def load_flow(path: str | PathLike) -> Proposal:
+    """Read the flow that `save_flow` wrote: the same numbers, bit for bit. Reading a pickle can run any code: load only
+    files that you trust.
+
+    **Raises:** `StudyError` where there is no such file, or it cannot be read; with the versions that wrote it, where
+    these differ.
+    """
+    path, written = Path(path), None
+    if not path.is_file():
+        raise StudyError(f"{path} does not exist. A flow is written by save_flow(flow, {str(path)!r}).")
+    try:
+        with path.open("rb") as file:
+            head, written = pickle.load(file)
+            if head == _HEAD and isinstance(flow := pickle.load(file), Proposal):
+                return flow
+    except Exception as error:
+        differ = {} if written is None else {n: v for n, v in written.items() if _versions().get(n) != v}
+        by = f"it was written with {', '.join(f'{n} {v}' for n, v in differ.items())}" if differ else "it is damaged"
+        raise StudyError(f"{path} cannot be read as a flow ({type(error).__name__}: {error}): {by}.") from error
+    raise StudyError(f"{path} holds no flow that save_flow wrote.")
+
+
+def _versions() -> dict[str, str]:
+    return {"statphys_flows": statphys_flows.__version__} | {name: version(name) for name in _PACKAGES}

@@ -1,0 +1,60 @@
+"""What a variable of the result may be called."""
+
+import re
+import unicodedata
+
+import jax
+import jax.numpy as jnp
+
+from statphys_flows.errors import StudyError
+from statphys_flows.labels import DERIVATIVE, LONG_NAMES
+from statphys_flows.systems import System
+
+# What draws are stacked along where they are pooled.
+_STACKED = "point"
+
+
+def check_names(system: System, scanned: tuple[str, ...]) -> None:
+    """Refuse observables, and fields that are scanned (`scanned`, "kT" among them), that the result could not hold
+    under their names.
+
+    **Raises:** `StudyError` where a name is one of the result's own, two are alike but for `_err`, or NetCDF cannot
+    write it."""
+    name, space = type(system).__name__, system.space
+    own = {*LONG_NAMES, space.variable, *space.dims, *space.coords(), _STACKED}
+    for field in scanned:
+        if field != "kT" and field in own:
+            raise StudyError(
+                f"scan[{field!r}]: the result has a variable of its own called {field}; call this field of {name} "
+                f"something else, for example {field}_parameter."
+            )
+    x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
+    observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
+    for observable in observables:
+        where = f"{name}.observables[{observable!r}]"
+        if not _can_be_written(observable):
+            instead = re.sub(r"\W+", "_", str(observable)).strip("_") or "count"
+            raise StudyError(
+                f"{where}: NetCDF cannot write a variable of this name; use letters, digits and underscores, for "
+                f"example {instead!r}."
+            )
+        stem = observable.removesuffix("_err")
+        if stem in own or observable in scanned or stem.startswith(DERIVATIVE):
+            raise StudyError(
+                f"{where}: the result has a variable or coordinate of its own called {observable}, which this would "
+                f"replace; call it something else, for example {f'own_{observable}'!r}."
+            )
+        if stem != observable and stem in (*observables, *scanned):
+            raise StudyError(f"{where}: this is what the standard error of {stem!r} is called; call it something else.")
+
+
+def _can_be_written(name) -> bool:
+    """NetCDF's rule: no slash or control character, no blank at an end, a letter, digit or underscore first; and as it
+    writes it, in Unicode's composed form."""
+    return (
+        isinstance(name, str)
+        and name == unicodedata.normalize("NFC", name).strip()
+        and bool(re.match(r"\w|[^\x00-\x7f]", name))
+        and "/" not in name
+        and not any(unicodedata.category(letter) == "Cc" for letter in name)
+    )
