@@ -82,7 +82,7 @@ def adapt(
     neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
     scores above 0.5. `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
-    search_key, seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 5)
+    search_key, seed_key, warm_key, flow_key, rounds_key, cover_key = jax.random.split(key, 6)
     kT_array = jnp.asarray(kT, jnp.result_type(float))
     tick("warming up")
     found = _search(system, kT_array, search_key, options, journal)
@@ -105,7 +105,8 @@ def adapt(
                 break
         flow = candidates[index]
         if not flow.has_map and kept is None:
-            ready = _with_missed(system, kT_array, _as_it_is(system, kT_array, warm, flow, rounds_key, index, found))
+            ready = _as_it_is(system, kT_array, warm, flow, rounds_key, index, found)
+            ready = _with_missed(system, kT_array, ready, cover_key)
             if ready.score >= options.target_ess and ready.covers:
                 return ready
         neighbour = warm_start if index == first else None
@@ -118,7 +119,8 @@ def adapt(
             if neighbour.ready or float(state.best_score) >= enough:
                 settled, history = settle(system, kT_array, warm, state, options, tick)
                 if float(settled.best_score) >= enough:
-                    return _with_missed(system, kT_array, _adapted(settled, warm, index, history, found))
+                    adapted = _adapted(settled, warm, index, history, found)
+                    return _with_missed(system, kT_array, adapted, cover_key)
         bound_key = jax.random.fold_in(warm_key, index)
 
         def promising(flow, kept=kept, key=bound_key):
@@ -128,8 +130,8 @@ def adapt(
             return bool(bounds[0] < bounds[1])
 
         state, history = train(system, kT_array, warm, state, options, tick, promising, journal, f"rounds_{index}")
-        adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found))
-        if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
+        adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found), cover_key)
+        if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples, cover_key):
             adapted = adapted._replace(score=0.0)
         kept = _better(kept, adapted, options.good_enough)
         safe = adapted.flow if isinstance(flow, Untransformed) else safe
@@ -138,7 +140,7 @@ def adapt(
         # The next candidate learns from where these chains have been.
         warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner, learnt)
     assert kept is not None
-    return kept if safe is None else _defended(system, kT_array, kept, safe)
+    return kept if safe is None else _defended(system, kT_array, kept, safe, cover_key)
 
 
 def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
@@ -182,26 +184,27 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
 
 
-def _with_missed(system, kT, adapted: Adapted) -> Adapted:
+def _with_missed(system, kT, adapted: Adapted, key) -> Adapted:
     judges = adapted.judges
     if judges is None:
         return adapted
-    return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, judges)))
+    return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, judges, key)))
 
 
-def _defended(system, kT, kept: Adapted, safe: Proposal) -> Adapted:
+def _defended(system, kT, kept: Adapted, safe: Proposal, key) -> Adapted:
     """Where the flow hardly proposes some of what the search has found, with the Gaussians mixed in that were read off
     that, if so less is left out."""
     if kept.missed == 0.0 or kept.particles is None or kept.flow is safe:
         return kept
-    defended = _with_missed(system, kT, kept._replace(flow=Defended.of(kept.flow, safe, kept.particles)))
+    defended = kept._replace(flow=Defended.of(kept.flow, safe, kept.particles, key))
+    defended = _with_missed(system, kT, defended, key)
     return defended if defended.missed < kept.missed else kept
 
 
-def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
+def _blinder(system, kT, later: Proposal, kept: Proposal, visited, key) -> bool:
     """Whether a later flow misses what chains have visited, and more of it than the one that is there."""
-    missed = float(uncovered(system, kT, later, visited))
-    return missed > MOST_UNCOVERED and missed > float(uncovered(system, kT, kept, visited))
+    missed = float(uncovered(system, kT, later, visited, key))
+    return missed > MOST_UNCOVERED and missed > float(uncovered(system, kT, kept, visited, key))
 
 
 def _better(kept: Adapted | None, found: Adapted, good_enough: float) -> Adapted:

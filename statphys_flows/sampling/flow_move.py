@@ -19,7 +19,8 @@ class FlowMoveState(NamedTuple):
     logdensity
         log ρ(x), unnormalised: -U(x)/kT.
     log_q
-        log q(x) of the flow at this position. Carried, so that a proposal costs one pass through the map.
+        log q(x) of the flow at this position, or log q(x, h) - log p(h | x) with the auxiliary variables h that are the
+        rest of the state. Carried, so that a proposal costs one pass through the map.
     """
 
     position: Float[Array, " ..."]
@@ -44,9 +45,12 @@ class FlowMoveInfo(NamedTuple):
     proposal_log_weights: Float[Array, " moves"]
 
 
-def init(position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal) -> FlowMoveState:
-    """The state of a chain that starts at `position`."""
-    return FlowMoveState(position, logdensity_fn(position), flow.log_prob(position[None])[0])
+def init(
+    position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal, rng_key: PRNGKeyArray | None = None
+) -> FlowMoveState:
+    """The state of a chain that starts at `position`, or that another kernel has moved there; a flow with auxiliary
+    variables draws them by `rng_key`, which must be a fresh one each time."""
+    return FlowMoveState(position, logdensity_fn(position), flow.log_prob(position[None], rng_key)[0])
 
 
 def build_kernel(moves: int = 1):
@@ -85,6 +89,13 @@ def build_kernel(moves: int = 1):
 
 
 def as_top_level_api(logdensity_fn: Callable, flow: Proposal, *, moves: int = 1) -> SamplingAlgorithm:
-    """The kernel with its parameters fixed: an object with blackjax's `init(position)` and `step(key, state)`, to be
-    put into a loop of your own beside any other kernel."""
-    return build_sampling_algorithm(build_kernel(moves), init, logdensity_fn, init_args=(flow,), kernel_args=(flow,))
+    """The kernel with its parameters fixed: an object with blackjax's `init(position, rng_key)` (the key for auxiliary
+    variables only) and `step(key, state)`, to be put into a loop of your own beside any other kernel."""
+    return build_sampling_algorithm(
+        build_kernel(moves),
+        init,
+        logdensity_fn,
+        init_args=(flow,),
+        kernel_args=(flow,),
+        pass_rng_key_to_init=True,
+    )

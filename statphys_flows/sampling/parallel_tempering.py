@@ -20,7 +20,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import Defended, Flow
+from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.devices import over_devices
@@ -138,7 +138,7 @@ class ParallelTempering(Sampler):
             return reference_to_temper(system, kT, key)
         adapted = adapt(system, float(kT), key, self.assisted_by, tick=tick, journal=journal)
         flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
-        if not isinstance(flow, Flow | Defended):
+        if flow.has_auxiliary:
             raise StudyError(
                 f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
                 "sampled through a latent field; use FlowMCMC."
@@ -197,7 +197,7 @@ class _Rung(System):
 class _OfFlow(eqx.Module):
     """A flow as a `Reference`."""
 
-    flow: Flow | Defended
+    flow: Proposal
 
     def sample(self, key):
         return self.flow.sample_and_log_prob(key, 1)[0][0]

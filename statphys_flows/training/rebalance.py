@@ -41,7 +41,7 @@ def rebalance(
         return flow, _finite(-jax.vmap(reduced_energy)(x) - log_q)
     z = flow.sample_base(key, n)
     x, log_det = flow.forward(z)
-    log_w = -jax.vmap(reduced_energy)(x) - jax.vmap(flow.base.log_prob)(z) + log_det
+    log_w = -jax.vmap(reduced_energy)(x) - flow.base_log_prob(z) + log_det
     log_w = _finite(log_w)
     if not isinstance(flow.base, Mixture):
         return flow, log_w
