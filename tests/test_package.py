@@ -21,6 +21,7 @@ ROOT = PACKAGE.parent
 ORDER = [
     "errors",
     "thresholds",
+    "precision",
     "spaces",
     "bases",
     "systems",

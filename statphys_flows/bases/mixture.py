@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases.base import Base
 from statphys_flows.bases.factors import Factor
+from statphys_flows.precision import full_precision
 
 
 class Mixture(Base):
@@ -58,6 +59,7 @@ class Mixture(Base):
         return jnp.stack([c.mean for c in self.components])
 
     @property
+    @full_precision()
     def mean(self):
         return jnp.exp(self.log_weights) @ self._means
 

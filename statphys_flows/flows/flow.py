@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows.proposal import Proposal
+from statphys_flows.precision import full_precision
 
 
 class Flow(Proposal):
@@ -29,6 +30,7 @@ class Flow(Proposal):
     def inverse(self, x: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
         """z = T⁻¹(x) and log |det ∂T⁻¹/∂x|."""
 
+    @full_precision()
     def sample_base(self, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
         """n draws of the base."""
         return jax.vmap(self.base.sample)(jax.random.split(key, n))
@@ -44,6 +46,7 @@ class Flow(Proposal):
         z, log_det = self.inverse(x)
         return self.base_log_prob(z, key) + log_det
 
+    @full_precision()
     def base_log_prob(self, z: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
         """log ρ_b of a batch; `key` is for auxiliary variables, of which a density known exactly has none."""
         del key

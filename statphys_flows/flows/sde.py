@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import GaussianBase
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.precision import full_precision
 
 
 class Amplitudes(Protocol):
@@ -23,6 +24,7 @@ class Amplitudes(Protocol):
         ...
 
 
+@full_precision()
 def score(
     flow: ContinuousFlow, path: Amplitudes | None, t: Float[Array, ""] | float, x: Float[Array, "n ..."]
 ) -> Float[Array, "n ..."]:
@@ -62,6 +64,7 @@ def score(
     return jax.vmap(one)(x)
 
 
+@full_precision()
 def noise_mean(
     flow: ContinuousFlow, path: Amplitudes, t: Float[Array, ""], x: Float[Array, " ..."]
 ) -> Float[Array, " ..."]:
@@ -77,6 +80,7 @@ def noise_mean(
 
 
 @eqx.filter_jit
+@full_precision()
 def sample_sde(
     flow: ContinuousFlow,
     key: PRNGKeyArray,

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling import flow_move
 from statphys_flows.sampling.flow_move import FlowMoveState as AssistedState
 from statphys_flows.sampling.flow_move import init
@@ -84,6 +85,7 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2, local: LocalKerne
     kernel_of_local = MALA() if local is None else local
     propose = flow_move.build_kernel(global_moves)
 
+    @full_precision()
     def kernel(
         rng_key: PRNGKeyArray,
         state: AssistedState,

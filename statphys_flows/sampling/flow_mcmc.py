@@ -10,6 +10,7 @@ from jaxtyping import PRNGKeyArray
 from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.flows import ContinuousFlow, Defended, Proposal, Untransformed
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.driver import Adapted, adapt
 from statphys_flows.sampling.interleaving import passes
 from statphys_flows.sampling.journal import Journal
@@ -26,6 +27,7 @@ from statphys_flows.systems import System
 _MOST_REJECTED = 0.01
 
 
+@full_precision()
 def run(
     options: FlowMCMC,
     system: System,

@@ -9,6 +9,7 @@ from blackjax.base import SamplingAlgorithm, build_sampling_algorithm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
 
 
 class FlowMoveState(NamedTuple):
@@ -45,6 +46,7 @@ class FlowMoveInfo(NamedTuple):
     proposal_log_weights: Float[Array, " moves"]
 
 
+@full_precision()
 def init(
     position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal, rng_key: PRNGKeyArray | None = None
 ) -> FlowMoveState:
@@ -64,6 +66,7 @@ def build_kernel(moves: int = 1):
     `kernel(rng_key, state, logdensity_fn, flow) -> (state, info)` for one chain; `jax.vmap` it over chains.
     """
 
+    @full_precision()
     def kernel(
         rng_key: PRNGKeyArray, state: FlowMoveState, logdensity_fn: Callable, flow: Proposal
     ) -> tuple[FlowMoveState, FlowMoveInfo]:

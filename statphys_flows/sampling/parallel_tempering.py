@@ -21,6 +21,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptation import WarmUp, warm_up
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.devices import over_devices
@@ -88,6 +89,7 @@ class ParallelTempering(Sampler):
     def pieces(self, system: System) -> int:
         return PIECES + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
 
+    @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         del warm_start  # the ladder is built anew
         kT_array = jnp.asarray(kT, jnp.result_type(float))

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 import statphys_flows
+from statphys_flows.precision import chosen_precision
 from statphys_flows.sampling import Sampler
 from statphys_flows.systems import System
 
@@ -36,8 +37,15 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
         **({"scan": scanned} if scanned else {}),
         "seed": int(seed),
         "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
-        "precision": str(jax.numpy.result_type(float)),
+        "precision": _precision(),
     }
+
+
+def _precision() -> str:
+    """JAX's, and that of products of matrices, where the user has set one."""
+    products = chosen_precision()
+    found = str(jax.numpy.result_type(float))
+    return found if products in (None, "highest") else f"{found}, products {products}"
 
 
 def attributes(system: System, size: str, seed: int, configuration: dict[str, Any]) -> dict[str, Any]:

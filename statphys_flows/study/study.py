@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis import refinement
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError, StudyInterrupted
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, completed, points_of
@@ -190,6 +191,7 @@ class Study:
         check_same(old, own, "This result")
         return axes
 
+    @full_precision()
     def _run(self, done: dict[str, xr.DataTree], out, *, resume: bool, overwrite: bool, progress) -> xr.DataTree:
         """`run`, but for the points that are in `done`."""
         scan = Scan(self.kT, self.scan)

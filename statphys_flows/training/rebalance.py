@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Mixture
 from statphys_flows.flows import Flow, LatentField, MovedLatentField, Proposal
+from statphys_flows.precision import full_precision
 
 # No orbit's weight falls below this, so that no component is ever given up (a defensive mixture: Hesterberg,
 # Technometrics 37 (1995) 185). Costs at most this fraction of the acceptance for each orbit.
@@ -17,6 +18,7 @@ FLOOR = 0.01
 _PRIOR_DRAWS = 20.0
 
 
+@full_precision()
 def rebalance(
     flow: Proposal, reduced_energy: Callable, key: PRNGKeyArray, n: int
 ) -> tuple[Proposal, Float[Array, " n"]]:
