@@ -3,6 +3,7 @@
 python -m benchmarks.particle_box exchange      # N=512, kT=0.0892: acceptance in each phase, exchanges
 python -m benchmarks.particle_box coexistence   # N=200: kT at which gas and droplet have equal weight
 python -m benchmarks.particle_box scaling       # seconds for each global move, N from 64 to 4096
+python -m benchmarks.particle_box invariance    # N=8: log Z from chains with poor local moves, and from proposals alone
 """
 
 import sys
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows import PairParticles, PeriodicWell
+from statphys_flows.analysis import bar_log_z, importance_log_z
 from statphys_flows.flows import LatentField, latent_field
 from statphys_flows.sampling import assisted
 from statphys_flows.sampling.scores import log_density
@@ -51,7 +53,9 @@ def chains(system, kT, field, start, key, moves):
     """Chains of one local and one global move in turn: order parameter and acceptance before each global move."""
     density = log_density(system, kT)
     kernel = assisted.build_kernel(local_moves=1, global_moves=1)
-    states = jax.vmap(lambda x: assisted.init(x, density, field))(start)
+    key, start_key = jax.random.split(key)
+    keys = jax.random.split(start_key, start.shape[0])
+    states = jax.vmap(lambda x, k: assisted.init(x, density, field, k))(start, keys)
 
     def move(states, key):
         before = jax.vmap(system.order_parameter)(states.position)
@@ -126,6 +130,41 @@ def scaling(kT: float = 0.0892, batch: int = 16) -> None:
     print(f"exponent of N: {np.polyfit(np.log(sizes), np.log(seconds), 1)[0]:.2f}")
 
 
+def invariance(n: int = 8, kT: float = 0.0892, chains: int = 256, draws: int = 1000) -> None:
+    """Two MALA moves, nearly all rejected, and one proposal in turn: where the auxiliary field were a function of the
+    positions, log Z of chains and proposals together would be 0.017(3) too high."""
+    system = with_array_parameters(PairParticles(PeriodicWell(4.0, 1.0), n=n, dimension=2))
+    field = latent_field(system, kT)
+    assert field is not None
+    for step in (0.1, 0.3):
+        chain, forward, local = _poorly_moved(system, jnp.asarray(kT), field, jnp.asarray(step), chains, draws)
+        chain, forward = np.asarray(chain, float)[draws // 10 :].T, np.asarray(forward, float).T
+        both, alone = bar_log_z(forward, chain), importance_log_z(forward)
+        print(
+            f"N={n}, kT={kT}, local acceptance {float(local):.3f}: log Z {both.value:.4f} ± {both.error:.4f} by chains "
+            f"and proposals, {alone.value:.4f} ± {alone.error:.4f} by proposals alone"
+        )
+
+
+@eqx.filter_jit
+def _poorly_moved(system, kT, field, step, chains: int, draws: int):
+    """Log weights of the states and of the proposals, (draw, chain), and the acceptance of local moves."""
+    density, kernel = log_density(system, kT), assisted.build_kernel(local_moves=2, global_moves=1)
+    factor = field.base.preconditioner
+    draw_key, start_key, key = jax.random.split(jax.random.key(5), 3)
+    x, log_q = field.sample_and_log_prob(draw_key, 2 * chains)
+    x = x[jnp.argsort(~jnp.isfinite(log_q))][:chains]
+    states = jax.vmap(lambda x, k: assisted.init(x, density, field, k))(x, jax.random.split(start_key, chains))
+
+    def move(states, key):
+        keys = jax.random.split(key, chains)
+        states, info = jax.vmap(lambda k, s: kernel(k, s, density, field, factor, step))(keys, states)
+        return states, (states.logdensity - states.log_q, info.proposal_log_weights[:, 0], info.local_acceptance_rate)
+
+    _, (chain, forward, local) = jax.lax.scan(move, states, jax.random.split(key, draws))
+    return chain, forward, jnp.mean(local)
+
+
 if __name__ == "__main__":
-    commands = (exchange, coexistence, scaling)
+    commands = (exchange, coexistence, scaling, invariance)
     {command.__name__: command for command in commands}[sys.argv[1]]()

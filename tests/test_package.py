@@ -24,6 +24,7 @@ ORDER = [
     "thresholds",
     "files",
     "pickling",
+    "precision",
     "spaces",
     "bases",
     "systems",

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from statphys_flows.precision import full_precision
+
 # Below this a matrix product beats an FFT whose length 2(N+1) is often twice a prime.
 _MATRIX_UP_TO = 256
 
@@ -89,6 +91,7 @@ class Dense(Factor):
 
     lower: Float[Array, "n n"]
 
+    @full_precision()
     def apply(self, z):
         return jnp.tril(self.lower) @ z
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.bases.factors import laplacian_eigenvalues, sine_squared, sine_transform
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Lattice
 
 # Along shorter axes a matrix product beats an FFT, on a CPU by far.
@@ -47,6 +48,7 @@ def lattice_laplacian(lattice: Lattice) -> np.ndarray:
     return total
 
 
+@full_precision()
 def kernel_diagonal(
     lattice: Lattice, spectrum: Float[Array, "*batch_and_lattice"]
 ) -> Float[Array, "*batch_and_lattice"]:

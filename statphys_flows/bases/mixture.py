@@ -11,6 +11,7 @@ from statphys_flows.bases.base import Base
 from statphys_flows.bases.factors import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import as_numbers
+from statphys_flows.precision import full_precision
 
 
 class Mixture(Base):
@@ -67,6 +68,7 @@ class Mixture(Base):
         return jnp.stack([c.mean for c in self.components])
 
     @property
+    @full_precision()
     def mean(self):
         return jnp.exp(self.log_weights) @ self._means
 

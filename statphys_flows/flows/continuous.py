@@ -11,6 +11,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.velocities import Velocity
 from statphys_flows.numbers import is_count, is_traced
+from statphys_flows.precision import full_precision
 
 # Bounds the loop for reverse-mode differentiation; the number of steps taken is an array and costs no compilation.
 MAX_STEPS = 64
@@ -62,6 +63,7 @@ class ContinuousFlow(Flow):
     def _with_steps(self, steps) -> "ContinuousFlow":
         return eqx.tree_at(lambda f: f.steps, self, steps.astype(self.steps.dtype))
 
+    @full_precision()
     def _solve(self, x, *, backwards: bool):
         step = 1 / self.steps.astype(x.dtype)
         start, end, dt = (1.0, 0.0, -step) if backwards else (0.0, 1.0, step)

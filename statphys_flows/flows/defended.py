@@ -19,7 +19,8 @@ class Defended(Proposal):
     r"""$q(x) = (1 - s)\, q_1(x) + s\, q_2(x)$: a sharp proposal, and one that reaches what the first leaves out.
 
     No importance weight exceeds $1/s$ times what it would be under $q_2$ alone (a defensive mixture: Hesterberg,
-    Technometrics 37 (1995) 185). `log_prob` costs one pass through each, a draw as much.
+    Technometrics 37 (1995) 185). `log_prob` costs one pass through each, a draw as much. Where either has auxiliary
+    variables both are variables of the mixture, those of the one that did not draw x drawn from p(h | x).
 
     **Arguments:**
 
@@ -37,25 +38,39 @@ class Defended(Proposal):
         self.share = share
 
     @classmethod
-    def of(cls, sharp: Proposal, safe: Proposal, samples: Float[Array, "samples ..."]) -> "Defended":
+    def of(
+        cls,
+        sharp: Proposal,
+        safe: Proposal,
+        samples: Float[Array, "samples ..."],
+        key: PRNGKeyArray | None = None,
+    ) -> "Defended":
         """The share under which `samples` of the target are likeliest, and no less than 0.05 of each: the q that is
-        nearest to the target in KL(p‖q)."""
-        return cls(sharp, safe, _likeliest_share(sharp, safe, samples))
+        nearest to the target in KL(p‖q). `key` is for auxiliary variables."""
+        return cls(sharp, safe, _likeliest_share(sharp, safe, samples, key))
 
     @property
     def base(self) -> Base:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.sharp.base
 
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int):
-        sharp_key, safe_key, which_key = jax.random.split(key, 3)
+        sharp_key, safe_key, which_key, *back = jax.random.split(key, 5)
         x, log_q = self.sharp.sample_and_log_prob(sharp_key, n)
         y, log_r = self.safe.sample_and_log_prob(safe_key, n)
         safe = jax.random.bernoulli(which_key, self.share, (n,))
-        own = self._mixed(log_q, self.safe.log_prob(x)), self._mixed(self.sharp.log_prob(y), log_r)
+        own = (
+            self._mixed(log_q, self.safe.log_prob(x, back[0])),
+            self._mixed(self.sharp.log_prob(y, back[1]), log_r),
+        )
         return jnp.where(safe.reshape(n, *[1] * (x.ndim - 1)), y, x), jnp.where(safe, own[1], own[0])
 
-    def log_prob(self, x):
-        return self._mixed(self.sharp.log_prob(x), self.safe.log_prob(x))
+    @property
+    def has_auxiliary(self) -> bool:
+        return self.sharp.has_auxiliary or self.safe.has_auxiliary
+
+    def log_prob(self, x, key=None):
+        keys = (None, None) if key is None else jax.random.split(key)
+        return self._mixed(self.sharp.log_prob(x, keys[0]), self.safe.log_prob(x, keys[1]))
 
     def adopt(self, trained: Self) -> Self:
         return eqx.tree_at(lambda q: q.sharp, self, self.sharp.adopt(trained.sharp))
@@ -65,9 +80,10 @@ class Defended(Proposal):
 
 
 @eqx.filter_jit
-def _likeliest_share(sharp: Proposal, safe: Proposal, samples) -> Float[Array, ""]:
+def _likeliest_share(sharp: Proposal, safe: Proposal, samples, key) -> Float[Array, ""]:
     """By expectation maximisation; the likelihood of one share is concave."""
-    log_ratio = safe.log_prob(samples) - sharp.log_prob(samples)
+    keys = (None, None) if key is None else jax.random.split(key)
+    log_ratio = safe.log_prob(samples, keys[1]) - sharp.log_prob(samples, keys[0])
     log_ratio = jnp.where(jnp.isnan(log_ratio), 0.0, log_ratio)
 
     def step(_, share):

@@ -25,6 +25,7 @@ from statphys_flows.flows.velocities import (
     Velocity,
 )
 from statphys_flows.flows.velocities.particle_modes import linear_response
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
 from statphys_flows.systems import PairParticles, System
 from statphys_flows.systems.basins import basin_mixture
@@ -64,6 +65,7 @@ def flow_for(
     return flows_for(system, kT=kT, key=key, samples=samples)[0]
 
 
+@full_precision()
 def flows_for(
     system: System, *, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None = None
 ) -> Sequence[Proposal]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows.proposal import Proposal
+from statphys_flows.precision import full_precision
 
 
 class Flow(Proposal):
@@ -29,6 +30,7 @@ class Flow(Proposal):
     def inverse(self, x: Float[Array, "n ..."]) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
         """z = T⁻¹(x) and log |det ∂T⁻¹/∂x|."""
 
+    @full_precision()
     def sample_base(self, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
         """n draws of the base."""
         return jax.vmap(self.base.sample)(jax.random.split(key, n))
@@ -37,12 +39,26 @@ class Flow(Proposal):
         """n independent draws x and their log q(x), by one pass through the map."""
         z = self.sample_base(key, n)
         x, log_det = self.forward(z)
-        return x, jax.vmap(self.base.log_prob)(z) - log_det
+        return x, self.base_log_prob(z) - log_det
 
-    def log_prob(self, x: Float[Array, "n ..."]) -> Float[Array, " n"]:
+    def log_prob(self, x: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
         """log q(x) of a batch, by one pass through the inverse."""
         z, log_det = self.inverse(x)
-        return jax.vmap(self.base.log_prob)(z) + log_det
+        return self.base_log_prob(z, key) + log_det
+
+    @full_precision()
+    def base_log_prob(self, z: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
+        """log ρ_b of a batch; `key` is for auxiliary variables, of which a density known exactly has none."""
+        del key
+        return jax.vmap(self.base.log_prob)(z)
+
+    def round_trip(
+        self, key: PRNGKeyArray, n: int
+    ) -> tuple[Float[Array, "n ..."], Float[Array, " n"], Float[Array, " n"]]:
+        """n draws x, their log q(x), and log q from the way back less that from the way forward: the error of the map
+        alone, of which auxiliary variables are no part."""
+        x, log_q = self.sample_and_log_prob(key, n)
+        return x, log_q, self.log_prob(x) - log_q
 
 
 def strongly_typed(tree):
@@ -56,13 +72,5 @@ def round_trip_error(flow: Flow, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
     """Largest |log q(forward) - log q(reverse)| over n draws: the error of the map's own numerics.
 
     For a continuous flow this is the error of the ODE solver; acceptance and weights are right to this."""
-    _, log_q, log_q_back = round_trip(flow, key, n)
-    return jnp.max(jnp.abs(log_q_back - log_q))
-
-
-def round_trip(
-    flow: Flow, key: PRNGKeyArray, n: int
-) -> tuple[Float[Array, "n ..."], Float[Array, " n"], Float[Array, " n"]]:
-    """n draws x, log q(x) from the way forward, and from the way back."""
-    x, log_q = flow.sample_and_log_prob(key, n)
-    return x, log_q, flow.log_prob(x)
+    _, _, error = flow.round_trip(key, n)
+    return jnp.max(jnp.abs(error))

@@ -11,12 +11,19 @@ from statphys_flows.pickling import reduced
 
 
 class Proposal(eqx.Module):
-    """Independent draws with their log density. Batches are arrays (n, *space.shape), densities are with respect to the
+    r"""Independent draws with their log density. Batches are arrays (n, *space.shape), densities with respect to the
     space's measure.
 
     Every `Flow` is one. A proposal with auxiliary variables h (see `LatentField`) draws (x, h) from q(x, h) and gives
-    log q(x, h) - log p(h | x), with p(h | x) normalised; its `log_prob(x)` draws h from p(h | x). Acceptance and
-    importance weights with such values are exact in the space of (x, h).
+    log q(x, h) - log p(h | x), with p(h | x) normalised; its `log_prob(x, key)` draws h from p(h | x). Acceptance and
+    importance weights with such values are exact for the target in the space of (x, h),
+
+    $$\pi(x, h) = \rho(x)\, p(h \,|\, x), \qquad \int \pi(x, h)\, dh = \rho(x).$$
+
+    So h is part of a chain's state. Chains carry log q(x, h) - log p(h | x), which is all of h that acceptance needs,
+    and draw h anew by `log_prob`, a Gibbs step, after local moves of x. The key must have served for nothing else: were
+    h a function of x, a state whose local moves are all rejected would trade the h that it was accepted with for
+    another that is always the same, and π would not be invariant (Andrieu & Roberts, Ann. Stat. 37 (2009) 697).
     """
 
     base: eqx.AbstractVar[Base]
@@ -30,9 +37,14 @@ class Proposal(eqx.Module):
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
         """n independent draws x and their log q(x)."""
 
+    @property
+    def has_auxiliary(self) -> bool:
+        """Whether `log_prob` draws auxiliary variables, so that it needs a key and is no function of x."""
+        return False
+
     @abc.abstractmethod
-    def log_prob(self, x: Float[Array, "n ..."]) -> Float[Array, " n"]:
-        """log q(x) of a batch."""
+    def log_prob(self, x: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
+        """log q(x) of a batch, or log q(x, h) - log p(h | x) with h drawn from p(h | x) by `key`."""
 
     @abc.abstractmethod
     def adopt(self, trained: Self) -> Self:

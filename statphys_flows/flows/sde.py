@@ -14,6 +14,7 @@ from statphys_flows.bases import GaussianBase
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.precision import full_precision
 
 
 class Amplitudes(Protocol):
@@ -24,6 +25,7 @@ class Amplitudes(Protocol):
         ...
 
 
+@full_precision()
 def score(
     flow: ContinuousFlow, path: Amplitudes | None, t: Float[Array, ""] | float, x: Float[Array, "n ..."]
 ) -> Float[Array, "n ..."]:
@@ -63,6 +65,7 @@ def score(
     return jax.vmap(one)(x)
 
 
+@full_precision()
 def noise_mean(
     flow: ContinuousFlow, path: Amplitudes, t: Float[Array, ""], x: Float[Array, " ..."]
 ) -> Float[Array, " ..."]:
@@ -78,6 +81,7 @@ def noise_mean(
 
 
 @eqx.filter_jit
+@full_precision()
 def sample_sde(
     flow: ContinuousFlow,
     key: PRNGKeyArray,

@@ -38,6 +38,8 @@ from statphys_flows.training import FitState, Objective, fit, rebalance
 # In preconditioned coordinates. Where every move is accepted, as of an ideal gas, tuning would raise the step for ever,
 # until positions on a torus had no digits left.
 _LARGEST_STEP = 10.0
+# What the key of the auxiliary variables at the start is called, beside those of the rounds.
+_START = 0x57A7
 
 
 class Warming(Protocol):
@@ -197,7 +199,8 @@ def begin(
 ) -> AdaptiveState:
     """The state before the first round."""
     density = log_density(system, kT)
-    chains = jax.vmap(lambda x: assisted.init(x, density, flow))(warm.positions)
+    keys = jax.random.split(jax.random.fold_in(key, _START), options.chains)
+    chains = jax.vmap(lambda x, k: assisted.init(x, density, flow, k))(warm.positions, keys)
     start, _, _ = dual_averaging_adaptation(options.local.target_acceptance)
     state = AdaptiveState(
         chains=chains,

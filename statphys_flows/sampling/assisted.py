@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling import flow_move
 from statphys_flows.sampling.flow_move import FlowMoveState as AssistedState
 from statphys_flows.sampling.flow_move import init
@@ -72,7 +73,9 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2, local: LocalKerne
     r"""A kernel of `local_moves` local moves followed by `global_moves` independence moves of the flow.
 
     Both kinds of move leave ρ invariant (see `local.LocalKernel`, `flow_move.build_kernel`), so their composition does.
-    log q of the current state is renewed once, after the local moves have changed it.
+    log q of the current state is renewed once, after the local moves have changed it, and with it the flow's auxiliary
+    variables h, by a fresh key, whether or not a local move was accepted: a Gibbs step h ~ p(h | x), so that
+    ρ(x) p(h | x) is invariant (see `flows.Proposal`).
 
     Returns
     -------
@@ -82,6 +85,7 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2, local: LocalKerne
     kernel_of_local = MALA() if local is None else local
     propose = flow_move.build_kernel(global_moves)
 
+    @full_precision()
     def kernel(
         rng_key: PRNGKeyArray,
         state: AssistedState,
@@ -90,11 +94,11 @@ def build_kernel(local_moves: int = 10, global_moves: int = 2, local: LocalKerne
         preconditioner: Factor,
         step_size: float | Float[Array, ""],
     ) -> tuple[AssistedState, AssistedInfo]:
-        local_key, global_key = jax.random.split(rng_key)
+        local_key, global_key, renewal_key = jax.random.split(rng_key, 3)
         position, logdensity, local_rate, _ = local_sweep(
             local_key, state.position, logdensity_fn, kernel_of_local, preconditioner, step_size, local_moves
         )
-        state = AssistedState(position, logdensity, flow.log_prob(position[None])[0])
+        state = AssistedState(position, logdensity, flow.log_prob(position[None], renewal_key)[0])
         state, info = propose(global_key, state, logdensity_fn, flow)
         return state, AssistedInfo(local_rate, info.acceptance_rate, info.is_accepted, info.proposal_log_weights)
 
@@ -111,8 +115,13 @@ def as_top_level_api(
     global_moves: int = 2,
     local: LocalKernel | None = None,
 ) -> SamplingAlgorithm:
-    """The kernel with its parameters fixed: an object with blackjax's `init(position)` and `step(key, state)`."""
-    kernel = build_kernel(local_moves, global_moves, local)
+    """The kernel with its parameters fixed: an object with blackjax's `init(position, rng_key)` (the key for auxiliary
+    variables only) and `step(key, state)`."""
     return build_sampling_algorithm(
-        kernel, init, logdensity_fn, init_args=(flow,), kernel_args=(flow, preconditioner, step_size)
+        build_kernel(local_moves, global_moves, local),
+        init,
+        logdensity_fn,
+        init_args=(flow,),
+        kernel_args=(flow, preconditioner, step_size),
+        pass_rng_key_to_init=True,
     )

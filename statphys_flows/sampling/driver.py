@@ -15,7 +15,7 @@ from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.options import FlowMCMC
 from statphys_flows.sampling.rounds import Limits, settle, train
 from statphys_flows.sampling.sampler import Trained
-from statphys_flows.sampling.scores import score, uncovered, variational_bound
+from statphys_flows.sampling.scores import is_uncovered, score, uncovered, variational_bound
 from statphys_flows.sampling.search import search
 from statphys_flows.sampling.walkers import warm_chains
 from statphys_flows.spaces import Euclidean
@@ -39,7 +39,7 @@ class Adapted(NamedTuple):
     `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
     end of the round, and `candidate`, the flow that it trained; the field `candidate` is the index of the flow that was
     kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the fraction of
-    those that no flow has been made from, its `judges`, that it hardly proposes; `exhausted`, whether the budget ended
+    those that no flow has been made from, its `judges`, that it hardly proposes, `unreached`; `exhausted`, whether the budget ended
     the search for a better one.
     """
 
@@ -52,6 +52,7 @@ class Adapted(NamedTuple):
     history: dict[str, np.ndarray]
     particles: Float[Array, "particles ..."] | None = None
     missed: float = 0.0
+    unreached: Float[Array, "some ..."] | None = None
     exhausted: bool = False
 
     @property
@@ -88,7 +89,7 @@ def adapt(
     neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
     scores above 0.5. `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
-    search_key, seed_key, warm_key, flow_key, rounds_key = jax.random.split(key, 5)
+    search_key, seed_key, warm_key, flow_key, rounds_key, cover_key = jax.random.split(key, 6)
     kT_array = jnp.asarray(kT, jnp.result_type(float))
     tick("warming up")
     found = _search(system, kT_array, search_key, options, journal)
@@ -112,7 +113,8 @@ def adapt(
                 break
         flow = candidates[index]
         if not flow.has_map and kept is None:
-            ready = _with_missed(system, kT_array, _as_it_is(system, kT_array, warm, flow, rounds_key, index, found))
+            ready = _as_it_is(system, kT_array, warm, flow, rounds_key, index, found)
+            ready = _with_missed(system, kT_array, ready, cover_key)
             if ready.score >= options.target_ess and ready.covers:
                 return ready
         neighbour = warm_start if index == first else None
@@ -125,7 +127,8 @@ def adapt(
             if neighbour.ready or float(state.best_score) >= enough:
                 settled, history = settle(system, kT_array, warm, state, options, tick)
                 if float(settled.best_score) >= enough:
-                    return _with_missed(system, kT_array, _adapted(settled, warm, index, history, found))
+                    adapted = _adapted(settled, warm, index, history, found)
+                    return _with_missed(system, kT_array, adapted, cover_key)
         bound_key = jax.random.fold_in(warm_key, index)
 
         def promising(flow, kept=kept, key=bound_key):
@@ -138,8 +141,8 @@ def adapt(
         limits = Limits(left, useful, promising)
         state, history = train(system, kT_array, warm, state, options, tick, limits, journal, f"rounds_{index}")
         left -= history["evaluations"].max(initial=0.0)
-        adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found))
-        if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples):
+        adapted = _with_missed(system, kT_array, _adapted(state, warm, index, history, found), cover_key)
+        if kept is not None and _blinder(system, kT_array, adapted.flow, kept.flow, warm.samples, cover_key):
             adapted = adapted._replace(score=0.0)
         kept = _better(kept, adapted, options.good_enough)
         safe = adapted.flow if isinstance(flow, Untransformed) else safe
@@ -151,7 +154,7 @@ def adapt(
         # The next candidate learns from where these chains have been.
         warm = WarmUp(state.chains.position, state.buffer, adapted.step_size, warm.preconditioner, learnt)
     assert kept is not None
-    return kept if safe is None else _defended(system, kT_array, kept, safe, flow_key)
+    return kept if safe is None else _defended(system, kT_array, kept, safe, cover_key)
 
 
 def _search(system: System, kT, key, options: FlowMCMC, journal: Journal):
@@ -196,11 +199,12 @@ def _as_it_is(system, kT, warm: WarmUp, flow: Proposal, key, index: int, found) 
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, index, history, found)
 
 
-def _with_missed(system, kT, adapted: Adapted) -> Adapted:
+def _with_missed(system, kT, adapted: Adapted, key) -> Adapted:
     judges = adapted.judges
     if judges is None:
         return adapted
-    return adapted._replace(missed=float(uncovered(system, kT, adapted.flow, judges)))
+    far = np.asarray(is_uncovered(system, kT, adapted.flow, judges, key))
+    return adapted._replace(missed=float(far.mean()), unreached=judges[np.flatnonzero(far)])
 
 
 def _defended(system, kT, kept: Adapted, safe: Proposal, key) -> Adapted:
@@ -210,19 +214,19 @@ def _defended(system, kT, kept: Adapted, safe: Proposal, key) -> Adapted:
     if kept.missed == 0.0 or kept.particles is None or kept.flow is safe:
         return kept
     learnt, _ = _halves(kept.particles)
-    defended = _with_missed(system, kT, kept._replace(flow=Defended.of(kept.flow, safe, learnt)))
+    defended = _with_missed(system, kT, kept._replace(flow=Defended.of(kept.flow, safe, learnt, key)), key)
     if defended.missed >= kept.missed:
         return kept
     everything = flows_for(system, kT=float(kT), key=key, samples=kept.particles)[0]
     if not isinstance(everything, Untransformed):
         return defended
-    return defended._replace(flow=Defended.of(kept.flow, everything, learnt))
+    return defended._replace(flow=Defended.of(kept.flow, everything, learnt, key))
 
 
-def _blinder(system, kT, later: Proposal, kept: Proposal, visited) -> bool:
+def _blinder(system, kT, later: Proposal, kept: Proposal, visited, key) -> bool:
     """Whether a later flow misses what chains have visited, and more of it than the one that is there."""
-    missed = float(uncovered(system, kT, later, visited))
-    return missed > MOST_UNCOVERED and missed > float(uncovered(system, kT, kept, visited))
+    missed = float(uncovered(system, kT, later, visited, key))
+    return missed > MOST_UNCOVERED and missed > float(uncovered(system, kT, kept, visited, key))
 
 
 def _better(kept: Adapted | None, found: Adapted, good_enough: float) -> Adapted:

@@ -11,6 +11,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate, Missed
 from statphys_flows.analysis.reweighting import DERIVATIVE
 from statphys_flows.flows import ContinuousFlow, Defended, Proposal, Untransformed
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.driver import Adapted, adapt
 from statphys_flows.sampling.interleaving import passes
 from statphys_flows.sampling.journal import Journal
@@ -21,7 +22,6 @@ from statphys_flows.sampling.sampler import Sampled, Trained
 from statphys_flows.sampling.scores import (
     EVALUATION_DRAWS,
     UNCOVERED_LOG_WEIGHT,
-    is_uncovered,
     rounded_size,
     with_rounding,
 )
@@ -33,6 +33,7 @@ from statphys_flows.systems import System
 _MOST_REJECTED = 0.01
 
 
+@full_precision()
 def run(
     options: FlowMCMC,
     system: System,
@@ -91,7 +92,7 @@ def run(
         trained,
         searched=adapted.particles is not None,
         log_z_systematic=_unseen(adapted),
-        missed=_missed(system, kT_array, flow, adapted, uncovered),
+        missed=_missed(system, adapted, uncovered),
         log_z_by="by Bennett's acceptance ratio between the flow's proposals and the chains' states",
     )
 
@@ -191,16 +192,15 @@ def _unseen(adapted: Adapted) -> float:
     return 0.0 if judges is None else max(adapted.missed, 1 / len(judges))
 
 
-def _missed(system: System, kT, flow: Proposal, adapted: Adapted, uncovered: float) -> Missed | None:
+def _missed(system: System, adapted: Adapted, uncovered: float) -> Missed | None:
     """The held-out particles that the flow hardly proposes, where they are more than might have strayed, with the
     weight that the chains, of whose states a fraction `uncovered` is like them, have too little of. What a state too
     rare for the search would do to averages has no bound: it may have any energy."""
     weight = adapted.missed - uncovered
-    if adapted.judges is None or adapted.covers or weight <= 0.0:
+    if adapted.unreached is None or adapted.covers or weight <= 0.0:
         return None
-    seen = observed(system, adapted.judges) | {"energy": jax.vmap(system.energy)(adapted.judges)}
-    far = np.asarray(is_uncovered(system, kT, flow, adapted.judges))
-    seen = jax.tree.map(lambda a: np.asarray(a, float)[far], seen)
+    seen = observed(system, adapted.unreached) | {"energy": jax.vmap(system.energy)(adapted.unreached)}
+    seen = jax.tree.map(lambda a: np.asarray(a, float), seen)
     derivatives = {DERIVATIVE + name: values for name, values in seen["derivatives"].items()}
     return Missed(weight, seen["energy"], seen["order_parameter"], seen["observables"] | derivatives)
 

@@ -9,6 +9,7 @@ from blackjax.base import SamplingAlgorithm, build_sampling_algorithm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
 
 
 class FlowMoveState(NamedTuple):
@@ -19,7 +20,8 @@ class FlowMoveState(NamedTuple):
     logdensity
         log ρ(x), unnormalised: -U(x)/kT.
     log_q
-        log q(x) of the flow at this position. Carried, so that a proposal costs one pass through the map.
+        log q(x) of the flow at this position, or log q(x, h) - log p(h | x) with the auxiliary variables h that are the
+        rest of the state. Carried, so that a proposal costs one pass through the map.
     """
 
     position: Float[Array, " ..."]
@@ -44,9 +46,13 @@ class FlowMoveInfo(NamedTuple):
     proposal_log_weights: Float[Array, " moves"]
 
 
-def init(position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal) -> FlowMoveState:
-    """The state of a chain that starts at `position`."""
-    return FlowMoveState(position, logdensity_fn(position), flow.log_prob(position[None])[0])
+@full_precision()
+def init(
+    position: Float[Array, " ..."], logdensity_fn: Callable, flow: Proposal, rng_key: PRNGKeyArray | None = None
+) -> FlowMoveState:
+    """The state of a chain that starts at `position`, or that another kernel has moved there; a flow with auxiliary
+    variables draws them by `rng_key`, which must be a fresh one each time."""
+    return FlowMoveState(position, logdensity_fn(position), flow.log_prob(position[None], rng_key)[0])
 
 
 def build_kernel(moves: int = 1):
@@ -60,6 +66,7 @@ def build_kernel(moves: int = 1):
     `kernel(rng_key, state, logdensity_fn, flow) -> (state, info)` for one chain; `jax.vmap` it over chains.
     """
 
+    @full_precision()
     def kernel(
         rng_key: PRNGKeyArray, state: FlowMoveState, logdensity_fn: Callable, flow: Proposal
     ) -> tuple[FlowMoveState, FlowMoveInfo]:
@@ -85,6 +92,13 @@ def build_kernel(moves: int = 1):
 
 
 def as_top_level_api(logdensity_fn: Callable, flow: Proposal, *, moves: int = 1) -> SamplingAlgorithm:
-    """The kernel with its parameters fixed: an object with blackjax's `init(position)` and `step(key, state)`, to be
-    put into a loop of your own beside any other kernel."""
-    return build_sampling_algorithm(build_kernel(moves), init, logdensity_fn, init_args=(flow,), kernel_args=(flow,))
+    """The kernel with its parameters fixed: an object with blackjax's `init(position, rng_key)` (the key for auxiliary
+    variables only) and `step(key, state)`, to be put into a loop of your own beside any other kernel."""
+    return build_sampling_algorithm(
+        build_kernel(moves),
+        init,
+        logdensity_fn,
+        init_args=(flow,),
+        kernel_args=(flow,),
+        pass_rng_key_to_init=True,
+    )

@@ -15,6 +15,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.labels import describe, scalars
 from statphys_flows.numbers import check_real, is_count, real, whole
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.scores import rounded_size, with_rounding
 from statphys_flows.sampling.unvisited import proposed
 from statphys_flows.systems import System, with_array_parameters
@@ -94,6 +95,7 @@ def importance(
 
 
 @eqx.filter_jit
+@full_precision()
 def _draw(system, kT, flow, key, n: int, functions):
     x, log_w = proposed(system, kT, flow, key, n)
 

@@ -8,6 +8,7 @@ import numpy as np
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptation import WarmUp, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
@@ -59,6 +60,7 @@ class LocalMCMC(Sampler):
         del system
         return PIECES + 2
 
+    @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         del warm_start  # nothing is learnt
         seed_key, warm_key, run_key = jax.random.split(key, 3)

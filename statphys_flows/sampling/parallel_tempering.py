@@ -20,7 +20,8 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import Defended, Flow
+from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptation import WarmUp, scales_within, warm_up
 from statphys_flows.sampling.assisted import local_sweep
 from statphys_flows.sampling.devices import over_devices
@@ -93,6 +94,7 @@ class ParallelTempering(Sampler):
     def pieces(self, system: System) -> int:
         return PIECES + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
 
+    @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         del warm_start  # the ladder is built anew
         kT_array = jnp.asarray(kT, jnp.result_type(float))
@@ -151,7 +153,7 @@ class ParallelTempering(Sampler):
             return reference_to_temper(system, kT, key)
         adapted = adapt(system, float(kT), key, self.assisted_by, tick=tick, journal=journal)
         flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
-        if not isinstance(flow, Flow | Defended):
+        if flow.has_auxiliary:
             raise StudyError(
                 f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
                 "sampled through a latent field; use FlowMCMC."
@@ -219,7 +221,7 @@ class _Rung(System):
 class _OfFlow(eqx.Module):
     """A flow as a `Reference`."""
 
-    flow: Flow | Defended
+    flow: Proposal
 
     def sample(self, key):
         return self.flow.sample_and_log_prob(key, 1)[0][0]

@@ -63,8 +63,8 @@ def produce(
     Where `options.local_moves` is not given the schedule of local moves is measured first, on further tenths, unless
     the flow is known to leave something to them alone, so that they must not rest (`may_rest`)."""
     chunk, thin = piece_of(options)
-    states = _start(system, kT, flow, positions)
-    key, pilot_key = jax.random.split(key)
+    key, pilot_key, start_key = jax.random.split(key, 3)
+    states = _start(system, kT, flow, positions, start_key)
 
     def run(states, key, schedule):
         return _run(
@@ -91,9 +91,10 @@ def produce(
 
 
 @eqx.filter_jit
-def _start(system, kT, flow, positions):
+def _start(system, kT, flow, positions, key):
     density = log_density(system, kT)
-    return jax.vmap(lambda x: flow_move.init(x, density, flow))(positions)
+    keys = jax.random.split(key, positions.shape[0])
+    return jax.vmap(lambda x, k: flow_move.init(x, density, flow, k))(positions, keys)
 
 
 @eqx.filter_jit
@@ -114,26 +115,27 @@ def _run(
     density = log_density(system, kT)
     propose = flow_move.build_kernel(options.global_moves)
 
-    def sweep(keys, states):
+    def sweep(keys, renewal_keys, states):
         position, logdensity, rate, evaluations = jax.vmap(
             lambda k, x: local_sweep(k, x, density, options.local, preconditioner, step_size, schedule.moves)
         )(keys, states.position)
-        log_q = jax.vmap(lambda x: flow.log_prob(x[None])[0])(position)
+        # With auxiliary variables drawn anew, a Gibbs step: see `assisted.build_kernel`.
+        log_q = jax.vmap(lambda x, k: flow.log_prob(x[None], k)[0])(position, renewal_keys)
         return flow_move.FlowMoveState(position, logdensity, log_q), rate, evaluations
 
-    def rest(keys, states):
-        del keys
+    def rest(keys, renewal_keys, states):
+        del keys, renewal_keys
         return states, jnp.full_like(states.logdensity, jnp.nan), jnp.zeros_like(states.logdensity)
 
     def draw(states, inputs):
         index, key = inputs
-        local_key, global_key = jax.random.split(key)
+        each = [jax.random.split(own, options.chains) for own in jax.random.split(key, 3)]
+        local_keys, global_keys, renewal_keys = each
         # One condition for all chains, outside the vmap: where it is false nothing of a sweep is computed.
         states, rate, evaluations = jax.lax.cond(
-            index % schedule.every == 0, sweep, rest, jax.random.split(local_key, options.chains), states
+            index % schedule.every == 0, sweep, rest, local_keys, renewal_keys, states
         )
-        keys = jax.random.split(global_key, options.chains)
-        states, info = jax.vmap(lambda k, s: propose(k, s, density, flow))(keys, states)
+        states, info = jax.vmap(lambda k, s: propose(k, s, density, flow))(global_keys, states)
         return states, {
             **observed(system, states.position),
             "energy": -kT * states.logdensity,

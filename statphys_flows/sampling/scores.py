@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from statphys_flows.analysis import Estimate
 from statphys_flows.flows import ContinuousFlow, Defended, Flow, Proposal
-from statphys_flows.flows.flow import round_trip, round_trip_error
+from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import bound_inside, reduced_energy
 
@@ -34,11 +34,11 @@ def score(
     """The smaller of forward ESS, from fresh draws, and reverse ESS, from configurations that chains have seen; -1,
     below what any flow scores, where log q is wrong. And the two of them."""
     density = log_density(system, kT)
-    key, solver_key = jax.random.split(key)
+    key, solver_key, seen_key = jax.random.split(key, 3)
     x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
     seen = seen[:EVALUATION_DRAWS]
     forward = forward_ess(jax.vmap(density)(x) - log_q)
-    reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen))
+    reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen, seen_key))
     found = jnp.minimum(forward, reverse)
     honest = log_q_error(system, kT, flow, solver_key, SOLVER_DRAWS) < SOLVER_TOLERANCE
     return jnp.where(honest, found, -1.0), forward, reverse
@@ -58,10 +58,10 @@ def log_q_error(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGK
         return jnp.zeros(())
     if isinstance(flow, ContinuousFlow):
         return round_trip_error(flow, key, n)
-    x, log_q, log_q_back = round_trip(flow, key, n)
+    x, log_q, error = flow.round_trip(key, n)
     log_w = jax.vmap(log_density(system, kT))(x) - log_q
     counts = jnp.minimum(n * jax.nn.softmax(jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)), 1.0)
-    return jnp.max(jnp.where(counts == 0, 0.0, counts * jnp.abs(log_q_back - log_q)))
+    return jnp.max(jnp.where(counts == 0, 0.0, counts * jnp.abs(error)))
 
 
 @eqx.filter_jit
@@ -73,17 +73,20 @@ def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key:
 
 
 @eqx.filter_jit
-def uncovered(system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]) -> Float[Array, ""]:
-    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never."""
-    return jnp.mean(is_uncovered(system, kT, flow, samples))
+def uncovered(
+    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never; `key` is for its
+    auxiliary variables."""
+    return jnp.mean(is_uncovered(system, kT, flow, samples, key))
 
 
 @eqx.filter_jit
 def is_uncovered(
-    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."]
+    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> Bool[Array, " n"]:
     """Which of them."""
-    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples)
+    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples, key)
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
     return log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT
 

@@ -8,6 +8,7 @@ import numpy as np
 from statphys_flows import analysis
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import real
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.record import Production, check_counts, observed, thinning
@@ -60,6 +61,7 @@ class TemperedSMC(Sampler):
         del system
         return 2
 
+    @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         # Every temperature starts from the reference, and all of it is one compiled loop.
         del warm_start, journal

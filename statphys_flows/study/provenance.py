@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 import statphys_flows
+from statphys_flows.precision import chosen_precision, full_precision
 from statphys_flows.sampling import Sampler
 from statphys_flows.study.digests import digest_of, instructions_of, is_own, without_addresses
 from statphys_flows.study.programs import TRACED_BY, programs
@@ -23,6 +24,7 @@ from statphys_flows.systems import System
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
 
 
+@full_precision()
 def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int, sampler: Sampler) -> dict[str, Any]:
     """Everything that decides the numbers, as JSON-able data: two studies with the same one give the same numbers on
     the same machine. `axes` are the values of what is scanned, temperatures as "kT"."""
@@ -38,9 +40,16 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
         **({"scan": scanned} if scanned else {}),
         "seed": int(seed),
         "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
-        "precision": str(jax.numpy.result_type(float)),
+        "precision": _precision(),
         "programs": programs(system, axes["kT"]) | {"sampler": digest_of(_functions(sampler))},
     }
+
+
+def _precision() -> str:
+    """JAX's, and that of products of matrices, where the user has set one."""
+    products = chosen_precision()
+    found = str(jax.numpy.result_type(float))
+    return found if products in (None, "highest") else f"{found}, products {products}"
 
 
 def attributes(system: System, size: str, seed: int, configuration: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.numbers import is_count, whole
+from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, axes_of, completed, points_of
@@ -198,6 +199,7 @@ class Study:
         check_same(old, own, "This result")
         return axes_of(result)
 
+    @full_precision()
     def _run(
         self, done: dict[str, xr.DataTree], out, before: str = "", *, resume: bool, overwrite: bool, progress
     ) -> xr.DataTree:

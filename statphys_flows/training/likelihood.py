@@ -47,7 +47,7 @@ class MaximumLikelihood(Objective):
     def loss(self, flow, samples, reduced_energy, key):
         if self.divergence == "hutchinson":
             return -jnp.mean(estimated_log_prob(flow, samples, key)) / samples[0].size
-        return -jnp.mean(flow.log_prob(samples)) / samples[0].size
+        return -jnp.mean(flow.log_prob(samples, key)) / samples[0].size
 
 
 def estimated_log_prob(flow: Flow, samples: Float[Array, "n ..."], key: PRNGKeyArray) -> Float[Array, " n"]:
@@ -63,7 +63,7 @@ def estimated_log_prob(flow: Flow, samples: Float[Array, "n ..."], key: PRNGKeyA
     probes = jax.random.rademacher(key, samples.shape, samples.dtype)
     probed = eqx.tree_at(lambda f: f.velocity, flow, _Probed(flow.velocity))
     z, log_det = probed.inverse(jnp.stack([samples, probes], axis=1))
-    return jax.vmap(flow.base.log_prob)(z[:, 0]) + log_det
+    return flow.base_log_prob(z[:, 0], key) + log_det
 
 
 class _Probed(Velocity):

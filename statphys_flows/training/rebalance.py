@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Mixture
 from statphys_flows.flows import Flow, LatentField, MovedLatentField, Proposal
+from statphys_flows.precision import full_precision
 
 # No orbit's weight falls below this, so that no component is ever given up (a defensive mixture: Hesterberg,
 # Technometrics 37 (1995) 185). Costs at most this fraction of the acceptance for each orbit.
@@ -17,6 +18,7 @@ FLOOR = 0.01
 _PRIOR_DRAWS = 20.0
 
 
+@full_precision()
 def rebalance(
     flow: Proposal, reduced_energy: Callable, key: PRNGKeyArray, n: int
 ) -> tuple[Proposal, Float[Array, " n"]]:
@@ -41,7 +43,7 @@ def rebalance(
         return flow, _finite(-jax.vmap(reduced_energy)(x) - log_q)
     z = flow.sample_base(key, n)
     x, log_det = flow.forward(z)
-    log_w = -jax.vmap(reduced_energy)(x) - jax.vmap(flow.base.log_prob)(z) + log_det
+    log_w = -jax.vmap(reduced_energy)(x) - flow.base_log_prob(z) + log_det
     log_w = _finite(log_w)
     if not isinstance(flow.base, Mixture):
         return flow, log_w

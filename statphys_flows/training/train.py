@@ -16,6 +16,7 @@ from statphys_flows.flows import ContinuousFlow, Flow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.numbers import check_real, is_count
+from statphys_flows.precision import full_precision
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
 from statphys_flows.systems.walls import reduced_energy
@@ -180,6 +181,7 @@ class _Target(eqx.Module):
 
 
 @eqx.filter_jit
+@full_precision()
 def _chunk(flow, state, objective, samples, target: _Target, key, steps: int, total_steps: int, optimiser: Optimiser):
     return fit_steps(
         flow,
@@ -195,6 +197,7 @@ def _chunk(flow, state, objective, samples, target: _Target, key, steps: int, to
 
 
 @eqx.filter_jit
+@full_precision()
 def _score(flow, objective: Objective, progress, held_out, target: _Target, key):
     keys = jax.random.split(key, _SCORE_KEYS)
     active = objective.at(progress)
@@ -202,6 +205,7 @@ def _score(flow, objective: Objective, progress, held_out, target: _Target, key)
 
 
 @eqx.filter_jit
+@full_precision()
 def _own_score(flow, held_out, score):
     return score(flow, held_out)
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.precision import full_precision
 from statphys_flows.training.fit import Optimiser
 from statphys_flows.training.interpolant import Interpolant, needs_velocity, on_path
 from statphys_flows.training.paths import Path
@@ -40,6 +41,7 @@ class LearnedPath(Path):
         self.end_matrix = jnp.zeros((harmonics, dimension, dimension), dtype)
         self.shift = jnp.zeros((harmonics, dimension), dtype)
 
+    @full_precision()
     def __call__(self, t, start, end):
         bend = jnp.sin(jnp.pi * jnp.arange(1, self.shift.shape[0] + 1) * t).astype(start.dtype)
         # A sum of matrices first: two products with vectors, however many harmonics.
@@ -105,6 +107,7 @@ def train_path(
 
 
 @eqx.filter_jit
+@full_precision()
 def _train_path(flow, path, samples, key, rates, optimiser: Optimiser, steps: int, velocity_steps: int) -> Transport:
     transformation = optimiser.transformation()
     schedule = optax.cosine_decay_schedule(optimiser.learning_rate, steps, alpha=0.02)
@@ -165,6 +168,7 @@ def _no_energy(x):
 
 
 @eqx.filter_jit
+@full_precision()
 def kinetic_energy(flow: ContinuousFlow, key: PRNGKeyArray, n: int, times: int = 16) -> Float[Array, " n"]:
     r"""$\int_0^1 |A^{-1} v_t(X_t)|^2\, dt$ along each of n of the flow's own trajectories, with A the base's
     preconditioner.

@@ -9,8 +9,7 @@ import numpy as np
 import paramax
 import pytest
 
-from statphys_flows import ContinuousFlow, Gaussian, Interval, MassiveBridge
-from statphys_flows.errors import StudyError
+from statphys_flows import ContinuousFlow, Gaussian, Interval, MassiveBridge, StudyError
 from statphys_flows.flows import PathVelocity, Velocity, spline_coupling
 from statphys_flows.flows.flow import round_trip_error
 from tests.helpers.registry import (
@@ -32,7 +31,7 @@ ACTIONS = {"sign": lambda x: -x, "reflection": lambda x: x[..., ::-1]}
 # One compilation for all the tests that call a flow of the same structure.
 forward = eqx.filter_jit(lambda flow, z: flow.forward(z))
 inverse = eqx.filter_jit(lambda flow, x: flow.inverse(x))
-log_prob = eqx.filter_jit(lambda flow, x: flow.log_prob(x))
+log_prob = eqx.filter_jit(lambda flow, x, key=None: flow.log_prob(x, key))
 sample_base = eqx.filter_jit(lambda flow, key: flow.sample_base(key, 3))
 draws = eqx.filter_jit(lambda flow, key: flow.sample_and_log_prob(key, 4000))
 velocity_at = eqx.filter_jit(lambda velocity, t, x: velocity(t, x))
@@ -281,7 +280,7 @@ def latent(request, getkey, x64):
 def test_the_weights_of_a_latent_proposal_are_one_law_forwards_and_backwards(latent, getkey):
     """Weighted to the target, draws have the weights of their own fields and of fields drawn afresh by `log_prob`."""
     x, log_q = draws(latent, getkey())
-    log_ratio = np.asarray(log_prob(latent, x) - log_q)
+    log_ratio = np.asarray(log_prob(latent, x, getkey()) - log_q)
     good = np.isfinite(log_ratio)
     assert good.mean() > 0.95
     # w/w', summed over the draws, counts them.
@@ -289,18 +288,27 @@ def test_the_weights_of_a_latent_proposal_are_one_law_forwards_and_backwards(lat
     assert abs(ratio.sum() / good.size - 1) < 4.5 * ratio.std() / np.sqrt(good.size) + 1e-6
 
 
-def test_log_prob_of_a_latent_proposal_is_a_function(latent, getkey):
-    """Read back from a file it is the same; mapped too, where no ODE is solved: its rounding, by which another program
-    differs, chooses another h, of the same law."""
+def test_log_prob_of_a_latent_proposal_is_a_function_of_x_and_key(latent, getkey):
+    """Read back from a file it is the same."""
     x, _ = draws(latent, getkey())
     file = io.BytesIO()
     eqx.tree_serialise_leaves(file, latent)
     file.seek(0)
     back = eqx.tree_deserialise_leaves(file, latent)
-    np.testing.assert_array_equal(log_prob(back, x), log_prob(latent, x))
-    if not latent.has_map:
-        mapped = eqx.filter_jit(lambda flow, x: jax.vmap(lambda one: flow.log_prob(one[None])[0])(x))(latent, x)
-        np.testing.assert_allclose(mapped, log_prob(latent, x), rtol=1e-9, atol=1e-9)
+    key = getkey()
+    np.testing.assert_array_equal(log_prob(back, x, key), log_prob(latent, x, key))
+
+
+def test_a_latent_proposal_asks_for_a_key(latent):
+    assert latent.has_auxiliary
+    with pytest.raises(StudyError, match=r"needs a key; write log_prob\(x, jax.random.key\(0\)\)"):
+        latent.log_prob(jnp.zeros((2, *latent.base.mean.shape)))
+
+
+def test_other_flows_have_no_auxiliary_variables(flow, getkey):
+    x = sample_base(flow, getkey())
+    assert not flow.has_auxiliary
+    np.testing.assert_array_equal(log_prob(flow, x, getkey()), log_prob(flow, x))
 
 
 # Velocities

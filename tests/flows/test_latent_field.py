@@ -13,7 +13,9 @@ from statphys_flows.flows.latent.branches import DropletBranch, GasBranch
 from statphys_flows.flows.latent.build import phases
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import RadialBranch
-from statphys_flows.sampling import adapt, driver
+from statphys_flows.flows.velocities import PairVelocity
+from statphys_flows.sampling import ParallelTempering, adapt, driver, parallel_tempering
+from statphys_flows.sampling.scores import log_q_error
 from statphys_flows.training import FitState, fit
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
 
@@ -150,16 +152,9 @@ def test_log_z_of_the_hmf_model(kT, getkey, x64):
     assert abs(ratio.mean() - 1) < SIGMAS * ratio.std() / np.sqrt(n)
     # The field drawn afresh from p(h | x) has, over draws weighted to the target, the reverse weights 1/w of mean 1/Z.
     good = np.isfinite(log_w)
-    again = log_weights(system, kT, x[good], eqx.filter_jit(field.log_prob)(x[good]))
+    again = log_weights(system, kT, x[good], eqx.filter_jit(field.log_prob)(x[good], getkey()))
     back = ratio[good] * np.exp(exact - again)
     assert abs(back.sum() / n - 1) < SIGMAS * back.std() / np.sqrt(n)
-
-
-def test_log_prob_is_a_function_of_the_configuration(getkey):
-    field = latent_field(well(), 0.08)
-    x, _ = draws(field, getkey(), 4)
-    evaluate = eqx.filter_jit(lambda field, x: field.log_prob(x))
-    np.testing.assert_array_equal(evaluate(field, x), evaluate(field, x))
 
 
 def test_the_lebesgue_measure_adds_the_volume(getkey, x64):
@@ -168,9 +163,9 @@ def test_the_lebesgue_measure_adds_the_volume(getkey, x64):
         for m in ("normalised", "lebesgue")
     ]
     fields = [latent_field(system, 0.6) for system in systems]
-    x, log_q = draws(fields[0], getkey(), 3)
-    np.testing.assert_allclose(fields[1].log_prob(x) + 8 * np.log(CIRCLE), fields[0].log_prob(x), atol=1e-9)
-    del log_q
+    x, _ = draws(fields[0], getkey(), 3)
+    one, other = (field.log_prob(x, jax.random.key(0)) for field in fields)
+    np.testing.assert_allclose(other + 8 * np.log(CIRCLE), one, atol=1e-9)
 
 
 def test_acceptance_does_not_fall_with_the_number_of_particles(getkey):
@@ -221,7 +216,7 @@ def test_a_moved_field_weighs_to_z_forwards_and_backwards(getkey, x64):
         ratio = np.exp(np.where(good, log_w, -np.inf) - exact)
         error = np.hypot(ratio.std() / np.sqrt(n), reference_error)
         assert abs(ratio.mean() - 1) < SIGMAS * error
-        again = log_weights(system, kT, x[good], eqx.filter_jit(flow.log_prob)(x[good]))
+        again = log_weights(system, kT, x[good], eqx.filter_jit(flow.log_prob)(x[good], getkey()))
         back = ratio[good] * np.exp(exact - again)
         assert abs(back.sum() / n - 1) < SIGMAS * np.hypot(back.std() / np.sqrt(n), reference_error)
         spreads.append(ratio.std())
@@ -265,3 +260,32 @@ def test_a_moved_field_is_polished_though_nothing_has_trained_it_before(getkey, 
     monkeypatch.setattr(driver, "variational_bound", lambda *arguments: jnp.nan)  # never nearer
     found = adapt(attracted_and_repelled(), 0.5, getkey(), options)
     assert found.history["step"].size == 2
+
+
+@pytest.mark.parametrize(("system", "kT"), [(well(8), 0.0892), (generalised(8), 0.31), (attracted_and_repelled(), 0.5)])
+def test_the_error_of_a_moved_field_is_that_of_its_map(system, kT, getkey):
+    """Not what q(h) is off, which two fields for one draw would show, nor what the field found no place for."""
+    field = latent_field(system, kT)
+
+    def error(velocity, steps, draws=256):
+        flow = MovedLatentField(field, velocity, steps)
+        return float(log_q_error(system, jnp.asarray(kT), flow, jax.random.key(1), draws))
+
+    start = PairVelocity(system.space)
+    moving = eqx.tree_at(lambda v: (v.plain, v.crowded), start, replace_fn=lambda a: a + 0.1)
+    assert error(start, 4) < 2e-3
+    assert error(moving, 1) > 20 * error(moving, 32)
+    assert error(moving, 1) > 0.1
+    broken = eqx.tree_at(lambda v: v.plain, start, replace_fn=lambda a: a + jnp.nan)
+    assert not error(broken, 4) < np.inf
+
+
+def test_a_flow_with_a_latent_field_is_no_reference_to_temper_from(getkey, monkeypatch):
+    """Though a moved one is a flow: its log q is a function of x and h."""
+    system = attracted_and_repelled()
+    moved = flows_for(system, kT=0.5, key=getkey())[1]
+    monkeypatch.setattr(parallel_tempering, "adapt", lambda *arguments, **options: driver.Adapted(moved, *[None] * 6))
+    monkeypatch.setattr(parallel_tempering, "refine", lambda system, kT, flow, key: (flow, 0.0))
+    sampler = ParallelTempering(chains=16, draws=20, assisted_by=sf.FlowMCMC())
+    with pytest.raises(sf.StudyError, match="sampled through a latent field; use FlowMCMC"):
+        sf.run_study(system, kT=0.5, sampler=sampler, progress=False)

@@ -44,8 +44,8 @@ def draws(flow, key, n):
 
 
 @eqx.filter_jit
-def log_prob(flow, x):
-    return flow.log_prob(x)
+def log_prob(flow, x, key):
+    return flow.log_prob(x, key)
 
 
 def log_weights(system, kT, x, log_q):
@@ -141,7 +141,7 @@ def test_log_z_forwards_and_backwards(name, n, getkey, x64):
     exact = mean_field_exact(n, kT, potential, float(system.coupling))["log_z"]
     x, log_q = draws(flow, getkey(), draw)
     forward = log_weights(system, kT, x, log_q) - exact
-    backward = log_weights(system, kT, x, log_prob(flow, x)) - exact
+    backward = log_weights(system, kT, x, log_prob(flow, x, getkey())) - exact
     for off in (np.exp(forward), np.exp(forward - backward)):
         assert abs(off.mean() - 1) < SIGMAS * off.std() / np.sqrt(draw) + 1e-8
     # The table's cells are all that is wrong with q.
@@ -178,11 +178,11 @@ def test_acceptance_does_not_fall_with_the_number_of_sites(n, kT, getkey):
     assert 64 < np.sum(np.asarray(jnp.mean(x, axis=1)) > 0) < 192
 
 
-def test_log_q_is_finite_wherever_chains_start():
+def test_log_q_is_finite_wherever_chains_start(getkey):
     system = sf.MeanFieldPhi4(512)
     flow = site_field(system, 1.3)
-    assert np.all(np.isfinite(log_prob(flow, system.known_states())))
-    assert np.all(np.isfinite(log_prob(flow, 3.0 * jnp.ones((1, 512)))))
+    assert np.all(np.isfinite(log_prob(flow, system.known_states(), getkey())))
+    assert np.all(np.isfinite(log_prob(flow, 3.0 * jnp.ones((1, 512)), getkey())))
 
 
 def test_which_systems_have_one(getkey):

@@ -20,6 +20,7 @@ from statphys_flows.bases import (
     lattice_laplacian,
 )
 from statphys_flows.flows import (
+    Defended,
     MovedLatentField,
     NetworkVelocity,
     PathVelocity,
@@ -303,9 +304,15 @@ def _moved_field(key):
     return MovedLatentField(latent_field(system, 0.5), _particles(system.n, 2.0, modes=1)(key), steps=8)
 
 
+def _defended_field(key):
+    sharp, safe = (latent_field(_attracted_and_repelled(), kT) for kT in (0.5, 0.8))
+    return Defended(sharp, safe, jnp.asarray(0.3))
+
+
 # Proposals with auxiliary variables.
 LATENT = {
     "latent_field": lambda key: latent_field(_attracted_and_repelled(), 0.5),
     "moved_latent_field": _moved_field,
     "site_field": lambda key: site_field(MeanFieldPhi4(4, field=0.1), 0.9),
+    "defended_latent_field": _defended_field,
 }

@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.flow import Flow, strongly_typed
+from statphys_flows.precision import full_precision
 
 
 class CouplingFlow(Flow):
@@ -47,9 +48,11 @@ class CouplingFlow(Flow):
             bijection = fb.Chain([fb.Invert(frame), bijection, frame])
         return strongly_typed(cls(base, bijection))
 
+    @full_precision()
     def forward(self, z):
         return jax.vmap(paramax.unwrap(self.bijection).transform_and_log_det)(z)
 
+    @full_precision()
     def inverse(self, x):
         return jax.vmap(paramax.unwrap(self.bijection).inverse_and_log_det)(x)
 

@@ -4,10 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.latent.bits import key_from_bits
+from statphys_flows.flows.latent.auxiliary import split_key
 from statphys_flows.flows.latent.branches import Branch
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.proposal import Proposal
@@ -25,10 +25,8 @@ class LatentField(Proposal):
     Rev. Lett. 3 (1959) 77). A draw: h from q(h), a mixture of one `Branch` for each phase; then N particles from
     exp(h·φ(x)), normalised. In the space of (x, h) with p(h | x) Gaussian, of mean βλφ̄ and variance βλ/N, its log
     weight is that of h alone, -N S(h) - log q(h): the acceptance does not fall with N. What W has besides these modes
-    enters the weight in full.
-
-    `log_prob(x)` draws h from p(h | x) by a generator that is seeded with the bits of x: it is a function of x, and
-    over x the pairs (x, h) have their law.
+    enters the weight in full. The target in that space is exp(-βU(x)) p(h | x); `log_prob(x, key)` draws h from
+    p(h | x).
 
     **Arguments:**
 
@@ -54,6 +52,13 @@ class LatentField(Proposal):
     def sample_with_branch(self, key: PRNGKeyArray, n: int):
         """n draws, the log responsibilities of the branches for their fields (n, branches), and their log q."""
 
+        x, c = self.sample_with_field(key, n)
+        joint = jax.vmap(self._joint)(c)
+        return x, jax.nn.log_softmax(joint), jax.vmap(self._log_density)(x, c, joint)
+
+    def sample_with_field(self, key: PRNGKeyArray, n: int):
+        """n draws (n, particles, d) and the fields that they were drawn in, (n, modes)."""
+
         def one(key):
             which_key, field_key, particle_key = jax.random.split(key, 3)
             which = jax.random.categorical(which_key, self.log_weights)
@@ -61,21 +66,26 @@ class LatentField(Proposal):
                 b.sample(k) for b, k in zip(self.branches, jax.random.split(field_key, len(self.branches)), strict=True)
             ]
             c = jnp.stack(fields)[which]
-            x = self.modes.sample(particle_key, c, self.particles)
-            joint = self._joint(c)
-            return x, jax.nn.log_softmax(joint), self._log_density(x, c, joint)
+            return self.modes.sample(particle_key, c, self.particles), c
 
         return jax.vmap(one)(jax.random.split(key, n))
 
-    def log_prob(self, x: Float[Array, "n particles d"]) -> Float[Array, " n"]:
-        def one(x):
-            key = key_from_bits(x)
+    @property
+    def has_auxiliary(self) -> bool:
+        return True
+
+    def log_prob(self, x: Float[Array, "n particles d"], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
+        def one(x, key):
             re, im = jax.random.normal(key, (2, self.modes.many), x.dtype)
             mean = self._mean(x)
             c = mean + jnp.sqrt(self.strengths / self.particles) * jax.lax.complex(re, im)
-            return self._log_density(x, c, self._joint(c))
+            return self.joint_log_prob(x, c)
 
-        return jax.vmap(one)(x)
+        return jax.vmap(one)(x, split_key(self, key, x.shape[0]))
+
+    def joint_log_prob(self, x: Float[Array, "particles d"], c: Complex[Array, " modes"]) -> Float[Array, ""]:
+        """log q(x, h) - log p(h | x)."""
+        return self._log_density(x, c, self._joint(c))
 
     def adopt(self, trained: "LatentField") -> "LatentField":
         # Branches and their number belong to the temperature; weights are found anew in a round.
@@ -90,7 +100,7 @@ class LatentField(Proposal):
         return self.strengths * np.sqrt(2).astype(x.dtype) * jnp.conj(self.modes.density(x))
 
     def _log_density(self, x, c, joint):
-        """log q(x, h) - log p(h | x)."""
+        """`joint_log_prob`, log w_b q_b(h) given."""
         field = jax.scipy.special.logsumexp(joint)
         tilted = jnp.sum(self.modes.at(c, x) - self.modes.log_normaliser(c)) - self.particles * self.log_volume
         variance = self.strengths / self.particles

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
+from statphys_flows.precision import full_precision
+
 _MOST_TRIES = 500
 
 
@@ -82,6 +84,7 @@ class TorusModes(eqx.Module):
         u = self.on_grid(c).ravel()
         return jax.scipy.special.logsumexp(u) - np.log(u.size)
 
+    @full_precision()
     def sample(self, key: PRNGKeyArray, c: Complex[Array, " modes"], n: int) -> Float[Array, "n d"]:
         """n independent draws of exp(u)/∫exp(u), exactly: by rejection from a density that is constant in each cell of
         the grid and bounds e^u there.

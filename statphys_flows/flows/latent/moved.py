@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.latent.latent_field import LatentField
@@ -14,7 +15,8 @@ class MovedLatentField(ContinuousFlow):
 
     $$\log q(x, h) - \log p(h \,|\, x_0) = \log q_0(x_0, h) - \log p(h \,|\, x_0) - \int_0^1 \nabla\cdot v_t\, dt,$$
 
-    so that in the space of (x, h), with h given x₀ = T⁻¹(x), weights and acceptance are exact as they were.
+    so that in the space of (x, h), where the target is exp(-βU(x)) p(h | T⁻¹(x)), weights and acceptance are exact as
+    they were: p(h | x₀) is normalised at any x₀. `log_prob(x, key)` draws h from p(h | T⁻¹(x)).
 
     The velocity is trained by reverse KL, in which draws of the field are data: an interpolant would need draws of the
     field that are coupled to the target's.
@@ -44,9 +46,24 @@ class MovedLatentField(ContinuousFlow):
         x, log_det = self.forward(start)
         return x, log_responsibilities, log_q - log_det
 
-    def log_prob(self, x):
-        start, log_det = self.inverse(x)
-        return self.field.log_prob(start) + log_det
+    @property
+    def has_auxiliary(self) -> bool:
+        return True
+
+    def base_log_prob(self, z, key=None):
+        return self.field.log_prob(z, key)
+
+    def round_trip(self, key, n):
+        """As of any flow, with one h both ways: another would differ by what q(h) is off, though the map were exact.
+        Draws that the field found no place for have no error."""
+        start, h = self.field.sample_with_field(key, n)
+        x, log_det = self.forward(start)
+        back, log_det_back = self.inverse(x)
+        of_field = jax.vmap(self.field.joint_log_prob)
+        log_q = of_field(start, h)
+        error = of_field(back, h) - log_q + (log_det_back + log_det)
+        drawn = jnp.all(jnp.isfinite(start), axis=(1, 2)) & jnp.isfinite(log_q)
+        return x, log_q - log_det, jnp.where(drawn, error, 0.0)
 
     def _drawn(self, key, n):
         # Rejection has no derivative, and none is asked for: only the velocity is trained.

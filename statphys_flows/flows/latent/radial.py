@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.flows.latent.branches import Branch
 from statphys_flows.flows.latent.modes import TorusModes
+from statphys_flows.precision import full_precision
 
 _CELLS = 512
 _ITERATIONS = 400
@@ -37,6 +38,7 @@ class RadialBranch(Branch):
     saddle: Float[Array, "cells others"]
     factors: Float[Array, "2 cells others others"]
 
+    @full_precision()
     def sample(self, key):
         which, place, turn, noise = jax.random.split(key, 4)
         dtype = self.saddle.dtype

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Base, Gaussian
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import strongly_typed
-from statphys_flows.flows.latent.bits import key_from_bits
+from statphys_flows.flows.latent.auxiliary import split_key
 from statphys_flows.flows.latent.log_linear import LogLinear
 from statphys_flows.flows.latent.site_law import SiteLaw, SiteTable, site_law
 from statphys_flows.flows.proposal import Proposal
@@ -37,7 +37,7 @@ class SiteField(Proposal):
     q(a) is what makes this constant, but for the width of a table's cells. It holds all phases and what is between
     them, so that acceptance is near 1 at any N, at a transition too.
 
-    `log_prob(φ)` draws a from p(a | φ), as a function of the bits of φ.
+    The target in that space is exp(-βU(φ)) p(a | φ); `log_prob(φ, key)` draws a from p(a | φ).
 
     **Arguments:**
 
@@ -60,14 +60,18 @@ class SiteField(Proposal):
 
         return jax.vmap(one)(jax.random.split(site_key, n), a)
 
-    def log_prob(self, x: Float[Array, "n sites"]) -> Float[Array, " n"]:
-        def one(phi):
-            noise = jax.random.normal(key_from_bits(phi), (), phi.dtype)
+    @property
+    def has_auxiliary(self) -> bool:
+        return True
+
+    def log_prob(self, x: Float[Array, "n sites"], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
+        def one(phi, key):
+            noise = jax.random.normal(key, (), phi.dtype)
             return self.joint_log_prob(
                 phi, self.strength * jnp.mean(phi) + jnp.sqrt(self.strength / self.sites) * noise
             )
 
-        return jax.vmap(one)(x)
+        return jax.vmap(one)(x, split_key(self, key, x.shape[0]))
 
     def adopt(self, trained: "SiteField") -> "SiteField":
         del trained  # all of it belongs to the temperature

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from statphys_flows.bases.harmonics import harmonic_transform, kernel_diagonal, lattice_laplacian
 from statphys_flows.flows.velocities.features import odd_and_even
 from statphys_flows.flows.velocities.velocity import Velocity
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Lattice
 
 
@@ -58,6 +59,7 @@ class BoundedLatticeVelocity(Velocity):
         self.log_masses = jnp.asarray(np.log(mass) + np.log(2.0) * (np.arange(kernels) - (kernels - 1) / 2), dtype)
         self.log_frequency = jnp.asarray(np.log(np.pi / reach), dtype)
 
+    @full_precision()
     def __call__(self, t, x):
         times = jnp.cos(jnp.pi * jnp.arange(self.coefficients.shape[0]) * t).astype(x.dtype)
         coefficients = jnp.tensordot(times, self.coefficients, 1)

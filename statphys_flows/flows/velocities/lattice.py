@@ -13,6 +13,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows.velocities.features import Feature, harmonics, mean_gate, odd_and_even
 from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_shares, orbit_sizes
 from statphys_flows.flows.velocities.velocity import Velocity
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Lattice
 
 
@@ -102,6 +103,7 @@ class LatticeVelocity(Velocity):
         self.log_frequency = jnp.asarray(np.log(np.pi / reach), dtype)
         self.log_gate_width = jnp.asarray(np.log(reach / 10), dtype)
 
+    @full_precision()
     def __call__(self, t, x):
         times = jnp.cos(jnp.pi * jnp.arange(self.kernels.shape[0]) * t).astype(x.dtype)
         parts = [self._convolved(times, x)]

@@ -7,6 +7,7 @@ import paramax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
+from statphys_flows.precision import full_precision
 
 
 class TimedNetwork(eqx.Module):
@@ -32,12 +33,11 @@ class TimedNetwork(eqx.Module):
         self.location, self.scale = paramax.NonTrainable(location), paramax.NonTrainable(scale)
         self.times = times
 
+    @full_precision()
     def __call__(self, t, x) -> Float[Array, " ..."]:
         time = jnp.cos(jnp.pi * jnp.arange(1, self.times + 1) * t).astype(x.dtype)
         y = (x - self.location.unwrap()) / self.spread
-        # Accelerators round products to ten bits by default: the divergence would then be that of another field.
-        with jax.default_matmul_precision("highest"):
-            return self.network(jnp.concatenate([y, time]))
+        return self.network(jnp.concatenate([y, time]))
 
     @property
     def spread(self) -> Float[Array, " n"]:

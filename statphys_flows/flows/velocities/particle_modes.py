@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.flows.velocities.velocity import Velocity
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import ParticleBox
 
 
@@ -51,6 +52,7 @@ class DensityModeVelocity(Velocity):
         """k, in inverse lengths."""
         return 2 * np.pi * jnp.asarray(np.asarray(self.indices) / np.asarray(self.box.lengths), self.linear.dtype)
 
+    @full_precision()
     def __call__(self, t, x):
         n = self.box.n
         times = jnp.cos(jnp.pi * jnp.arange(self.linear.shape[0]) * t).astype(x.dtype)

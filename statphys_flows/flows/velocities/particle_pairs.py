@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.velocities.velocity import Velocity
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import ParticleBox
 
 
@@ -56,6 +57,7 @@ class PairVelocity(Velocity):
         spacing = (box.volume / box.n) ** (1 / box.dimension)
         self.log_range = jnp.asarray(np.log(min(0.7 * spacing, 0.35 * self.reach)), dtype)
 
+    @full_precision()
     def __call__(self, t, x):
         n, d = x.shape
         times = jnp.cos(jnp.pi * jnp.arange(self.plain.shape[0]) * t).astype(x.dtype)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from statphys_flows.bases.factors import laplacian_eigenvalues, sine_squared, sine_transform
 from statphys_flows.flows.velocities.features import Feature, mean_gate, odd_and_even
 from statphys_flows.flows.velocities.velocity import Velocity
+from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Interval
 
 
@@ -74,6 +75,7 @@ class PathVelocity(Velocity):
         self.log_gate_width = jnp.asarray(np.log(reach / 10), dtype)
         self.log_frequency = jnp.asarray(np.log(np.pi / reach), dtype)
 
+    @full_precision()
     def __call__(self, t, x):
         coefficients = jnp.tensordot(self._times(t), self.coefficients, 1)
         if self.reflection:

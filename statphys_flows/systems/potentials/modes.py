@@ -9,6 +9,8 @@ import numpy as np
 from jax.lax import Precision
 from jaxtyping import Array, Float, Int
 
+from statphys_flows.precision import full_precision
+
 
 class Modes(NamedTuple):
     r"""A potential as the finite sum
@@ -35,6 +37,7 @@ class Modes(NamedTuple):
         """k, (modes, d)."""
         return 2 * np.pi * self.indices / np.asarray(self.lengths)
 
+    @full_precision()
     def potential(self, r: Float[Array, " d"]) -> Float[Array, ""]:
         """The sum, W(r)."""
         return self.constant + 2 * jnp.sum(self.coefficients * jnp.cos(jnp.asarray(self.wave_vectors, r.dtype) @ r))
@@ -46,6 +49,7 @@ def half_space(orders: Sequence[int]) -> Int[np.ndarray, "modes d"]:
     return every[len(every) // 2 + 1 :]  # in lexicographic order the vector 0 is in the middle
 
 
+@full_precision()
 def density_modes(
     x: Float[Array, "n d"], indices: Int[np.ndarray, "modes d"], lengths: Sequence[float]
 ) -> tuple[Float[Array, " modes"], Float[Array, " modes"]]:
