@@ -39,8 +39,8 @@ class Adapted(NamedTuple):
     `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
     end of the round, and `candidate`, the flow that it trained; the field `candidate` is the index of the flow that was
     kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the fraction of
-    those that no flow has been made from, its `judges`, that it hardly proposes, `unreached`; `exhausted`, whether the budget ended
-    the search for a better one.
+    those that no flow has been made from, its `judges`, that it hardly proposes, `unreached`; `exhausted`, whether the
+    budget ended the search for a better one.
     """
 
     flow: Proposal
