@@ -29,7 +29,7 @@ class Digest:
         array = np.asarray(array)
         self.text(f"{array.dtype} {array.shape}")
         # The bytes themselves, without a copy.
-        self._sha.update(memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+        self._sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # pyright: ignore[reportArgumentType]
 
     def __str__(self) -> str:
         return self._sha.hexdigest()[:16]
