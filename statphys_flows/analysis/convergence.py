@@ -80,7 +80,7 @@ def drift_p_value(x: ArrayLike) -> float:
     slopes = x @ time
     if np.ptp(slopes) == 0.0:
         return float("nan") if slopes[0] == 0.0 else 0.0
-    return float(ttest_1samp(slopes, 0.0).pvalue)
+    return float(ttest_1samp(slopes, 0.0)[1])  # pyright: ignore[reportArgumentType]
 
 
 def chain_memory(x: ArrayLike) -> float:

@@ -144,11 +144,12 @@ def pool(
         seed,
     )
     known = np.isfinite(log_z_error) & np.isfinite(log_z)
-    linked, *differences = _differences(natural @ s, counts, multiplicity)
+    linked, *found = _differences(natural @ s, counts, multiplicity)
+    differences = found[0], found[1]
     z, z_replicas = _combined(own, known, differences, linked)
     mixture = log_mixture(natural @ s, counts, z)
     known_own = np.where(known, own[0], np.nan), np.where(known, own[1], np.nan)
-    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, tuple(differences), linked)
+    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, differences, linked)
 
 
 def averages(pool: Pool, targets: Array) -> Averages:

@@ -178,8 +178,10 @@ def _temper(
         state, info = smc.step(own, state, update, lambda x: jnp.zeros(x.shape[0], x.dtype), resampling.systematic)
         tuned, shape = info.update_info
         kept = (new_level, steps, shape) if record else (new_level, None, None)
-        noted = jax.tree.map(lambda a, new: a.at[made.count].set(new), (made.levels, made.steps, made.shape), kept)
-        carried = (state.particles, new_level, tuned, increments, Plan(*noted, made.count + 1), key)
+        parts = (made.levels, made.steps, made.shape)
+        levels, own_steps, own_shape = jax.tree.map(lambda a, new: a.at[made.count].set(new), parts, kept)
+        noted = Plan(levels, own_steps, own_shape, made.count + 1)
+        carried = (state.particles, new_level, tuned, increments, noted, key)
         return jax.tree.map(
             lambda new, old: new.astype(old.dtype) if eqx.is_inexact_array(old) else new, carried, carry
         )
@@ -190,11 +192,12 @@ def _temper(
 
     steps = _Steps(jnp.log(zero + 0.3), zero, zero)
     padding = jnp.zeros(_MOST_LEVELS, start.dtype)
-    empty = (None, None)
+    blank = Plan(padding + 1, None, None, jnp.zeros((), jnp.int32))
     if record:
         like = (steps, jax.eval_shape(lambda x: _kept(_shape_of(x, preconditioner)), start))
         empty = jax.tree.map(lambda a: jnp.zeros((_MOST_LEVELS, *a.shape), a.dtype), like)
-    carry = (start, zero, steps, padding, Plan(padding + 1, *empty, jnp.zeros((), jnp.int32)), key)
+        blank = blank._replace(steps=empty[0], shape=empty[1])
+    carry = (start, zero, steps, padding, blank, key)
     x, level, steps, increments, made, _ = jax.lax.while_loop(unfinished, body, carry)
     each = 1 + moves * (2 if _walks(start, preconditioner) else 1)
     evaluations = each * made.count.astype(start.dtype)

@@ -1,5 +1,7 @@
 """Weight where no chain has been: what a missed mode leaves behind in proposals and in the search's particles."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -116,7 +118,7 @@ def _held_out(states, owner, others, weights) -> list[tuple[np.ndarray, float, f
     return [(one[0] | two[0], 0.5 * (one[1] + two[1]), min(one[2], two[2])) for one, two in zip(*halves, strict=True)]
 
 
-def _beyond_along(direction, states, owner, others, judged_states=slice(None), judged_others=slice(None)):
+def _beyond_along(direction, states, owner, others, judged_states: Any = slice(None), judged_others: Any = slice(None)):
     """Which of the others that are judged lie far from any chain along a direction, what fraction of the chains' own
     states does, and how many independent states the chains are worth."""
     t, s = states @ direction, others @ direction

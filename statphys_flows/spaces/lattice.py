@@ -52,7 +52,7 @@ class Lattice(Space):
                 f"{len(sites)} axes."
             )
         self.lengths = sites
-        self.boundary = each
+        self.boundary = tuple(str(b) for b in each)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ class ParticleBox(Space):
         if dimension is None:
             dimension = 2 if given.ndim == 0 else given.size
         dimension = whole(dimension)
-        if not is_count(dimension) or dimension > 3:
+        if not is_count(dimension) or dimension not in (1, 2, 3):
             raise StudyError(f"ParticleBox(dimension={dimension!r}): a box has 1, 2 or 3 axes.")
         if given.shape not in ((), (dimension,)) or not np.all(np.isfinite(given) & (given > 0)):
             raise StudyError(
@@ -69,7 +69,7 @@ class ParticleBox(Space):
                 f'ParticleBox(measure={measure!r}): write "normalised" (dx/volume of each particle) or "lebesgue" (dx).'
             )
         self.n = whole(n)
-        self.lengths = tuple(np.broadcast_to(given, (dimension,)).tolist())
+        self.lengths = tuple(np.broadcast_to(given, (int(dimension),)).tolist())
         self.normalised = measure == "normalised"
 
     @property

@@ -45,9 +45,9 @@ def hessian(system: System, state: Float[Array, " n"]) -> Float[Array, "n n"]:
     return jax.hessian(system.energy)(state)
 
 
-def harmonic(system: System, kT: float, state: Float[Array, " n"]) -> Harmonic:
-    """The Gaussian about `state`, shape (n,), formula above."""
-    state = np.asarray(state)
+def harmonic(system: System, kT: float, about: Float[Array, " n"] | np.ndarray) -> Harmonic:
+    """The Gaussian about a state, shape (n,), formula above."""
+    state = np.asarray(about)
     directions, values = _directions(np.asarray(hessian(system, jnp.asarray(state)), float) / kT)
     resolved = values > FLAT * max(values.max(), 0.0)
     widths = np.where(resolved, 1 / np.sqrt(np.where(resolved, values, 1.0)), np.nan)
