@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Space
+from statphys_flows.systems.growth import check_growth
 from statphys_flows.systems.parameters import float_parameters
 from statphys_flows.systems.seeding import seed_states
 from statphys_flows.systems.system import System
@@ -17,7 +18,7 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
 
     **Raises:** `StudyError` if `system` is no `System`; if `energy` uses NumPy or Python control flow on its argument,
     is not a scalar, is an integer, or cannot be differentiated; if a known state has the wrong shape; if the energy or
-    its gradient is NaN or infinite at a starting state.
+    its gradient is NaN or infinite at a starting state; if U does not grow, so that Z is infinite.
     """
     name = type(system).__name__
     if not isinstance(system, System):
@@ -41,7 +42,9 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
         raise StudyError(f"{name}.energy cannot be differentiated: {_first_line(error)}") from error
     del gradient
     states = system.known_states()
-    _check_values(name, system, seed_states(system, kT, key, 8 if states is None else max(8, len(states))))
+    starts = seed_states(system, kT, key, 8 if states is None else max(8, len(states)))
+    _check_values(name, system, starts)
+    check_growth(system, kT, starts, key)
 
 
 def _check_scalar(what: str, function, x) -> None:
