@@ -9,10 +9,11 @@ from statphys_flows.analysis import Estimate, chain_memory, drift_p_value, r_hat
 from statphys_flows.analysis.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.far_out import weight_far_out
+from statphys_flows.sampling.widening import weight_beyond
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.seeding import share_outside
-from statphys_flows.thresholds import CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP
+from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -247,16 +248,26 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
 
 
 def of_tails(system: System, production: Production, kT: float) -> list[str]:
-    """The same of what lies where nothing has been: tails that fall off like a power."""
-    positions = production.positions
-    weight = weight_far_out(system, kT, positions.reshape(-1, *positions.shape[2:]))
-    sentence = _when(
-        weight > _FAR_OUT,
-        f"a fraction of about {min(weight, 1.0):.1g} of the weight lies further out than 20 standard deviations of the "
-        "draws, for U grows so slowly there: log Z comes out too low, and averages lack it; change variables so that "
-        "tails fall off faster, for example x = sinh(z), with log cosh(z) taken off U/kT",
-    )
-    return [sentence] if sentence else []
+    """The same of what lies where nothing has been: tails that fall off like a power, and valleys without an end."""
+    draws = production.positions.reshape(-1, *production.positions.shape[2:])
+    weight = weight_far_out(system, kT, draws)
+    beyond, coordinate = weight_beyond(system, kT, draws)
+    perhaps = ", or does not exist" if weight > BEYOND else ""
+    checks = [
+        _when(
+            weight > _FAR_OUT,
+            f"a fraction of about {min(weight, 1.0):.1g} of the weight lies further out than 20 standard deviations of "
+            f"the draws, for U grows so slowly there: log Z comes out too low{perhaps}, and averages lack it; change "
+            "variables so that tails fall off faster, for example x = sinh(z), with log cosh(z) taken off U/kT",
+        ),
+        _when(
+            beyond > BEYOND,
+            f"a fraction of about {min(beyond, 1.0):.1g} of the weight lies further out in coordinate {coordinate} "
+            "than any draw, where other coordinates spread more and more: log Z comes out too low, or does not exist; "
+            "a prior that can be normalised makes it exist",
+        ),
+    ]
+    return [sentence for sentence in checks if sentence]
 
 
 def _when(condition, sentence: str) -> str:

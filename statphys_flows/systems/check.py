@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Space
 from statphys_flows.systems.bayesian_model import BayesianModel
+from statphys_flows.systems.growth import check_growth
 from statphys_flows.systems.normalisation import check_normalisation
 from statphys_flows.systems.parameters import float_parameters
 from statphys_flows.systems.posterior import Posterior
@@ -27,7 +28,7 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     **Raises:** `StudyError` if `system` is no `System`; if it names a symmetry that its space does not have; if
     `energy` uses NumPy or Python control flow on its argument, is not a scalar, is an integer, or cannot be
     differentiated; if a known state has the wrong shape, or an infinite energy; if no starting state has a finite
-    energy; if at one the energy is NaN or -inf, or the gradient not finite; if a prior is not normalised. A starting
+    energy; if at one the energy is NaN or -inf, or the gradient not finite; if a prior is not normalised; if U does not grow, so that Z is infinite. A starting
     state with an energy of +inf lies behind a hard wall, and another one is taken.
     """
     name = type(system).__name__
@@ -54,7 +55,7 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     del gradient
     if isinstance(system, BayesianModel) and not isinstance(system, Posterior):  # which was checked when declared
         check_normalisation(system, jax.random.key(0))
-    _check_starts(name, system, kT, key)
+    check_growth(system, kT, _check_starts(name, system, kT, key), key)
 
 
 def _check_scalar(what: str, function, x) -> None:
@@ -106,7 +107,8 @@ def _check_states(name: str, system: System) -> None:
         raise StudyError(f"{name}.known_states[{bad}] holds NaN or infinity; every entry must be a finite number.")
 
 
-def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> None:
+def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> jax.Array:
+    """States with a finite energy."""
     given = system.known_states()
     if given is None:
         states = draw_starts(system, kT, key, _PROBES)
@@ -134,6 +136,7 @@ def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> No
             "nor beside it; fix the energy (a root of 0, or a branch of jnp.where that is NaN where the other one is "
             "taken?)."
         )
+    return inside
 
 
 @eqx.filter_jit

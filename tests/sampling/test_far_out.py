@@ -58,9 +58,74 @@ def test_a_wall_or_what_is_not_a_number_is_no_tail():
         assert weight_far_out(box, 1.0, np.clip(RNG.normal(size=(4000, 1)), -1.9, 1.9)) == 0.0
 
 
-def test_elsewhere_than_in_euclidean_space_there_is_no_far_out():
-    field = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Lattice((4, 4)))
-    assert weight_far_out(field, 1.0, RNG.normal(size=(10, 4, 4))) == 0.0
+def one_heavy(n, nu, mix=None):
+    """Student's law in one coordinate, normal ones in the others, both rotated; and draws that end early."""
+    x = RNG.normal(size=(4000, n))
+    x[:, 0] = RNG.standard_t(nu, size=4000)
+    low, high = np.quantile(x[:, 0], [0.001, 0.999])
+    x = x[(x[:, 0] > low) & (x[:, 0] < high)]
+    mix = np.eye(n) if mix is None else mix
+    back = jnp.asarray(np.linalg.inv(mix), jnp.float32)
+
+    def energy(y):
+        z = back @ y
+        return 0.5 * (nu + 1) * jnp.log1p(z[0] ** 2 / nu) + 0.5 * jnp.sum(z[1:] ** 2)
+
+    return system(energy, n), x @ mix.T, 2 * stats.t(nu).sf(20 * x[:, 0].std())
+
+
+@pytest.mark.parametrize(("n", "nu"), [(2, 1.0), (3, 1.0), (3, 2.0), (20, 1.0), (50, 2.0)])
+def test_one_heavy_coordinate_among_light_ones(n, nu):
+    of, x, exact = one_heavy(n, nu)
+    assert exact / 3 < weight_far_out(of, 1.0, x) < 10 * exact
+
+
+@pytest.mark.parametrize("n", [2, 10, 30])
+def test_one_heavy_combination_of_coordinates(n):
+    of, x, exact = one_heavy(n, 1.0, np.linalg.qr(RNG.normal(size=(n, n)))[0])
+    # Where directions of all coordinates happen to be that of the tail, its volume is taken for theirs.
+    assert exact / 3 < weight_far_out(of, 1.0, x)
+
+
+def test_a_heavy_pair_among_light_coordinates():
+    heavy = np.sqrt(RNG.chisquare(1.0, size=(4000, 1)))
+    x = RNG.normal(size=(4000, 20))
+    x[:, :2] /= heavy
+    x = x[heavy[:, 0] > np.quantile(heavy, 0.002)]
+    of = system(lambda x: 1.5 * jnp.log1p(jnp.sum(x[:2] ** 2)) + 0.5 * jnp.sum(x[2:] ** 2), 20)
+    assert weight_far_out(of, 1.0, x) > 1e-4
+
+
+def test_many_heavy_coordinates_add_up():
+    """Each has 4e-5 beyond 20 standard deviations, thirty of them thirty times as much."""
+    nu, x = 3.0, RNG.standard_t(3.0, size=(4000, 30))
+    of = system(lambda x: 0.5 * (nu + 1) * jnp.sum(jnp.log1p(x**2 / nu)), 30)
+    exact = np.sum(2 * stats.t(nu).sf(20 * x.std(axis=0)))
+    assert exact / 3 < weight_far_out(of, 1.0, x) < 10 * exact
+
+
+@pytest.mark.parametrize("n", [2, 10, 50])
+def test_correlated_light_tails_are_no_power_law(n):
+    mix = RNG.normal(size=(n, n)) + 0.1 * np.eye(n)
+    precision = jnp.asarray(np.linalg.inv(mix @ mix.T), jnp.float32)
+    assert weight_far_out(system(lambda x: 0.5 * x @ precision @ x, n), 1.0, RNG.normal(size=(2000, n)) @ mix.T) < 1e-8
+    laplace = system(lambda x: jnp.sum(jnp.abs(x)), n)
+    assert weight_far_out(laplace, 1.0, RNG.laplace(size=(2000, n))) < 1e-6
+    logistic = system(lambda x: jnp.sum(jnp.abs(x) + 2 * jnp.log1p(jnp.exp(-jnp.abs(x)))), n)
+    assert weight_far_out(logistic, 1.0, RNG.logistic(size=(100, n))) < 1e-6
+    ring = system(lambda x: 200 * (jnp.sqrt(jnp.sum(x**2)) - 1) ** 2, n)
+    x = RNG.normal(size=(2000, n))
+    x *= (1 + 0.05 * RNG.normal(size=(2000, 1))) / np.linalg.norm(x, axis=1, keepdims=True)
+    assert weight_far_out(ring, 1.0, x) < 1e-8
+
+
+def test_fields_have_tails_and_a_torus_has_none():
+    light = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Lattice((4, 4)))
+    assert weight_far_out(light, 1.0, RNG.normal(size=(1000, 4, 4))) < 1e-30
+    heavy = sf.Hamiltonian(lambda x: 1.5 * jnp.sum(jnp.log1p(x**2 / 2)), space=sf.Lattice((4, 4)))
+    assert weight_far_out(heavy, 1.0, RNG.standard_t(2.0, size=(1000, 4, 4))) > 1e-4
+    angles = sf.Hamiltonian(lambda x: -jnp.sum(jnp.cos(x)), space=sf.ParticleBox(4, 2 * np.pi, 1))
+    assert weight_far_out(angles, 1.0, RNG.normal(size=(10, 4, 1))) == 0.0
 
 
 @pytest.mark.slow
