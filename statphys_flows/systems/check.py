@@ -28,8 +28,9 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     **Raises:** `StudyError` if `system` is no `System`; if it names a symmetry that its space does not have; if
     `energy` uses NumPy or Python control flow on its argument, is not a scalar, is an integer, or cannot be
     differentiated; if a known state has the wrong shape, or an infinite energy; if no starting state has a finite
-    energy; if at one the energy is NaN or -inf, or the gradient not finite; if a prior is not normalised; if U does not grow, so that Z is infinite. A starting
-    state with an energy of +inf lies behind a hard wall, and another one is taken.
+    energy; if at one the energy is NaN or -inf, or the gradient not finite; if a prior is not normalised; if U does
+    not grow, so that Z is infinite. A starting state with an energy of +inf lies behind a hard wall, and another
+    one is taken.
     """
     name = type(system).__name__
     if not isinstance(system, System):
