@@ -47,8 +47,11 @@ def weight_beyond(system: System, kT: float, draws: Float[np.ndarray, "draws ...
         limit = sign * middle[i] + _WIDEST / max(np.abs(b).max(), 1e-30)
         outs.append(sign * np.linspace(reach, max(min(reach + _FAR * x[:, i].std(), limit), reach), _POINTS))
     starts, outs = np.stack(starts), np.stack(outs)
-    arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (kT, middle, slopes, starts, outs)]
-    log_ratio = np.asarray(_log_ratios(system, *arrays, jnp.asarray(index)), float)  # (row, point, ray)
+    temperature, medians, rates, first, last = (
+        jnp.asarray(a, jnp.result_type(float)) for a in (kT, middle, slopes, starts, outs)
+    )
+    ratios = _log_ratios(system, temperature, medians, rates, first, last, jnp.asarray(index))
+    log_ratio = np.asarray(ratios, float)  # (row, point, ray)
     with np.errstate(over="ignore"):
         density = 0.5 * np.exp(log_ratio).mean(axis=-1) / (high - low)[index][:, None]
     weights = np.trapezoid(density, np.abs(outs - outs[:, :1]), axis=1)
