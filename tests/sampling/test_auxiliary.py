@@ -11,8 +11,9 @@ import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import Defended, MovedLatentField, Proposal, SiteField, latent_field
 from statphys_flows.flows.latent.radial import RadialBranch
-from statphys_flows.sampling import RandomWalk, build_kernel, init
+from statphys_flows.sampling import FlowMCMC, RandomWalk, build_kernel, init, produce
 from statphys_flows.sampling.local import MALA
+from statphys_flows.systems import with_array_parameters
 from tests.helpers.registry import LATENT, _attracted_and_repelled
 
 SIGMAS = 4.5
@@ -161,3 +162,37 @@ def test_the_target_is_left_as_it_is(name, getkey):
         d = weight * (after - before)
         assert within(d), f
     assert within(off, 1.0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_state_that_stays_gets_another_field(name, getkey):
+    """Drawn by the chain's key, and not as a function of x: by two keys two, wherever no move was accepted."""
+    system, kT, build, _, _ = CASES[name]
+    flow = worse(build(getkey()))
+
+    def density(x):
+        return -system.energy(x) / kT
+
+    x, _ = eqx.filter_jit(lambda f, k: f.sample_and_log_prob(k, 400))(flow, getkey())
+    states = [run(key, x, density, flow, flow.base.preconditioner, 100.0, MALA(), 1)[0] for key in (getkey(), getkey())]
+    one, other = (np.asarray(s.position).reshape(400, -1) for s in states)
+    stayed = np.all((one == other) & (one == np.asarray(x).reshape(400, -1)), axis=1)
+    log_q = [np.asarray(s.log_q)[stayed] for s in states]
+    finite = np.isfinite(log_q[0] - log_q[1])
+    assert finite.sum() > 10
+    assert np.mean(log_q[0][finite] == log_q[1][finite]) < 0.1
+
+
+def test_the_frozen_phase_draws_the_field_anew(getkey):
+    system, kT, build, _, _ = CASES["site_field"]
+    flow = worse(build(getkey()))
+    options = FlowMCMC(chains=16, draws=40, local_moves=1, global_moves=1, buffer=32)
+    x, _ = flow.sample_and_log_prob(getkey(), 16)
+    made = produce(
+        with_array_parameters(system), jnp.asarray(kT), flow, flow.base.preconditioner, jnp.asarray(100.0), x, getkey(),
+        options,
+    )  # fmt: skip
+    stayed = np.diff(made.energy, axis=1) == 0
+    assert made.log_weights is not None
+    assert stayed.sum() > 20
+    assert np.all(np.diff(made.log_weights, axis=1)[stayed] != 0)
