@@ -26,7 +26,7 @@ def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> fro
 
     **Raises:** `StudyError` for a name that is none of a symmetry of the space."""
     try:
-        found = frozenset([names] if isinstance(names, str) else names)
+        found: frozenset = frozenset([names] if isinstance(names, str) else names)
     except TypeError:
         found = frozenset([names])
     known = _KNOWN.get(type(space)) or tuple(dict.fromkeys(name for each in _KNOWN.values() for name in each))
