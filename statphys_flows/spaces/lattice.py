@@ -45,7 +45,7 @@ class Lattice(Space):
                 f"Lattice(shape={shape!r}): give the number of sites along each of one to three axes, for example "
                 "Lattice((8, 8))."
             )
-        each = (boundary,) * len(sites) if isinstance(boundary, str) or not np.ndim(boundary) else tuple(boundary)
+        each: Any = (boundary,) * len(sites) if np.ndim(boundary) == 0 else tuple(boundary)
         if len(each) != len(sites) or not all(b in _BOUNDARIES for b in each):
             raise StudyError(
                 f'Lattice(boundary={boundary!r}): write "periodic" or "dirichlet", or one of them for each of the '

@@ -1,7 +1,7 @@
 """Particles in a periodic box."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -56,10 +56,10 @@ class ParticleBox(Space):
             ) from error
         if dimension is None:
             dimension = 2 if given.ndim == 0 else given.size
-        dimension = whole(dimension)
-        if not is_count(dimension) or dimension not in (1, 2, 3):
+        axes: Any = whole(dimension)
+        if not is_count(axes) or axes > 3:
             raise StudyError(f"ParticleBox(dimension={dimension!r}): a box has 1, 2 or 3 axes.")
-        if given.shape not in ((), (dimension,)) or not np.all(np.isfinite(given) & (given > 0)):
+        if given.shape not in ((), (axes,)) or not np.all(np.isfinite(given) & (given > 0)):
             raise StudyError(
                 f"ParticleBox(lengths={lengths!r}, dimension={dimension}): give one positive length, or one for each "
                 f"of the {dimension} axes."
@@ -69,7 +69,7 @@ class ParticleBox(Space):
                 f'ParticleBox(measure={measure!r}): write "normalised" (dx/volume of each particle) or "lebesgue" (dx).'
             )
         self.n = whole(n)
-        self.lengths = tuple(np.broadcast_to(given, (int(dimension),)).tolist())
+        self.lengths = tuple(np.broadcast_to(given, (axes,)).tolist())
         self.normalised = measure == "normalised"
 
     @property

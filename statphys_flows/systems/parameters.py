@@ -16,7 +16,7 @@ from statphys_flows.systems.system import System
 
 def float_parameters(system: System) -> dict[str, Any]:
     """The fields of `system` that are single floats, or declared as such, by name: what may be scanned."""
-    fields: dict[Any, Any] = {
+    fields: dict[dataclasses.Field, Any] = {
         f: getattr(system, f.name, None) for f in dataclasses.fields(system) if not f.metadata.get("static")
     }
     return {

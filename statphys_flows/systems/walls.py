@@ -11,6 +11,9 @@ from jaxtyping import Array, Bool, Float
 
 from statphys_flows.systems.system import System
 
+# The fraction of draws inside hard walls from which on their mean is one.
+_INSIDE = 0.25
+
 
 def reduced_energy(system: System, kT: float | Float[Array, ""]) -> Callable:
     """x → U(x)/kT. Components of its gradient that are not finite, as a `jnp.where` or a root gives them at a wall, are
@@ -45,8 +48,8 @@ def bound_inside(
     entropy: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
     r"""$\langle U/kT + \log q\rangle_{in} - \log q(in) \ge -\log Z$ at draws of q, over those inside hard walls: the
-    variational bound of q restricted to the inside; +inf where no draw is. If the `entropy` of q is known, the mean of
-    log q over all draws is replaced by it."""
+    variational bound of q restricted to the inside; +inf where fewer than a quarter are inside, for then it rests on
+    too few. If the `entropy` of q is known, the mean of log q over all draws is replaced by it."""
     inside = jnp.isfinite(energies)
     share = jnp.mean(inside)
 
@@ -56,4 +59,4 @@ def bound_inside(
     mean_log_q = mean_inside(log_q)
     if entropy is not None:
         mean_log_q = mean_log_q - jnp.mean(log_q) - entropy
-    return jnp.where(share > 0, mean_inside(energies) / kT + mean_log_q - jnp.log(share), jnp.inf)
+    return jnp.where(share >= _INSIDE, mean_inside(energies) / kT + mean_log_q - jnp.log(share), jnp.inf)

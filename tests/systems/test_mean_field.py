@@ -6,6 +6,7 @@ import scipy.integrate
 import scipy.optimize
 import scipy.special
 
+from statphys_flows.errors import StudyError
 from statphys_flows.systems import (
     CosinePotential,
     GaussianWell,

@@ -72,12 +72,13 @@ def test_walkers_start_inside_whatever_the_seed():
 
 def test_a_field_starts_inside(getkey):
     bounded = sf.Hamiltonian(
-        lambda phi: jnp.where(jnp.all(jnp.abs(phi) < 1), 0.5 * jnp.sum((phi - jnp.roll(phi, 1)) ** 2), jnp.inf),
+        lambda phi: jnp.where(jnp.all(jnp.abs(phi) < 0.2), 0.5 * jnp.sum((phi - jnp.roll(phi, 1)) ** 2), jnp.inf),
         space=sf.Lattice(4),
     )
     check_system(bounded, 1.0, getkey())
     assert is_inside(bounded, _seeds(bounded, 1.0, getkey(), sf.FlowMCMC(chains=16), None)).all()
-    # Of all masses the grid offers one that keeps a good part of the field inside, not any.
+    # Of all masses one is chosen that keeps a good part of the field inside: of mass 1 it would be a hundredth, and of
+    # the widest, whose few draws inside have the lowest mean, none.
     fields = jax.vmap(free_fields(bounded, 1.0)[0].sample)(jax.random.split(getkey(), 256))
     assert is_inside(bounded, fields).mean() > 0.1
 
