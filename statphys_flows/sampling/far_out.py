@@ -13,6 +13,8 @@ from statphys_flows.thresholds import STEEPEST_TAIL
 
 # How far out energies are looked at, in standard deviations of the draws, and along how many directions.
 _FAR, _DIRECTIONS = 20.0, 512
+# One in so many directions, those of the largest ratios, is left out.
+_STRAY = 8
 # Draws furthest out whose directions are looked along.
 _OUTERMOST = 16
 # Of each line: from so many draws, at so many distances, each so many times the one before.
@@ -46,7 +48,9 @@ def weight_far_out(system: System, kT: float, draws: Float[np.ndarray, "draws ..
     chosen = np.arange(len(x))[:: max(1, len(x) // _DIRECTIONS)][:_DIRECTIONS]
     usual = float(np.median(np.asarray(_log_ps(system, kT_array, *_as_arrays(x[chosen])))))
     out = _Out(system, kT_array, centre, sigma, usual)
-    found = [np.mean(out.together(z, chosen)), np.sum(out.along(z, *_coordinates(z)))]
+    # Where tails are not shared, a direction in which one coordinate is large and all others near 0 has a huge ratio.
+    together = np.sort(out.together(z, chosen))
+    found = [np.mean(together[: len(together) - len(together) // _STRAY]), np.sum(out.along(z, *_coordinates(z)))]
     if 1 < x.shape[1] <= _DENSE and np.any(z):
         values, vectors = np.linalg.eigh(np.cov(z, rowvar=False))
         frame = (vectors * np.sqrt(np.maximum(values, 1e-6 * values[-1]))).T
