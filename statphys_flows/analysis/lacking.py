@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from .estimate import Estimate
+from .selection import over_the_scan
 from .thermodynamics import estimated_mean, thermodynamics
 
 Array = np.ndarray
@@ -21,6 +22,7 @@ def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Ma
     draws, and of log Z and F, whose errors have parts of their own (`pool`).
 
     `points` holds values of the parameters `names`, (K, P)."""
+    tree = over_the_scan(tree)
     known, stats = tree["thermodynamics"].to_dataset(), tree["sample_stats"].to_dataset()
     found: dict[str, Array] = defaultdict(lambda: np.zeros(len(points)))
     for k, point in enumerate(points):
@@ -37,7 +39,10 @@ def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Ma
 
 def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
     x = {str(name): _known(data) for name, data in draws.items()}
-    found = thermodynamics(x["energy"], x["order_parameter"], Estimate(0.0, 0.0), kT=kT)
+    # An order parameter that is not always a number has no error that anything could be beside.
+    m, energy = x["order_parameter"], x["energy"]
+    m = m if m.shape == energy.shape and np.isfinite(m).all() else np.zeros_like(energy)
+    found = thermodynamics(energy, m, Estimate(0.0, 0.0), kT=kT)
     for name in ("free_energy", "entropy"):
         del found[name]
     means = {name: estimated_mean(values) for name, values in x.items() if values.size and np.isfinite(values).all()}

@@ -90,7 +90,8 @@ def _changed(what: str, old: str, new: str) -> str:
     if what == "sampler":
         return "a function of the sampler (edited, or something that it uses)"
     # Of each the operations and the arrays: see `programs`.
-    same_program = " " in old and "kT" not in old + new and old.split()[0] == new.split()[0]
+    told_apart = " " in old and " " in new and "kT" not in old + new
+    same_program = told_apart and old.split()[0] == new.split()[0]
     how = "an array that it uses has other values" if same_program else "edited, or something that it uses"
     return f"{what} ({how})"
 

@@ -101,7 +101,8 @@ def _annealed(problem: Weighted, sampled: Array, f: Array) -> Array:
     """A start for Newton's steps: the minima of F with u/T and f/T for u and f, T falling to 1 by halves. Where states
     share nothing F has nearly flat faces that meet in edges, at which steps go astray; T rounds them off."""
     temperature = 1.0
-    while np.abs(problem.at(temperature).objective(f / temperature)[1] / problem.n)[sampled].max() > _ROUGHLY:
+    n = problem.n[sampled]
+    while np.abs(problem.at(temperature).objective(f / temperature)[1][sampled] / n).max() > _ROUGHLY:
         temperature *= 2
         if temperature > _HOTTEST:  # what states forbid stays forbidden
             break
