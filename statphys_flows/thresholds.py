@@ -4,6 +4,24 @@ A line says what is compared with it, and what it costs: the false-alarm rate of
 nothing is wrong), or the work that a decision saves. Nothing is imported here, so that every other file may use it.
 """
 
+# Declarations
+# ------------
+# Of the largest value of a pair potential: a jump at half the box or at the cut-off that is refused. 32 bits make 1e-6.
+JUMP_OF_A_POTENTIAL = 1e-3
+# Of its steepest slope: a jump of the force at half the box that is warned of. Valid all the same, so seldom worth it.
+KINK_OF_A_POTENTIAL = 1e-3
+# log ∫p of a prior in standard errors, from which on it is refused as not normalised. False alarms: 2e-9 for normal
+# errors, and these are: rms pulls of 0.6 to 1.1, none above 2.4, over nine laws and 20 keys (`benchmarks.priors`).
+NORMALISATION_OF_A_PRIOR = 6.0
+# Z is refused where U/kT rises by less than a tenth of this along a line, from 10⁴ to 10⁸ lengths; to look closely,
+# less than this. No U with a Z does: exp(-U/kT) must fall faster than distances grow, by e⁹ and more.
+LEAST_RISE = 5.0
+# And only where it lies no more than this many kT above what is near: an energy that is cut off high up passes.
+PLATEAU = 20.0
+# Arrays that an energy closes over become arguments of what is compiled, from so many bytes on: below, a program that
+# holds them costs less than the detour.
+LARGE_CONSTANTS = 2**20
+
 # Gaussians about a state
 # -----------------------
 # Eigenvalues of a scaled Hessian below this fraction of the largest are rounding: 32 bits give 1e-7 times the
@@ -31,13 +49,9 @@ PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
 # A candidate is of no use below this score, or below a tenth of that of the flow that is there. Each further round
 # would cost as much as the rounds before, for a flow that is not taken.
 USELESS, USELESS_BESIDE = 0.02, 0.1
-# Of the largest value of a pair potential: a jump at half the box or at the cut-off that is refused. 32 bits make 1e-6.
-JUMP_OF_A_POTENTIAL = 1e-3
-# Of its steepest slope: a jump of the force at half the box that is warned of. Valid all the same, so seldom worth it.
-KINK_OF_A_POTENTIAL = 1e-3
-# log ∫p of a prior in standard errors, from which on it is refused as not normalised. False alarms: 2e-9 for normal
-# errors, and these are: rms pulls of 0.6 to 1.1, none above 2.4, over nine laws and 20 keys (`benchmarks.priors`).
-NORMALISATION_OF_A_PRIOR = 6.0
+
+# Chains
+# ------
 # p below which a drift common to all chains is told: false alarms at one point in 200, whatever the number of
 # quantities looked at (Bonferroni). At one in 1000 a drift that puts means of 128 chains of 100 draws 7 errors off is
 # told in 69% of runs instead of 83%, and no test of that level does better than about 84%.
@@ -48,6 +62,9 @@ CHAINS_FOR_DRIFT = 8
 # of stationary chains of 1.6 correlation times. Below, they are said to be short; of 3.3 correlation times and 128
 # chains one in 500 is taken for the other.
 CHAIN_MEMORY = 0.6
+
+# log Z, and what no chain has visited
+# ------------------------------------
 # Gap between two estimates of log Z, in its own errors, beyond which the error of log Z holds it, in quadrature. By
 # chance it adds 0.5% of the gap's variance on average, which no pull would show.
 LOG_Z_GAP = 3.0
@@ -56,7 +73,19 @@ LOG_Z_GAP = 3.0
 # ESS of 2% overlap by 0.45; what it adds is the flow that lies within a small part of the target, where that ESS is
 # near 1. In scans a link below it is not used: MBAR knows less there than each point by itself.
 LEAST_OVERLAP = 0.03
-# Transitions (analysis/transitions).
+# How often `unvisited_weight` is more than 0 where nothing is missing, at most, over all directions that it looks at.
+FALSE_ALARMS = 0.01
+# A tail along a line counts as a power law if the density falls no faster than this power of the distance over a
+# factor of four: what lies beyond 20 standard deviations is then 10⁻⁸ or more. Gaussians and exponentials fall faster
+# there, by hundreds and by tens of powers: no false alarms.
+STEEPEST_TAIL = 8.0
+# Of the weight, beyond 20 standard deviations, or beyond the outermost of some thousand draws in one coordinate: Z may
+# not exist. Where it does, about 1/1000 lies beyond the outermost, and an unbiased estimate is a hundred times too
+# large in one case of a hundred at most.
+BEYOND = 0.1
+
+# Transitions
+# -----------
 # By how many errors of a difference one of two numbers is above the other: by chance once in 740.
 CLEAR = 3.0
 # kT: a dip this deep between two phases is no fluctuation of a critical point, where it is 1 to 3 kT at any size.
@@ -78,24 +107,3 @@ LARGEST_BARRIER_ERROR = 1.0
 FEWEST_DRAWS_OF_A_DIP = 8.0
 # Of several fits of one number, one whose error is so many times the least tells nothing of it.
 TELLING_ERROR = 2.0
-# Arrays that an energy closes over become arguments of what is compiled, from so many bytes on: below, a program that
-# holds them costs less than the detour.
-LARGE_CONSTANTS = 2**20
-# A tail along a line counts as a power law if the density falls no faster than this power of the distance over a
-# factor of four: what lies beyond 20 standard deviations is then 10⁻⁸ or more. Gaussians and exponentials fall faster
-# there, by hundreds and by tens of powers: no false alarms.
-STEEPEST_TAIL = 8.0
-
-# Of the weight, beyond 20 standard deviations, or beyond the outermost of some thousand draws in one coordinate: Z may
-# not exist. Where it does, about 1/1000 lies beyond the outermost, and an unbiased estimate is a hundred times too
-# large in one case of a hundred at most.
-BEYOND = 0.1
-
-# How often `unvisited_weight` is more than 0 where nothing is missing, at most, over all directions that it looks at.
-FALSE_ALARMS = 0.01
-
-# Z is refused where U/kT rises by less than a tenth of this along a line, from 10⁴ to 10⁸ lengths; to look closely,
-# less than this. No U with a Z does: exp(-U/kT) must fall faster than distances grow, by e⁹ and more.
-LEAST_RISE = 5.0
-# And only where it lies no more than this many kT above what is near: an energy that is cut off high up passes.
-PLATEAU = 20.0
