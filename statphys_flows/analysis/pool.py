@@ -31,7 +31,7 @@ from scipy.special import expit
 
 from ..thresholds import LEAST_OVERLAP
 from .bootstrap import bootstrap_counts, bootstrap_error
-from .jackknife import blocks_per_chain, fold
+from .jackknife import blocks_per_chain, error_of_replicas, fold
 from .mbar import NothingSharedError, log_mixture, mbar
 
 Array = np.ndarray
@@ -39,8 +39,6 @@ Array = np.ndarray
 REPLICAS = 200
 # Draws in memory at once, in the products over replicas.
 _CHUNK = 2**12
-# Two variances that differ by less than this are one: 200 replicas know it to 10%, and groups enter to first order.
-_SAME = 0.5
 
 
 class Pool(NamedTuple):
@@ -236,7 +234,8 @@ def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[A
     influence = (groups - 1) / groups * (left_out.mean(axis=1, keepdims=True) - left_out)
     moved = np.einsum("bkg,kg->bk", multiplicity - 1.0, np.where(np.isfinite(influence), influence, 0.0))
     # What an error holds beside the spread of the groups and what all points share: rounding.
-    beside = np.sqrt(np.clip(independent**2 - bootstrap_error(moved, groups) ** 2 * (1 + _SAME), 0.0, None))
+    spread = np.nan_to_num(error_of_replicas(left_out.T), posinf=0.0)
+    beside = np.sqrt(np.clip(independent**2 - spread**2, 0.0, None))
     return log_z, shared + moved + noise * beside, error
 
 

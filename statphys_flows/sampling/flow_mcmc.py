@@ -189,14 +189,15 @@ def _unseen(adapted: Adapted) -> float:
     """By how much log Z may be too low and no weight shows it: what the search found and the flow hardly proposes, and,
     where nothing is known of the system but by that search, what is too rare for it, one particle's worth."""
     judges = adapted.judges
-    return 0.0 if judges is None else max(adapted.missed, 1 / len(judges))
+    # What is left of Z is 1 - missed: log Z is too low by the logarithm of that.
+    return 0.0 if judges is None else float(-np.log1p(-min(max(adapted.missed, 1 / len(judges)), 1 - 1 / len(judges))))
 
 
 def _missed(system: System, adapted: Adapted, uncovered: float) -> Missed | None:
     """The held-out particles that the flow hardly proposes, where they are more than might have strayed, with the
     weight that the chains, of whose states a fraction `uncovered` is like them, have too little of. What a state too
     rare for the search would do to averages has no bound: it may have any energy."""
-    weight = adapted.missed - uncovered
+    weight = (adapted.missed - uncovered) / (1 - uncovered) if uncovered < 1 else 0.0
     if adapted.unreached is None or adapted.covers or weight <= 0.0:
         return None
     seen = observed(system, adapted.unreached) | {"energy": jax.vmap(system.energy)(adapted.unreached)}

@@ -290,7 +290,10 @@ def _even_levels(pilot, count: int) -> np.ndarray:
     levels = np.interp(np.linspace(0, passed, count), np.arange(passed + 1), rungs)
     levels[-1] = 1.0
     # In 32 bits two levels may have come to coincide.
-    return np.maximum.accumulate(levels + 1e-7 * np.arange(count) * (levels < 1.0))
+    for k in range(1, count - 1):
+        least = np.nextafter(np.float32(levels[k - 1]), np.float32(1.0))
+        levels[k] = min(max(levels[k], float(least)), 1.0)
+    return levels
 
 
 def _ladder_log_z(log_w, levels) -> Estimate:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import ContinuousFlow, Proposal
+from statphys_flows.flows import ContinuousFlow, Defended, Proposal
 from statphys_flows.flows.continuous import MAX_STEPS
 from statphys_flows.sampling import flow_move
 from statphys_flows.sampling.assisted import local_sweep
@@ -34,6 +34,9 @@ def refine(
 ) -> tuple[Proposal, float]:
     """Raise a continuous flow's solver steps by half until the error of its log q is below `tolerance`, or stops
     falling, or the steps reach their bound. Returns the flow and the error. Compiles once: steps are an array."""
+    if isinstance(flow, Defended):
+        sharp, error = refine(system, kT, flow.sharp, key, n, tolerance)
+        return eqx.tree_at(lambda q: q.sharp, flow, sharp), error
     error = float(log_q_error(system, kT, flow, key, n))
     while isinstance(flow, ContinuousFlow) and not error < tolerance and 3 * int(flow.steps) // 2 <= MAX_STEPS:
         finer = flow.with_more_steps()

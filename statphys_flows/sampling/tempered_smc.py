@@ -83,6 +83,9 @@ class TemperedSMC(Sampler):
         each = np.sum(found.increments.astype(float), axis=1)
         # What each level's weights are rounded by adds up to this at most.
         log_z = with_rounding(analysis.importance_log_z(each[:, None]), float(np.mean(np.abs(production.energy)) / kT))
+        if not found.finished.all():
+            # All stop at the same level, so that their agreement says nothing.
+            log_z = analysis.Estimate(float("nan"), float("inf"))
         evaluations = float((found.evaluations.sum() + float(first.evaluations)) * self.draws)
         diagnostics = {
             "log_z_importance": log_z,
@@ -145,7 +148,10 @@ def _refuse_lost(system, found) -> None:
 def _warnings(found, each: np.ndarray) -> list[str]:
     said = []
     if not found.finished.all():
-        said.append(f"{np.sum(~found.finished)} populations did not reach the target; choose a nearer reference")
+        said.append(
+            f"{np.sum(~found.finished)} populations did not reach the target, so that log Z is not known; choose a "
+            "nearer reference"
+        )
     if np.std(each) > _SPREAD:
         said.append(
             f"log Z of the populations spreads by {np.std(each):.2g}: they disagree about what there is, and averages "

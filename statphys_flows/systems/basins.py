@@ -28,8 +28,6 @@ _LEAST = 1 / 2000
 _COVERED = 0.9
 # Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
 _SAME = 4.0
-# And two kinks, as a fraction of the standard deviations of all samples.
-_SAME_KINK = 0.1
 # A basin with fewer samples than this for each dimension is explored by walkers of its own, so many for each dimension,
 # at least `_FEWEST`, that take so many steps.
 _ENOUGH, _WALKERS, _FEWEST = 10, 4, 64

@@ -43,6 +43,8 @@ def check_growth(system: System, kT: float, states: Float[Array, "states ..."], 
     if not isinstance(system.space, Euclidean | Interval | Lattice):
         return
     scale = system.space.extent if isinstance(system.space, Euclidean) else 1.0
+    # Where states lie far from the origin, as frequencies in Hz do, lengths are as large.
+    scale = max(float(scale), float(np.max(np.abs(np.asarray(states)))))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key), np.uint32))
 
     def u(x: np.ndarray) -> np.ndarray:

@@ -56,7 +56,9 @@ def harmonic(system: System, kT: float, about: Float[Array, " n"] | np.ndarray) 
     # Rows differ in scale by any factor: the Cholesky factor is taken of the correlations.
     size = np.sqrt(np.sum(columns**2, axis=1))
     correlation = columns / size[:, None]
-    lower = size[:, None] * np.linalg.cholesky(correlation @ correlation.T)
+    # By QR, for the product with its own transpose would square the condition number.
+    triangle = np.linalg.qr(correlation.T, mode="r")
+    lower = size[:, None] * (triangle * np.sign(np.diag(triangle))[:, None]).T
     return Harmonic(Gaussian(state, lower), stable)
 
 

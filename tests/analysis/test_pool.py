@@ -5,6 +5,8 @@ import pytest
 import xarray as xr
 
 from statphys_flows.analysis import bar_log_z, consistency, jackknife_means, reweight
+from statphys_flows.analysis.bootstrap import bootstrap_error
+from statphys_flows.analysis.jackknife import error_of_replicas
 from statphys_flows.analysis.log_z import bar_left_out
 from statphys_flows.analysis.pool import _own, averages
 from statphys_flows.analysis.reweighting import pooled
@@ -125,3 +127,17 @@ def test_points_that_neither_overlap_nor_know_log_z_are_refused():
         tree["thermodynamics"][name] = np.nan * tree["thermodynamics"][name]
     with pytest.raises(ValueError, match=r"1 of 3 points of the scan do not overlap .* add points in between"):
         pooled(tree)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0, 4.0])
+def test_replicas_hold_what_an_error_has_beside_the_spread_of_the_groups(ratio):
+    """Rounding, or Bennett's own term: in quadrature, however much it is."""
+    groups, replicas = 32, 4000
+    rng = np.random.default_rng(0)
+    left_out = 0.1 * rng.normal(size=(1, groups))
+    spread = float(error_of_replicas(left_out.T)[0])
+    error = spread * np.sqrt(1 + ratio)
+    counts = rng.multinomial(groups, np.full(groups, 1 / groups), size=replicas)
+    _, followed, _ = _own(np.zeros(1), left_out, np.asarray([error]), np.zeros(1), counts[:, None], 0)
+    # A standard deviation of 4000 is known to 1.1%.
+    assert abs(bootstrap_error(followed, groups)[0] / error - 1) < 0.05

@@ -11,7 +11,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows import ContinuousFlow, FlowMCMC, Gaussian, Optimiser, StudyError
 from statphys_flows.bases import Diagonal
-from statphys_flows.flows import Velocity
+from statphys_flows.flows import Defended, Untransformed, Velocity
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import Trained, adapt
 from statphys_flows.sampling.adaptation import (
@@ -23,6 +23,7 @@ from statphys_flows.sampling.adaptation import (
 )
 from statphys_flows.sampling.flow_mcmc import _of_training
 from statphys_flows.sampling.journal import NOWHERE
+from statphys_flows.sampling.production import refine
 from statphys_flows.sampling.rounds import Limits, _does_not_rise, _has_levelled_off, _score, train
 from statphys_flows.sampling.scores import SOLVER_TOLERANCE
 from statphys_flows.spaces import Lattice
@@ -284,3 +285,14 @@ def test_a_budget_that_is_spent_is_said():
     result = sf.run_study(Ring(), kT=1.0, sampler=options, progress=False)
     assert "its budget of 1 evaluations" in str(result["diagnostics"]["warning"].values[0])
     assert result["training"].sizes["step"] == 1
+
+
+def test_a_flow_with_something_mixed_in_is_refined_too():
+    safe = Untransformed(Gaussian(jnp.zeros(2), jnp.full(2, 2.0)))
+    rough = Defended(flow(0.5), safe, jnp.asarray(0.1))
+    key = jax.random.key(0)
+    alone, error = refine(SYSTEM, jnp.asarray(1.0), rough.sharp, key)
+    refined, same = refine(SYSTEM, jnp.asarray(1.0), rough, key)
+    assert error < 1e-3
+    assert same == error
+    assert int(refined.sharp.steps) == int(alone.steps) > STEPS

@@ -8,6 +8,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.study.declaration import load_study
 from statphys_flows.systems import check_system, with_array_parameters
+from statphys_flows.systems.growth import check_growth
 from tests.test_package import ROOT
 
 KEY = jax.random.key(0)
@@ -69,6 +70,7 @@ WITH = {
     "flat on an axis only": (lambda x: x[1] ** 2 * (1 + x[0] ** 4) + 0.01 * x[1] ** 4, R2),
     "too large for 32 bits": (lambda x: 1e6 * (x[0] ** 2 - 1) ** 2 + jnp.exp(x[1] ** 2), R2),
     "wide": (lambda x: 0.5 * jnp.sum((x / 1e5) ** 2), R2),
+    "wide beyond its extent": (lambda x: 0.5 * jnp.sum((x / 1e7) ** 2), R2),
     "narrow": (lambda x: 0.5 * jnp.sum((x / 1e-5) ** 2), R2),
     "of all scales": (lambda x: 0.5 * jnp.sum((x / SCALES) ** 2), R3),
     "an offset": (lambda x: 1e7 + 0.5 * jnp.sum(x**2), R2),
@@ -96,6 +98,14 @@ def test_what_has_no_z_is_refused(name):
 @pytest.mark.parametrize("name", WITH)
 def test_what_has_one_is_not(name):
     checked(*WITH[name])
+
+
+@pytest.mark.parametrize("key", range(3))
+def test_a_posterior_in_large_units_has_a_z(key):
+    """Frequencies, concentrations, numbers of particles: scales far beyond an extent of 1."""
+    system = sf.Hamiltonian(lambda x: 0.5 * jnp.sum((x / 1e12) ** 2), space=sf.Euclidean(2, extent=1.0))
+    states = 1e12 * jax.random.normal(jax.random.key(key), (8, 2))
+    check_growth(system, 1.0, states, jax.random.key(key))
 
 
 def test_known_states_that_are_special_points_change_nothing():

@@ -80,3 +80,16 @@ def test_a_basin_is_judged_by_its_energy_and_not_by_particles_that_have_not_spre
     found = basin_mixture(system, 1.0, jnp.asarray(close, jnp.float32))
     lower = np.asarray(found.scale.lower, float)
     np.testing.assert_allclose(np.linalg.eigvalsh(lower @ lower.T) * values[::-1], 1.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e6])
+def test_a_thin_valley_across_the_axes_keeps_its_width(condition, x64):
+    """The product of a factor with its own transpose would square the condition number."""
+
+    def energy(x):
+        return 0.5 * condition * (x[0] - x[1]) ** 2 + 0.5 * (x[0] + x[1]) ** 2 / condition
+
+    lower = np.asarray(harmonic(in_rn(energy, 2), 1.0, jnp.zeros(2)).gaussian.scale.lower, float)
+    across = np.asarray([1.0, -1.0])
+    # U = ½ c (x - y)²: x - y has the standard deviation c^-½.
+    np.testing.assert_allclose(np.linalg.norm(across @ lower), condition**-0.5, rtol=1e-2)

@@ -103,24 +103,29 @@ def _barrier(
         depth = _estimate(heights.mean(axis=0) - dip.log_density, groups, spread, dip.spread)
         if depth.error < LARGEST_BARRIER_ERROR:
             return depth if shallow.value > max(SHALLOWEST_DIP, CLEAR * shallow.error) else None
-    bound = _highest(tilted, peaks)
+    bound = _highest(tilted, peaks, groups)
     lower = _estimate(heights.min(axis=0), groups, 2 * spread)
     if not lower.value - CLEAR * lower.error - bound > SHALLOWEST_DIP:
         return None
     return Estimate(float(heights[:, 0].mean() - bound), float("nan"))
 
 
-def _highest(found: Histogram, peaks: Peaks) -> float:
+def _highest(found: Histogram, peaks: Peaks, groups: int) -> float:
     """What the logarithm of the lowest density between both peaks is at most (95%): that of the mean density of a
-    window about the dip, with as many draws more as may be missing by chance."""
+    window about the dip, with as many draws more as may be missing by chance.
+
+    Correlated draws come in clumps, of which there are fewer. How large they are, only windows that hold draws tell:
+    of all it is taken from that which shows the largest."""
     centre, ends = peaks.dip[0], (peaks.low[0], peaks.high[0])
-    halves = min(centre - ends[0], ends[1] - centre) * 2.0 ** -np.arange(6)
-    bounds = []
-    for half in halves:
-        inside = np.abs(found.centres - centre) <= half
-        draws = found.weight[0, inside].sum() * found.draws
-        bounds.append(np.log(gamma.ppf(0.95, draws + 1) / (found.draws * found.width * max(inside.sum(), 1))))
-    return float(min(bounds))
+    halves = min(centre - ends[0], ends[1] - centre) * 2.0 ** -np.arange(-1, 6)
+    windows = [np.abs(found.centres - centre) <= half for half in halves]
+    shares = np.stack([found.weight[:, inside].sum(axis=1) for inside in windows])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = bootstrap_error((shares[:, 1:] / shares[:, :1]).T, groups)
+    clump = max(1.0, float(np.nanmax(found.draws * shares[:, 0] * spread**2, initial=1.0)))
+    draws = found.draws / clump
+    widths = found.width * np.maximum([inside.sum() for inside in windows], 1)
+    return float(np.min(np.log(gamma.ppf(0.95, draws * shares[:, 0] + 1) / (draws * widths))))
 
 
 def _estimate(values: Array, groups: int, *spreads: float) -> Estimate:

@@ -88,14 +88,12 @@ def histogram(pool: Pool, target: Array, of: Variable, *, replicas: bool = True)
     cells = bins + count * np.repeat(np.arange(groups), len(e) // groups)
     multiplicity = pool.multiplicity.astype(float)
     moved = np.exp(pool.log_z - pool.log_z_replicas)
-    rest = moved / moved.mean(axis=1, keepdims=True) - 1
 
     def drawn(values: Array) -> Array:
         return multiplicity @ np.bincount(cells, values, minlength=groups * count).reshape(groups, count)
 
-    # The denominator of w to first order in a replica's z, as in `pool`.
-    rows = drawn(w) - sum(rest[:, [k]] * drawn(w * share) for k, share in enumerate(pool.shares()))
-    rows = np.maximum(rows, 0.0)
+    # The denominator of w to first order in a replica's z: what comes from point k is worth 1/moved_k as much.
+    rows = np.sum([drawn(w * share) / moved[:, [k]] for k, share in enumerate(pool.shares())], axis=0)
     weight = np.concatenate([own[None], rows])
     return Histogram(centres, width, weight / weight.sum(axis=1, keepdims=True), draws)
 
