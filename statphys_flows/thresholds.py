@@ -58,6 +58,8 @@ USELESS, USELESS_BESIDE = 0.02, 0.1
 DRIFT = 5e-3
 # Chains below which a t test of this level sees next to nothing: of 8 it takes 5 standard errors, of 4 eleven.
 CHAINS_FOR_DRIFT = 8
+# R-hat from which on chains are each in a place of its own: the spread of their means is √3 times that within them.
+STUCK = 2.0
 # Correlation between the means of both halves of the chains from which on chains are said to stay where they are: that
 # of stationary chains of 1.6 correlation times. Below, they are said to be short; of 3.3 correlation times and 128
 # chains one in 500 is taken for the other.

@@ -124,21 +124,23 @@ def warm_up(
 ) -> WarmUp:
     """Run local moves alone, tuning their step size by dual averaging on the chains' mean acceptance.
 
-    With `rescale`, halfway through, the preconditioner is replaced by what that reads off the chains' histories
-    (`covariance_within`, `scales_within`), and the step size is tuned again. For configurations whose coordinates have
-    scales of their own that no base knows.
+    With `rescale`, after each of the first three quarters, the preconditioner is replaced by what that reads off the
+    chains' histories (`covariance_within`, `scales_within`), and the step size is tuned again: what is stiff settles
+    first, and only then shows how wide it is. For configurations whose coordinates have scales that no base knows.
     """
-    half = max(options.warm_up // 2, 1)
+    keys = jax.random.split(key, 2 if rescale is None else 4)
+    length = max(options.warm_up // len(keys), 1)
     keep = max(options.buffer // options.chains, 1)
-    recorded = min(keep if rescale is None else half, half)
-    first, second = jax.random.split(key)
-    initial = jnp.asarray(0.05, positions.dtype)
+    recorded = min(keep, length) if rescale is None else length
+    step_size = jnp.asarray(0.05, positions.dtype)
     arguments = (system, kT, options.local)
     positions, preconditioner = strongly_typed((positions, preconditioner))
-    positions, step_size, history = _phase(*arguments, positions, preconditioner, initial, first, half, recorded)
-    if rescale is not None:
-        preconditioner, step_size = rescale(history), jnp.full_like(initial, 0.2)
-    positions, step_size, history = _phase(*arguments, positions, preconditioner, step_size, second, half, recorded)
+    history = positions[None]
+    for i, own in enumerate(keys):
+        if i and rescale is not None:
+            # Without what led there from the start.
+            preconditioner, step_size = rescale(history[length // 2 :]), jnp.full_like(step_size, 0.2)
+        positions, step_size, history = _phase(*arguments, positions, preconditioner, step_size, own, length, recorded)
     samples = history[-keep:].reshape(-1, *positions.shape[1:])
     return WarmUp(positions, samples[np.arange(options.buffer) % len(samples)], step_size, preconditioner)
 

@@ -13,7 +13,7 @@ from statphys_flows.sampling.widening import weight_beyond
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.seeding import share_outside
-from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP
+from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP, STUCK
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -247,11 +247,13 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
     ]
 
 
-def of_tails(system: System, production: Production, kT: float) -> list[str]:
-    """The same of what lies where nothing has been: tails that fall off like a power, and valleys without an end."""
+def of_tails(system: System, production: Production, kT: float, diagnostics: Mapping) -> list[str]:
+    """The same of what lies where nothing has been: tails that fall off like a power, and valleys without an end. Of
+    these chains that have hardly moved from where they started say nothing."""
     draws = production.positions.reshape(-1, *production.positions.shape[2:])
     weight = weight_far_out(system, kT, draws)
-    beyond, coordinate = weight_beyond(system, kT, draws)
+    stuck = diagnostics["r_hat"] > STUCK
+    beyond, coordinate = (0.0, 0) if stuck else weight_beyond(system, kT, draws)
     perhaps = ", or does not exist" if weight > BEYOND else ""
     checks = [
         _when(

@@ -55,7 +55,7 @@ def run_point(
         *diagnosis.warnings(diagnostics),
         *diagnosis.of_draws(production, kT, diagnostics),
         *diagnosis.of_observables(production),
-        *diagnosis.of_tails(system, production, kT),
+        *diagnosis.of_tails(system, production, kT, diagnostics),
     ]
     diagnostics |= {
         "warning": "; ".join(found),

@@ -164,7 +164,8 @@ def test_the_target_is_left_as_it_is(name, getkey):
     assert within(off, 1.0)
 
 
-@pytest.mark.parametrize("name", CASES)
+# In the other case nearly every proposal is accepted.
+@pytest.mark.parametrize("name", [name for name in CASES if name != "gas_and_droplet"])
 def test_a_state_that_stays_gets_another_field(name, getkey):
     """Drawn by the chain's key, and not as a function of x: by two keys two, wherever no move was accepted."""
     system, kT, build, _, _ = CASES[name]
@@ -173,10 +174,10 @@ def test_a_state_that_stays_gets_another_field(name, getkey):
     def density(x):
         return -system.energy(x) / kT
 
-    x, _ = eqx.filter_jit(lambda f, k: f.sample_and_log_prob(k, 400))(flow, getkey())
+    x, _ = eqx.filter_jit(lambda f, k: f.sample_and_log_prob(k, 2000))(flow, getkey())
     states = [run(key, x, density, flow, flow.base.preconditioner, 100.0, MALA(), 1)[0] for key in (getkey(), getkey())]
-    one, other = (np.asarray(s.position).reshape(400, -1) for s in states)
-    stayed = np.all((one == other) & (one == np.asarray(x).reshape(400, -1)), axis=1)
+    one, other = (np.asarray(s.position).reshape(2000, -1) for s in states)
+    stayed = np.all((one == other) & (one == np.asarray(x).reshape(2000, -1)), axis=1)
     log_q = [np.asarray(s.log_q)[stayed] for s in states]
     finite = np.isfinite(log_q[0] - log_q[1])
     assert finite.sum() > 10

@@ -150,8 +150,11 @@ def test_chains_stay_inside_and_know_the_mean(local):
     assert abs(np.mean(x) - 2) < 4.5 * np.sqrt(2 / chains)
 
 
-def test_the_laplace_approximation_says_nothing_at_the_foot_of_a_wall():
-    assert laplace_mixture(sf.Hamiltonian(HALF_LINE.energy_function, space=1, states=[[1.0]]), 1.0) is None
+def test_at_the_foot_of_a_wall_the_open_side_tells_the_width():
+    """U = x for x > 0 rises by a half over a half."""
+    gaussian = laplace_mixture(sf.Hamiltonian(HALF_LINE.energy_function, space=1, states=[[1.0]]), 1.0)
+    assert 0 <= float(gaussian.mean[0]) <= 1
+    np.testing.assert_allclose(gaussian.scale.lower, 0.5, rtol=0.05)
 
 
 def test_a_ladder_from_a_reference_that_reaches_behind_walls():
