@@ -62,7 +62,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     **Returns:** a dataset over the scan: `log_z_minus_mbar`, `log_z_minus_integral`, `entropy_minus_integral`, each
     with its `_err`, all dimensionless; NaN where a point has no log Z of its own, by MBAR where its draws overlap with
     those of no other, and of the integrals where there are fewer than four temperatures. `warning` says in a sentence
-    where one is more than 4 errors from zero, or where draws do not overlap, and is empty elsewhere.
+    where one is more than 4 errors from zero, or a gap parts points that overlap, and is empty elsewhere.
 
     **Raises:** `ValueError` where there are fewer than two points, or draws that cannot be pooled (`reweight`).
     """
@@ -179,8 +179,9 @@ def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
 
 
 def _gaps(linked: tuple[Array, ...], weight: Array) -> dict[int, str]:
-    """What is said of points whose log Z cannot be compared with all others: of each alone, of groups once."""
-    if len(linked) == 1:
+    """What is said of points whose log Z cannot be compared with all others: of each alone, of groups once. Where no
+    two points overlap nothing is: the comparison is NaN, and few points far apart are no fault."""
+    if len(linked) == 1 or all(len(points) == 1 for points in linked):
         return {}
     return {
         int(points[0]): (

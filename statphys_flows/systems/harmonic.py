@@ -57,7 +57,7 @@ def harmonic(system: System, kT: float, about: Float[Array, " n"] | np.ndarray) 
     size = np.sqrt(np.sum(columns**2, axis=1))
     correlation = columns / size[:, None]
     # By QR, for the product with its own transpose would square the condition number.
-    triangle = np.linalg.qr(correlation.T, mode="r")
+    triangle = np.asarray(np.linalg.qr(correlation.T, mode="r"))
     lower = size[:, None] * (triangle * np.sign(np.diag(triangle))[:, None]).T
     return Harmonic(Gaussian(state, lower), stable)
 

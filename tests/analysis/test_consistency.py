@@ -107,11 +107,12 @@ def test_few_points_far_apart_raise_no_alarm():
 
 
 def test_where_nothing_overlaps_nobody_is_accused():
-    """In 100 dimensions, from each temperature to one three times as high: log Z of each point is right."""
+    """In 100 dimensions, from each temperature to one three times as high: log Z of each point is right. NaN says that
+    nothing is known; a few points far apart are no fault."""
     for seed in range(3):
         found = consistency(study((0.1, 0.3, 1.0, 3.0), dimension=100, seed=seed))
         assert np.isnan(found["log_z_minus_mbar"]).all()
-        assert all("do not overlap" in said and "add points" in said for said in found["warning"].values)
+        assert set(found["warning"].values) == {""}
 
 
 def test_points_that_overlap_are_compared_across_a_gap_too():
