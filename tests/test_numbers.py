@@ -1,5 +1,7 @@
 """What means the same number works the same, whoever wrote it."""
 
+import warnings
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -119,3 +121,11 @@ def test_states_of_integers():
     np.testing.assert_array_equal(states, [[1.0], [-1.0], [1.0], [-1.0]])
     assert states.dtype == jnp.float32
     assert sf.flow_for(Well(), kT=0.1, key=jax.random.key(0)).base.components[0].mean.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("sampler", [sf.FlowMCMC, sf.LocalMCMC, sf.ParallelTempering, sf.TemperedSMC])
+def test_counts_of_numpy_give_no_warning(sampler):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = sampler(chains=np.int64(16), draws=np.int32(40))
+    assert type(made.chains) is type(made.draws) is int

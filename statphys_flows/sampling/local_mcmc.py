@@ -8,6 +8,7 @@ import numpy as np
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
+from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptation import WarmUp, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
@@ -40,11 +41,11 @@ class LocalMCMC(Sampler):
     """
 
     local: LocalKernel = eqx.field(default_factory=MALA)
-    chains: int = eqx.field(static=True, default=64)
-    draws: int = eqx.field(static=True, default=200)
-    moves: int = eqx.field(static=True, default=10)
-    warm_up: int = eqx.field(static=True, default=1000)
-    thin: int = eqx.field(static=True, default=0)
+    chains: int = eqx.field(static=True, converter=whole, default=64)
+    draws: int = eqx.field(static=True, converter=whole, default=200)
+    moves: int = eqx.field(static=True, converter=whole, default=10)
+    warm_up: int = eqx.field(static=True, converter=whole, default=1000)
+    thin: int = eqx.field(static=True, converter=whole, default=0)
 
     def __check_init__(self):
         if not isinstance(self.local, LocalKernel):

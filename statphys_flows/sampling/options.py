@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import HierarchicalCoupling, Proposal, flows_for
-from statphys_flows.numbers import as_floats, check_real, real
+from statphys_flows.numbers import as_floats, check_real, real, whole
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.local import MALA, LocalKernel
 from statphys_flows.sampling.record import check_counts
@@ -79,24 +79,24 @@ class FlowMCMC(Sampler):
     **Raises:** `StudyError` for a count that is not a positive integer.
     """
 
-    chains: int = eqx.field(static=True, default=128)
-    draws: int = eqx.field(static=True, default=100)
+    chains: int = eqx.field(static=True, converter=whole, default=128)
+    draws: int = eqx.field(static=True, converter=whole, default=100)
     local: LocalKernel = eqx.field(default_factory=MALA)
-    local_moves: int | None = eqx.field(static=True, default=None)
-    global_moves: int = eqx.field(static=True, default=2)
-    particles: int | None = eqx.field(static=True, default=None)
+    local_moves: int | None = eqx.field(static=True, converter=whole, default=None)
+    global_moves: int = eqx.field(static=True, converter=whole, default=2)
+    particles: int | None = eqx.field(static=True, converter=whole, default=None)
     start: Float[Array, "n ..."] | None = eqx.field(converter=_as_array, default=None)
-    warm_up: int = eqx.field(static=True, default=400)
-    rounds: int = eqx.field(static=True, default=8)
-    train_steps: int = eqx.field(static=True, default=200)
-    round_draws: int = eqx.field(static=True, default=10)
+    warm_up: int = eqx.field(static=True, converter=whole, default=400)
+    rounds: int = eqx.field(static=True, converter=whole, default=8)
+    train_steps: int = eqx.field(static=True, converter=whole, default=200)
+    round_draws: int = eqx.field(static=True, converter=whole, default=10)
     target_ess: float = eqx.field(static=True, default=0.95, converter=real)
     good_enough: float = eqx.field(static=True, default=0.8, converter=real)
-    polish_rounds: int | None = eqx.field(static=True, default=None)
-    polish_steps: int = eqx.field(static=True, default=25)
-    budget: int = eqx.field(static=True, default=30_000_000)
-    buffer: int = eqx.field(static=True, default=8192)
-    thin: int = eqx.field(static=True, default=0)
+    polish_rounds: int | None = eqx.field(static=True, converter=whole, default=None)
+    polish_steps: int = eqx.field(static=True, converter=whole, default=25)
+    budget: int = eqx.field(static=True, converter=whole, default=30_000_000)
+    buffer: int = eqx.field(static=True, converter=whole, default=8192)
+    thin: int = eqx.field(static=True, converter=whole, default=0)
     optimiser: Optimiser = eqx.field(static=True, default_factory=Optimiser)
     objective: Objective | None = None
 

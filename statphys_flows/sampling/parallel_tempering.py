@@ -21,6 +21,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
+from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptation import WarmUp, scales_within, warm_up
 from statphys_flows.sampling.assisted import local_sweep
@@ -68,14 +69,14 @@ class ParallelTempering(Sampler):
     **Raises:** `StudyError` for counts that are no positive integers, or fewer than 2 levels.
     """
 
-    levels: int = eqx.field(static=True, default=12)
-    chains: int = eqx.field(static=True, default=32)
-    draws: int = eqx.field(static=True, default=300)
+    levels: int = eqx.field(static=True, converter=whole, default=12)
+    chains: int = eqx.field(static=True, converter=whole, default=32)
+    draws: int = eqx.field(static=True, converter=whole, default=300)
     local: LocalKernel = eqx.field(default_factory=MALA)
-    moves: int = eqx.field(static=True, default=5)
-    warm_up: int = eqx.field(static=True, default=600)
+    moves: int = eqx.field(static=True, converter=whole, default=5)
+    warm_up: int = eqx.field(static=True, converter=whole, default=600)
     assisted_by: FlowMCMC | None = None
-    thin: int = eqx.field(static=True, default=0)
+    thin: int = eqx.field(static=True, converter=whole, default=0)
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))

@@ -7,7 +7,7 @@ import numpy as np
 
 from statphys_flows import analysis
 from statphys_flows.errors import StudyError
-from statphys_flows.numbers import real
+from statphys_flows.numbers import real, whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
@@ -44,11 +44,11 @@ class TemperedSMC(Sampler):
     (0, 1).
     """
 
-    chains: int = eqx.field(static=True, default=16)
-    draws: int = eqx.field(static=True, default=512)
-    moves: int = eqx.field(static=True, default=10)
+    chains: int = eqx.field(static=True, converter=whole, default=16)
+    draws: int = eqx.field(static=True, converter=whole, default=512)
+    moves: int = eqx.field(static=True, converter=whole, default=10)
     effective: float = eqx.field(static=True, default=0.8, converter=real)
-    thin: int = eqx.field(static=True, default=0)
+    thin: int = eqx.field(static=True, converter=whole, default=0)
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
