@@ -12,9 +12,10 @@ classes are, all as likely beforehand, are averaged with the weights
 
     exp( -χ²/2 - k - M ),    k parameters, M points left out,
 
-and the error holds the spread of the fits (Jay & Neil, Phys. Rev. D 103 (2021) 114502). The correction is always part
-of the fit: without it χ² may be good and X_c still wrong by many of its errors. The maxima of χ are fitted likewise,
-log(N χ_max) = a + (γ/ν) log L + c L^{-ω}.
+and the error holds the spread of the fits (Jay & Neil, Phys. Rev. D 103 (2021) 114502). Each counts with what the fit
+of the next order m gives: what a correction leaves out is below the error of that, and not of its own. The correction
+is always part of the fit: without it χ² may be good and X_c still wrong by many of its errors. The maxima of χ are
+fitted likewise, log(N χ_max) = a + (γ/ν) log L + c L^{-ω}.
 """
 
 from collections.abc import Iterator, Sequence
@@ -99,17 +100,20 @@ def _fits(sampled: Sequence[Sampled], crossing: Crossing) -> Iterator[_Fit]:
         if count == before or len(np.unique(size[near])) < len(sampled):
             continue
         before, points = count, Points(size[near], x[near], binder[near], error[near])
-        for orders in _ORDERS:
-            dof = count - sum(orders) - 4
-            if dof < 2:
-                continue
-            fits = fit(points, crossing.location.value, orders, _OMEGAS)
-            for i in np.flatnonzero(fits.inside):
+        of_orders = {
+            orders: (dof, fit(points, crossing.location.value, orders, _OMEGAS))
+            for orders in _ORDERS
+            if (dof := count - sum(orders) - 4) >= 2
+        }
+        for (n, m), (dof, fits) in of_orders.items():
+            # What a correction of order m leaves out is below the error of the next order, not of its own.
+            dof_more, more = of_orders.get((n, m + 1), (dof, fits))
+            for i in np.flatnonzero(fits.inside & more.inside):
                 chi2 = float(fits.chi2[i])
                 # Where χ² says that errors are too small they are scaled up, never down.
-                scale = np.sqrt(max(1.0, chi2 / dof))
+                scale = np.sqrt(max(1.0, float(more.chi2[i]) / dof_more))
                 of_each = (
-                    Estimate(float(v), float(e * scale)) for v, e in (fits.critical[i], fits.nu[i], fits.binder[i])
+                    Estimate(float(v), float(e * scale)) for v, e in (more.critical[i], more.nu[i], more.binder[i])
                 )
                 yield _Fit(chi2 + 2 * (count - dof) + 2 * (len(x) - count), chi2, dof, *of_each)
 
