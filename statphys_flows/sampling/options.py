@@ -15,7 +15,6 @@ from statphys_flows.sampling.record import check_counts
 from statphys_flows.sampling.sampler import Sampler
 from statphys_flows.spaces import Euclidean, Lattice, ParticleBox
 from statphys_flows.systems import System
-from statphys_flows.systems.laplace import laplace_mixture
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.training import Objective, Optimiser
 
@@ -36,8 +35,8 @@ def _as_array(states):
 def found_anew(system: System, kT: float) -> bool:
     """Whether flows are built from what each search for modes, or warm-up, finds, so that none fits a neighbouring
     temperature."""
-    # Without known states, or where U has no second derivative at one, there is no Laplace approximation.
-    return isinstance(system.space, Euclidean) and system.base(kT) is None and laplace_mixture(system, kT) is None
+    # Where states are known there is a Laplace approximation, which is the same each time.
+    return isinstance(system.space, Euclidean) and system.known_states() is None and system.base(kT) is None
 
 
 class FlowMCMC(Sampler):
