@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 import statphys_flows as sf
-from statphys_flows.analysis.reweighting import pooled
+from statphys_flows.analysis.pooling.reweighting import pooled
 from statphys_flows.analysis.transitions.coexistence import Coexistence, coexistence
 from tests.helpers.two_phases import Exact, TwoPhases, exact, study, symmetric
 

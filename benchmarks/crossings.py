@@ -16,7 +16,7 @@ import numpy as np
 
 import statphys_flows as sf
 from statphys_flows.sampling import adapt, produce, refine
-from statphys_flows.sampling.scores import log_density
+from statphys_flows.sampling.coverage.scores import log_density
 from statphys_flows.systems import with_array_parameters
 
 _MOVES = 2000

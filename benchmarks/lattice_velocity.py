@@ -17,7 +17,7 @@ import numpy as np
 
 from statphys_flows import Lattice
 from statphys_flows.flows import LatticeVelocity
-from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_sizes
+from statphys_flows.flows.velocities.fields.orbits import displacement_orbits, orbit_sizes
 
 BATCH, TIME, REPEATS = 128, 0.3, 41
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from statphys_flows.systems import CosinePotential, GeneralisedCosinePotential, PairParticles, PeriodicWell
-from statphys_flows.systems.mean_field import mean_field_phases, mean_field_profile
+from statphys_flows.theory.mean_field import mean_field_phases, mean_field_profile
 
 # name: (system, {quantity: reference})
 CASES = {

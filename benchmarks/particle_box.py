@@ -17,8 +17,8 @@ import numpy as np
 from statphys_flows import PairParticles, PeriodicWell
 from statphys_flows.analysis import bar_log_z, importance_log_z
 from statphys_flows.flows import LatentField, latent_field
-from statphys_flows.sampling import assisted
-from statphys_flows.sampling.scores import log_density
+from statphys_flows.sampling.coverage.scores import log_density
+from statphys_flows.sampling.kernels import assisted
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.training import rebalance
 

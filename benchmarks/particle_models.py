@@ -18,8 +18,9 @@ from xarray import DataTree
 
 from statphys_flows import CosinePotential, FlowMCMC, GeneralisedCosinePotential, PairParticles, run_study
 from statphys_flows.flows import latent_field
-from statphys_flows.sampling.adaptation import warm_up
-from statphys_flows.systems import SoftRepulsion, seed_states, with_array_parameters
+from statphys_flows.sampling.adaptive.round import warm_up
+from statphys_flows.systems import SoftRepulsion, with_array_parameters
+from statphys_flows.theory import seed_states
 from systems.lennard_jones import study
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
 

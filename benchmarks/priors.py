@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy import stats
 
 import statphys_flows as sf
-from statphys_flows.systems.normalisation import compare_with_draws
+from statphys_flows.systems.bayesian.normalisation import compare_with_draws
 from statphys_flows.thresholds import NORMALISATION_OF_A_PRIOR
 
 COVARIANCE = jnp.asarray([[1.0, 0.95], [0.95, 1.0]])

@@ -31,7 +31,7 @@ from benchmarks.targets import (
 from statphys_flows import NUTS, Euclidean, FlowMCMC, Lattice, LocalMCMC, ParallelTempering, TemperedSMC, run_study
 from statphys_flows.analysis import effective_sample_size
 from statphys_flows.bases import Diagonal
-from statphys_flows.sampling.local_mcmc import _run, _start
+from statphys_flows.sampling.samplers.local_mcmc import _run, _start
 from statphys_flows.systems import with_array_parameters
 
 

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 
 import statphys_flows as sf
 from statphys_flows.sampling import adapt, train_scan
-from statphys_flows.sampling.scores import score
+from statphys_flows.sampling.coverage.scores import score
 from statphys_flows.systems import with_array_parameters
 from tests.helpers.transfer_operator import phi4_thermodynamics
 

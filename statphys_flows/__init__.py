@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         System,
         UserPotential,
     )
-    from statphys_flows.systems.mean_field import mean_field
+    from statphys_flows.theory.mean_field import mean_field
     from statphys_flows.training import (
         DenoisingScore,
         Interpolant,
@@ -148,7 +148,7 @@ _HOME = {
         "System",
         "UserPotential",
     ),
-    "systems.mean_field": ("mean_field",),
+    "theory.mean_field": ("mean_field",),
     "training": (
         "DenoisingScore",
         "Interpolant",

@@ -64,8 +64,8 @@ def run(
     with _plain_errors():
         out = out or Path(file.stem + ".nc")
         _check_out(out, resume=resume, overwrite=overwrite)
-        from statphys_flows.study.declaration import load_study, with_changes
-        from statphys_flows.study.store import is_finished
+        from statphys_flows.study.shell.declaration import load_study, with_changes
+        from statphys_flows.study.storage.store import is_finished
 
         finished = resume and is_finished(out)
         study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [], scan=scan or [])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import xarray as xr
 
 from statphys_flows.analysis import Estimate
-from statphys_flows.analysis.reweighting import DERIVATIVE
+from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.systems import System
 
 _ENERGY, _ORDER = "energy", "order_parameter"
@@ -43,7 +43,7 @@ LONG_NAMES = {
     "evaluations": ("1", "evaluations of the energy, and of the velocity or a layer of the flow, so far"),
     "solver_error": ("1", "largest error of log q: |log q(forward) - log q(reverse)| over a few draws"),
     "step": ("1", "training step"),
-    "uncovered": (
+    "undercoverage": (
         "1",
         "fraction of what chains, or the search, found that the flow proposes e^5 times too seldom",
     ),
@@ -62,7 +62,7 @@ LONG_NAMES = {
     "log_q_round_trip_error": ("1", "round-trip error of log q: largest |log q(forward) - log q(reverse)|"),
     "step_size": ("1", "step size of the local moves in preconditioned coordinates"),
     "ode_steps": ("1", "solver steps of the flow, 0 if it is no ODE"),
-    "unvisited_weight": ("1", "fraction of the weight of proposals or search that lies where no chain has been"),
+    "missing_mass": ("1", "fraction of the weight of proposals or search that lies where no chain has been"),
     "largest_weight": ("1", "largest weight seen: exp(-U/kT)/(Z q)"),
     "mixing_rate_bound": ("1", "bound on the flow's mixing rate, per proposal: 1/largest weight seen"),
     "levels": ("1", "levels of tempering"),
@@ -72,7 +72,10 @@ LONG_NAMES = {
     "local_every": ("1", "draws from one sweep of local moves to the next: in the frozen phase"),
     "evaluations_per_draw": ("1", "evaluations of U for each draw: in the frozen phase"),
     "rejected_steps": ("1", "training steps that were rejected"),
-    "defended": ("1", "share of proposals from Gaussians in the modes found, mixed in where the flow leaves some out"),
+    "defensive_share": (
+        "1",
+        "share of proposals from Gaussians in the modes found, mixed in where the flow misses some",
+    ),
     "candidate": ("1", "index of a candidate flow: the one that was kept; of a round, the one that it trained"),
     "energy_evaluations": ("1", "evaluations of U"),
     "gradient_evaluations": ("1", "evaluations of the gradient of U"),

@@ -75,7 +75,7 @@ LOG_Z_GAP = 3.0
 # ESS of 2% overlap by 0.45; what it adds is the flow that lies within a small part of the target, where that ESS is
 # near 1. In scans a link below it is not used: MBAR knows less there than each point by itself.
 LEAST_OVERLAP = 0.03
-# How often `unvisited_weight` is more than 0 where nothing is missing, at most, over all directions that it looks at.
+# How often `missing_mass` is more than 0 where nothing is missing, at most, over all directions that it looks at.
 FALSE_ALARMS = 0.01
 # A tail along a line counts as a power law if the density falls no faster than this power of the distance over a
 # factor of four: what lies beyond 20 standard deviations is then 10⁻⁸ or more. Gaussians and exponentials fall faster

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import statphys_flows
 from statphys_flows.cli import app
 from statphys_flows.errors import StudyError, StudyInterrupted
-from statphys_flows.study.declaration import load_study, with_changes
-from statphys_flows.study.settings import parse_kT, parse_scan, replace_fields
+from statphys_flows.study.shell.declaration import load_study, with_changes
+from statphys_flows.study.shell.settings import parse_kT, parse_scan, replace_fields
 from tests.report.fake import fake_tree
 
 DECLARATION = """

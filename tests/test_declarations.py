@@ -11,7 +11,7 @@ import statphys_flows as sf
 from statphys_flows import StudyError
 from statphys_flows.bases import UniformTorus
 from statphys_flows.flows import Untransformed, conditional, nice, real_nvp
-from statphys_flows.systems import check_system
+from statphys_flows.theory import check_system
 from statphys_flows.training import Conditional
 
 KEY = jax.random.key(0)

@@ -11,7 +11,8 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.numbers import is_count, real, whole
 from statphys_flows.study.scan import Scan, at
-from statphys_flows.systems import check_system, float_parameters, seed_states, with_array_parameters
+from statphys_flows.systems import float_parameters, with_array_parameters
+from statphys_flows.theory import check_system, seed_states
 
 # An array of JAX as a field that is structure: Equinox warns before it is read as the integer that it is.
 pytestmark = pytest.mark.filterwarnings("ignore:A JAX array is being set as static")

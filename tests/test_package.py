@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import statphys_flows as sf
 from statphys_flows.cli import app
-from statphys_flows.study.declaration import load_study
+from statphys_flows.study.shell.declaration import load_study
 
 PACKAGE = Path(sf.__path__[0])
 ROOT = PACKAGE.parent
@@ -28,6 +28,7 @@ ORDER = [
     "spaces",
     "bases",
     "systems",
+    "theory",
     "flows",
     "training",
     "labels",

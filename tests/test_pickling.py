@@ -17,7 +17,7 @@ import xarray as xr
 import statphys_flows as sf
 from statphys_flows.flows import Proposal, Velocity
 from statphys_flows.sampling import NUTS
-from statphys_flows.training.paths import Trigonometric
+from statphys_flows.training.objectives.paths import Trigonometric
 from tests.helpers import registry
 
 ROOT = Path(sf.__path__[0]).parent
@@ -59,7 +59,7 @@ def density():
 
 
 def planets():
-    from statphys_flows.study.declaration import load_study
+    from statphys_flows.study.shell.declaration import load_study
 
     return load_study(ROOT / "systems" / "radial_velocity_synthetic.py").system
 

@@ -9,7 +9,8 @@ from jax.extend import core
 import statphys_flows as sf
 from statphys_flows.bases import Dense
 from statphys_flows.flows import Untransformed, latent_field
-from statphys_flows.sampling import build_kernel, flow_move, init
+from statphys_flows.sampling import build_kernel, init
+from statphys_flows.sampling.kernels import flow_move
 from statphys_flows.training.transport import LearnedPath
 from tests.helpers.registry import BASES, FACTORS, FLOWS, LATENT, VELOCITIES, shape_of
 

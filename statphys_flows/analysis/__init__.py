@@ -3,22 +3,28 @@
 Knows arrays only: samples are (chain, draw), results are `Estimate(value, error)`. Everything is float64 NumPy.
 """
 
-from .autocorrelation import integrated_autocorrelation_time, mean_error
-from .blocking import block_length, blocking_error
-from .bootstrap import bootstrap, bootstrap_counts, bootstrap_error
-from .consistency import consistency
-from .convergence import bulk_effective_sample_size, chain_memory, drift_p_value, effective_sample_size, r_hat
-from .estimate import Estimate
-from .importance import importance_ess, pareto_k, reverse_ess, weighted_mean
-from .jackknife import jackknife, jackknife_means
-from .log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
-from .mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
-from .profile import free_energy_profile, pooled_profiles
-from .refinement import refinement
-from .reweighting import reweight
-from .thermodynamic_integration import Integral, integrate
-from .thermodynamics import Missed, estimated_mean, thermodynamics
-from .transitions import locate_transitions
+from statphys_flows.analysis.errors.autocorrelation import integrated_autocorrelation_time, mean_error
+from statphys_flows.analysis.errors.blocking import block_length, blocking_error
+from statphys_flows.analysis.errors.bootstrap import bootstrap, bootstrap_counts, bootstrap_error
+from statphys_flows.analysis.errors.convergence import (
+    bulk_effective_sample_size,
+    chain_memory,
+    drift_p_value,
+    effective_sample_size,
+    r_hat,
+)
+from statphys_flows.analysis.errors.jackknife import jackknife, jackknife_means
+from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.analysis.free_energy.importance import importance_ess, pareto_k, reverse_ess, weighted_mean
+from statphys_flows.analysis.free_energy.log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
+from statphys_flows.analysis.free_energy.profile import free_energy_profile, pooled_profiles
+from statphys_flows.analysis.free_energy.thermodynamic_integration import Integral, integrate
+from statphys_flows.analysis.mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
+from statphys_flows.analysis.pooling.consistency import consistency
+from statphys_flows.analysis.pooling.reweighting import reweight
+from statphys_flows.analysis.refinement import refinement
+from statphys_flows.analysis.thermodynamics import Missed, estimated_mean, thermodynamics
+from statphys_flows.analysis.transitions import locate_transitions
 
 __all__ = [
     "Estimate",

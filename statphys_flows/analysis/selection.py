@@ -2,7 +2,7 @@
 
 import xarray as xr
 
-from ..errors import StudyError
+from statphys_flows.errors import StudyError
 
 # What is recorded of each field that is scanned: energy_derivative_<field>.
 DERIVATIVE = "energy_derivative_"

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._samples import as_finite_chains, check_temperature
-from .estimate import Estimate
-from .jackknife import jackknife_means
+from statphys_flows.analysis._samples import as_finite_chains, check_temperature
+from statphys_flows.analysis.errors.jackknife import jackknife_means
+from statphys_flows.analysis.estimate import Estimate
 
 Array = np.ndarray
 

@@ -5,9 +5,8 @@ from jaxtyping import Array, Float
 
 from statphys_flows.bases.base import GaussianBase
 from statphys_flows.bases.factors import Factor, SineDiagonal, laplacian_eigenvalues
-from statphys_flows.errors import StudyError
 from statphys_flows.numbers import check_real
-from statphys_flows.spaces import Interval
+from statphys_flows.spaces import Interval, check_space
 
 
 class BrownianBridge(GaussianBase):
@@ -77,8 +76,7 @@ class MassiveBridge(GaussianBase):
 
 
 def _check(name: str, interval: Interval, stiffness) -> None:
-    if not isinstance(interval, Interval):
-        raise StudyError(f"{name}(interval={interval!r}): write for example Interval(100).")
+    check_space(f"{name}(interval", interval, ("sites", "spacing"), "Interval(100)")
     check_real(f"{name}(stiffness", stiffness, positive=True)
 
 

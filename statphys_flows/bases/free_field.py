@@ -6,9 +6,8 @@ from jaxtyping import Array, Float
 from statphys_flows.bases.base import GaussianBase
 from statphys_flows.bases.factors import Factor
 from statphys_flows.bases.harmonics import harmonic_transform, lattice_laplacian
-from statphys_flows.errors import StudyError
 from statphys_flows.numbers import check_real
-from statphys_flows.spaces import Lattice
+from statphys_flows.spaces import Lattice, check_space
 
 
 class HarmonicDiagonal(Factor):
@@ -55,8 +54,7 @@ class FreeField(GaussianBase):
 
     def __init__(self, lattice: Lattice, stiffness, mass_squared, centre=0.0):
         dtype = jnp.result_type(float)
-        if not isinstance(lattice, Lattice):
-            raise StudyError(f"FreeField(lattice={lattice!r}): write for example Lattice((8, 8)).")
+        check_space("FreeField(lattice", lattice, ("sites", "periodic"), "Lattice((8, 8))")
         check_real("FreeField(stiffness", stiffness, positive=True)
         check_real("FreeField(mass_squared", mass_squared, positive=True)
         check_real("FreeField(centre", centre)

@@ -14,7 +14,7 @@ from statphys_flows.flows.coupling import (
     real_nvp,
     spline_coupling,
 )
-from statphys_flows.flows.defended import Defended
+from statphys_flows.flows.defensive_mixture import DefensiveMixture
 from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.latent import LatentField, MovedLatentField, SiteField, latent_field, site_field
@@ -41,7 +41,7 @@ __all__ = [
     "ContinuousFlow",
     "CoordinateSplines",
     "CouplingFlow",
-    "Defended",
+    "DefensiveMixture",
     "DensityModeVelocity",
     "Flow",
     "HierarchicalCoupling",

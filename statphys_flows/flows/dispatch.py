@@ -24,17 +24,17 @@ from statphys_flows.flows.velocities import (
     PathVelocity,
     Velocity,
 )
-from statphys_flows.flows.velocities.particle_modes import linear_response
+from statphys_flows.flows.velocities.particles.particle_modes import linear_response
 from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
 from statphys_flows.systems import PairParticles, System
-from statphys_flows.systems.basins import basin_mixture
-from statphys_flows.systems.free_field import free_fields
-from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, variational_bridge
-from statphys_flows.systems.mean_field_sites import MeanFieldSites
+from statphys_flows.systems.fields.mean_field_sites import MeanFieldSites
 from statphys_flows.systems.potentials import Modes
-from statphys_flows.systems.seeding import states_of
 from statphys_flows.systems.symmetries import symmetries_of
+from statphys_flows.theory.basins import basin_mixture
+from statphys_flows.theory.free_field import free_fields
+from statphys_flows.theory.laplace import laplace_chains, laplace_mixture, variational_bridge
+from statphys_flows.theory.seeding import states_of
 
 # Of the base of a `HierarchicalCoupling`: its second Gaussian's width, and share at the start.
 _WIDER, _SHARE = 1.5, 0.1

@@ -1,19 +1,19 @@
 """Samplers: chains that a flow assists, their kernels, and what they are compared with."""
 
-from statphys_flows.sampling.adaptation import AdaptiveState, adapt_round, begin, warm_up
-from statphys_flows.sampling.assisted import AssistedInfo, AssistedState, as_top_level_api, build_kernel, init
-from statphys_flows.sampling.driver import Adapted, adapt
+from statphys_flows.sampling.adaptive.adapt import Adapted, adapt
+from statphys_flows.sampling.adaptive.round import AdaptiveState, adapt_round, begin, warm_up
+from statphys_flows.sampling.adaptive.scan_training import fits_a_scan, train_scan, untrained
 from statphys_flows.sampling.importance import importance
 from statphys_flows.sampling.journal import NOWHERE, Journal
-from statphys_flows.sampling.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
-from statphys_flows.sampling.local_mcmc import LocalMCMC
-from statphys_flows.sampling.options import FlowMCMC
-from statphys_flows.sampling.parallel_tempering import ParallelTempering
-from statphys_flows.sampling.production import produce, refine
+from statphys_flows.sampling.kernels.assisted import AssistedInfo, AssistedState, as_top_level_api, build_kernel, init
+from statphys_flows.sampling.kernels.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
 from statphys_flows.sampling.record import Production
 from statphys_flows.sampling.sampler import Sampled, Sampler, Trained
-from statphys_flows.sampling.scan_training import fits_a_scan, train_scan, untrained
-from statphys_flows.sampling.tempered_smc import TemperedSMC
+from statphys_flows.sampling.samplers.local_mcmc import LocalMCMC
+from statphys_flows.sampling.samplers.options import FlowMCMC
+from statphys_flows.sampling.samplers.parallel_tempering import ParallelTempering
+from statphys_flows.sampling.samplers.production import produce, refine
+from statphys_flows.sampling.samplers.tempered_smc import TemperedSMC
 
 __all__ = [
     "HMC",

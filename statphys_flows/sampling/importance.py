@@ -16,8 +16,8 @@ from statphys_flows.flows import Proposal
 from statphys_flows.labels import describe, scalars
 from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.precision import full_precision
-from statphys_flows.sampling.scores import rounded_size, with_rounding
-from statphys_flows.sampling.unvisited import proposed
+from statphys_flows.sampling.coverage.missing_mass import proposed
+from statphys_flows.sampling.coverage.scores import rounded_size, with_rounding
 from statphys_flows.systems import System, with_array_parameters
 
 # Independent groups that errors come from, and draws in memory at once.

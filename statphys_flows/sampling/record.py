@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, whole
-from statphys_flows.sampling.interleaving import Interleaving
 from statphys_flows.sampling.journal import NOWHERE, Journal
+from statphys_flows.sampling.kernels.schedule import Interleaving
 from statphys_flows.systems import System, energy_derivatives
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.

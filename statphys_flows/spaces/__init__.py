@@ -5,8 +5,8 @@ from statphys_flows.spaces.euclidean import Euclidean, as_space
 from statphys_flows.spaces.interval import Interval
 from statphys_flows.spaces.lattice import Lattice
 from statphys_flows.spaces.particle_box import ParticleBox
-from statphys_flows.spaces.space import Space
+from statphys_flows.spaces.space import Space, check_space
 
-__all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space", "as_space"]
+__all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space", "as_space", "check_space"]
 # Everything that holds functions, to the right of here, can be pickled.
 register()

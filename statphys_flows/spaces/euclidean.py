@@ -1,6 +1,9 @@
 """Points of ℝⁿ."""
 
+from typing import ClassVar
+
 import equinox as eqx
+import jax
 import numpy as np
 
 from statphys_flows.errors import StudyError
@@ -20,6 +23,8 @@ class Euclidean(Space):
     **Raises:** `StudyError` for a dimension below 1 or an extent that is not positive.
     """
 
+    symmetry_names: ClassVar[tuple[str, ...]] = ("sign", "reflection")
+    reaches_infinity: ClassVar[bool] = True
     dimension: int = eqx.field(static=True, converter=whole)
     extent: float = eqx.field(static=True, default=3.0, converter=real)
 
@@ -50,6 +55,13 @@ class Euclidean(Space):
 
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         return {"component": ("component", np.arange(self.dimension))}
+
+    @property
+    def scale(self) -> float:
+        return self.extent
+
+    def cover(self, key, n):
+        return self.extent * jax.random.normal(key, (n, *self.shape))
 
 
 def as_space(what: str, space: Space | int, extent: float = 3.0) -> Space:

@@ -1,6 +1,10 @@
 """Fields on an interval, zero at both ends."""
 
+from typing import ClassVar
+
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.errors import StudyError
@@ -21,6 +25,8 @@ class Interval(Space):
     **Raises:** `StudyError` for fewer than one site or a spacing that is not positive.
     """
 
+    symmetry_names: ClassVar[tuple[str, ...]] = ("sign", "reflection")
+    reaches_infinity: ClassVar[bool] = True
     sites: int = eqx.field(static=True)
     spacing: float = eqx.field(static=True)
 
@@ -54,3 +60,8 @@ class Interval(Space):
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         sites = np.arange(1, self.sites + 1)
         return {"site": ("site", sites), "s": ("site", sites * self.spacing)}
+
+    def cover(self, key, n):
+        # Half sine waves of either sign: smooth, zero at the ends, and in every region of the amplitude.
+        profile = jnp.sin(jnp.pi * jnp.arange(1, self.sites + 1) / (self.sites + 1))
+        return jax.random.normal(key, (n, 1)) * profile

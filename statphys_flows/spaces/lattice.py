@@ -1,9 +1,11 @@
 """Fields on a hypercubic lattice."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.errors import StudyError
@@ -35,6 +37,8 @@ class Lattice(Space):
     **Raises:** `StudyError` for a shape that is not one to three positive integers, or another boundary.
     """
 
+    symmetry_names: ClassVar[tuple[str, ...]] = ("sign", "lattice", "permutation")
+    reaches_infinity: ClassVar[bool] = True
     lengths: tuple[int, ...] = eqx.field(static=True)
     boundary: tuple[str, ...] = eqx.field(static=True)
 
@@ -82,3 +86,12 @@ class Lattice(Space):
 
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
         return {name: (name, np.arange(n)) for name, n in zip(self.dims, self.shape, strict=True)}
+
+    def cover(self, key, n):
+        # Uniform fields of either sign, bent to zero at Dirichlet ends.
+        profile = jnp.ones(self.shape)
+        for axis, (sites, periodic) in enumerate(zip(self.shape, self.periodic, strict=True)):
+            if not periodic:
+                bend = jnp.sin(jnp.pi * jnp.arange(1, sites + 1) / (sites + 1))
+                profile = profile * jnp.expand_dims(bend, [a for a in range(len(self.shape)) if a != axis])
+        return jax.random.normal(key, (n, *[1] * len(self.shape))) * profile

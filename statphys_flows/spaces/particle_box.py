@@ -1,9 +1,10 @@
 """Particles in a periodic box."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -33,6 +34,8 @@ class ParticleBox(Space):
     another measure.
     """
 
+    symmetry_names: ClassVar[tuple[str, ...]] = ("permutation", "translation")
+    reaches_infinity: ClassVar[bool] = False
     n: int = eqx.field(static=True)
     lengths: tuple[float, ...] = eqx.field(static=True)
     normalised: bool = eqx.field(static=True)
@@ -126,3 +129,13 @@ class ParticleBox(Space):
         difference = jnp.asarray(x) - jnp.asarray(y)
         lengths = jnp.asarray(self.lengths, difference.dtype)
         return difference - lengths * jnp.round(difference / lengths)
+
+    def cover(self, key, n):
+        # Gases, and clusters about a random point of every width up to a gas: half and half.
+        key_gas, key_cluster, key_centre, key_width = jax.random.split(key, 4)
+        lengths = jnp.asarray(self.lengths)
+        gas = lengths * jax.random.uniform(key_gas, (n, *self.shape))
+        centre = lengths * jax.random.uniform(key_centre, (n, 1, self.dimension))
+        width = 0.3 * jax.random.uniform(key_width, (n, 1, 1), minval=0.05)
+        cluster = self.wrap(centre + width * lengths * jax.random.normal(key_cluster, (n, *self.shape)))
+        return jnp.where((jnp.arange(n) % 2 == 0)[:, None, None], gas, cluster)

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 
 from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pooled_profiles
-from statphys_flows.analysis.reweighting import DERIVATIVE, Pooled, pooled
+from statphys_flows.analysis.pooling.reweighting import DERIVATIVE, Pooled, pooled
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lifted
-from statphys_flows.systems.seeding import share_outside
 from statphys_flows.systems.walls import is_inside
+from statphys_flows.theory.seeding import share_outside
 
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")

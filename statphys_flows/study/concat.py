@@ -5,13 +5,13 @@ from pathlib import Path
 
 import xarray as xr
 
-from statphys_flows.analysis.reweighting import DERIVATIVE
+from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
 from statphys_flows.study.assemble import assembled, axes_of, completed, points_of
-from statphys_flows.study.programs import MEANING
 from statphys_flows.study.run import strategies_of
 from statphys_flows.study.scan import Scan, joined, name_of, number
-from statphys_flows.study.store import check_same, configuration_of
+from statphys_flows.study.storage.programs import MEANING
+from statphys_flows.study.storage.store import check_same, configuration_of
 
 
 def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:

@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows.analysis import Estimate, chain_memory, drift_p_value, r_hat
-from statphys_flows.analysis.jackknife import blocks_per_chain
+from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
-from statphys_flows.sampling.far_out import weight_far_out
-from statphys_flows.sampling.widening import weight_beyond
+from statphys_flows.sampling.coverage.tail_mass import tail_mass
+from statphys_flows.sampling.coverage.widening import mass_beyond
 from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
-from statphys_flows.systems.seeding import share_outside
+from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP, STUCK
 
 # So much of the states may rest on local moves alone.
@@ -43,13 +43,13 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "reliable; train for more rounds",
         ),
         _when(
-            diagnostics["uncovered"] > _UNCOVERED,
-            f"a fraction {diagnostics['uncovered']:.2g} of the chains' states, or of what the search for modes found, "
-            "lies where the flow hardly goes: their weight rests on local moves alone, and averages may lack it",
+            diagnostics["undercoverage"] > _UNCOVERED,
+            f"a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or of what the search for modes "
+            "found, lies where the flow hardly goes: their weight rests on local moves alone, and averages may lack it",
         ),
         _when(
-            diagnostics["unvisited_weight"] > 0.005,
-            f"a fraction {diagnostics['unvisited_weight']:.2g} of the weight that the flow proposes, or that the "
+            diagnostics["missing_mass"] > 0.005,
+            f"a fraction {diagnostics['missing_mass']:.2g} of the weight that the flow proposes, or that the "
             "search for modes found, lies where no chain has been: a mode is missing, or has the wrong weight",
         ),
         _when(
@@ -251,9 +251,9 @@ def of_tails(system: System, production: Production, kT: float, diagnostics: Map
     """The same of what lies where nothing has been: tails that fall off like a power, and valleys without an end. Of
     these chains that have hardly moved from where they started say nothing."""
     draws = production.positions.reshape(-1, *production.positions.shape[2:])
-    weight = weight_far_out(system, kT, draws)
+    weight = tail_mass(system, kT, draws)
     stuck = diagnostics["r_hat"] > STUCK
-    beyond, coordinate = (0.0, 0) if stuck else weight_beyond(system, kT, draws)
+    beyond, coordinate = (0.0, 0) if stuck else mass_beyond(system, kT, draws)
     perhaps = ", or does not exist" if weight > BEYOND else ""
     checks = [
         _when(

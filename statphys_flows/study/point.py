@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
-from statphys_flows.analysis.reweighting import DERIVATIVE
+from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.labels import describe, scalars
 from statphys_flows.sampling import NOWHERE, Journal, Production, Sampler, Trained
 from statphys_flows.study import diagnosis

@@ -14,7 +14,7 @@ from statphys_flows.sampling import NOWHERE, FlowMCMC, Journal, Sampler, Trained
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
-from statphys_flows.study.store import Parts
+from statphys_flows.study.storage.store import Parts
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lifted
 

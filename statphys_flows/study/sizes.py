@@ -16,10 +16,10 @@ from statphys_flows.errors import StudyError
 from statphys_flows.files import written
 from statphys_flows.numbers import is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
-from statphys_flows.study.journal import RESUME
-from statphys_flows.study.lock import held
 from statphys_flows.study.progress import Progress
-from statphys_flows.study.store import (
+from statphys_flows.study.storage.journal import RESUME
+from statphys_flows.study.storage.lock import held
+from statphys_flows.study.storage.store import (
     check_folder,
     check_out,
     check_same,

@@ -13,21 +13,21 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import refinement
-from statphys_flows.analysis.jackknife import blocks_per_chain
+from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.numbers import is_count, whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
-from statphys_flows.study import provenance
 from statphys_flows.study.assemble import assemble, axes_of, completed, points_of
-from statphys_flows.study.lock import held
 from statphys_flows.study.names import check_names
-from statphys_flows.study.programs import forget_changed
 from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.run import Run, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, at, joined, name_of, number
-from statphys_flows.study.store import (
+from statphys_flows.study.storage import provenance
+from statphys_flows.study.storage.lock import held
+from statphys_flows.study.storage.programs import forget_changed
+from statphys_flows.study.storage.store import (
     Parts,
     check_folder,
     check_out,
@@ -37,7 +37,8 @@ from statphys_flows.study.store import (
     read_tree,
     write_tree,
 )
-from statphys_flows.systems import System, check_system, with_array_parameters
+from statphys_flows.systems import System, with_array_parameters
+from statphys_flows.theory import check_system
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,15 +3,11 @@
 from collections.abc import Iterable
 
 from statphys_flows.errors import StudyError
-from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
+from statphys_flows.spaces import Space
 from statphys_flows.systems.system import System
 
-_KNOWN: dict[type[Space], tuple[str, ...]] = {
-    Euclidean: ("sign", "reflection"),
-    Interval: ("sign", "reflection"),
-    Lattice: ("sign", "lattice", "permutation"),
-    ParticleBox: ("permutation", "translation"),
-}
+# What a space that names none is asked about.
+_ALL = ("sign", "reflection", "lattice", "permutation", "translation")
 
 
 def symmetries_of(system: System) -> frozenset[str]:
@@ -29,7 +25,7 @@ def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> fro
         found: frozenset = frozenset([names] if isinstance(names, str) else names)
     except TypeError:
         found = frozenset([names])
-    known = _KNOWN.get(type(space)) or tuple(dict.fromkeys(name for each in _KNOWN.values() for name in each))
+    known = space.symmetry_names or _ALL
     unknown = sorted(found - set(known), key=str)
     if unknown:
         raise StudyError(

@@ -1,16 +1,16 @@
 """Fitting a flow: objectives, one to a file with one signature, and the loop that applies them."""
 
-from statphys_flows.training.conditional import Conditional, energy_over
 from statphys_flows.training.density import DensityEstimate, fit_density
 from statphys_flows.training.fit import FitState, Optimiser, fit
-from statphys_flows.training.interpolant import Interpolant
-from statphys_flows.training.likelihood import MaximumLikelihood
-from statphys_flows.training.objective import Objective
-from statphys_flows.training.paths import EncoderDecoder, Linear, Path, Trigonometric, UserPath
+from statphys_flows.training.objectives.conditional import Conditional, energy_over
+from statphys_flows.training.objectives.interpolant import Interpolant
+from statphys_flows.training.objectives.likelihood import MaximumLikelihood
+from statphys_flows.training.objectives.objective import Objective
+from statphys_flows.training.objectives.paths import EncoderDecoder, Linear, Path, Trigonometric, UserPath
+from statphys_flows.training.objectives.reverse_kl import ReverseKL
+from statphys_flows.training.objectives.score import DenoisingScore
+from statphys_flows.training.objectives.stages import Stages
 from statphys_flows.training.rebalance import rebalance
-from statphys_flows.training.reverse_kl import ReverseKL
-from statphys_flows.training.schedule import Stages
-from statphys_flows.training.score import DenoisingScore
 from statphys_flows.training.train import Trained, train
 from statphys_flows.training.transport import LearnedPath, Transport, kinetic_energy, train_path
 

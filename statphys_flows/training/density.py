@@ -14,11 +14,11 @@ from statphys_flows.flows import ContinuousFlow, Flow, NetworkVelocity, nice, re
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.training.fit import Optimiser
-from statphys_flows.training.interpolant import Interpolant
-from statphys_flows.training.objective import Objective
-from statphys_flows.training.paths import Linear
+from statphys_flows.training.objectives.interpolant import Interpolant
+from statphys_flows.training.objectives.objective import Objective
+from statphys_flows.training.objectives.paths import Linear
+from statphys_flows.training.objectives.score import DenoisingScore
 from statphys_flows.training.samples import checked_samples
-from statphys_flows.training.score import DenoisingScore
 from statphys_flows.training.train import train
 
 FLOWS = ("spline", "real_nvp", "nice", "continuous", "diffusion")

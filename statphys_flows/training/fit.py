@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
 from statphys_flows.numbers import check_real, is_count, real, whole
-from statphys_flows.training.objective import Objective
+from statphys_flows.training.objectives.objective import Objective
 
 # A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
 _OUTLIER = 20.0

@@ -21,12 +21,12 @@ from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
 from statphys_flows.systems.walls import reduced_energy
 from statphys_flows.training.fit import FitState, Optimiser, fit_steps
-from statphys_flows.training.interpolant import Interpolant
-from statphys_flows.training.likelihood import MaximumLikelihood
-from statphys_flows.training.objective import Objective
-from statphys_flows.training.reverse_kl import ReverseKL
+from statphys_flows.training.objectives.interpolant import Interpolant
+from statphys_flows.training.objectives.likelihood import MaximumLikelihood
+from statphys_flows.training.objectives.objective import Objective
+from statphys_flows.training.objectives.reverse_kl import ReverseKL
+from statphys_flows.training.objectives.score import DenoisingScore
 from statphys_flows.training.samples import checked_samples
-from statphys_flows.training.score import DenoisingScore
 
 _HELD_OUT = 0.1
 # Configurations that a score is taken on, and independent values of the objective's own randomness.

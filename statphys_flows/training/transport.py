@@ -13,8 +13,8 @@ from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.precision import full_precision
 from statphys_flows.training.fit import Optimiser
-from statphys_flows.training.interpolant import Interpolant, needs_velocity, on_path
-from statphys_flows.training.paths import Path
+from statphys_flows.training.objectives.interpolant import Interpolant, needs_velocity, on_path
+from statphys_flows.training.objectives.paths import Path
 
 
 class LearnedPath(Path):

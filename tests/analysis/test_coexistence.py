@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import chi2
 
 from statphys_flows.analysis import locate_transitions
-from statphys_flows.analysis.pool import averages
-from statphys_flows.analysis.reweighting import pooled
+from statphys_flows.analysis.pooling.pool import averages
+from statphys_flows.analysis.pooling.reweighting import pooled
 from statphys_flows.analysis.transitions.coexistence import coexistence
-from statphys_flows.analysis.transitions.histogram import histogram, variable
+from statphys_flows.analysis.transitions.densities.histogram import histogram, variable
 from tests.analysis.curie_weiss import levels
 from tests.analysis.curie_weiss import study as curie_weiss
 from tests.helpers.two_phases import Exact, TwoPhases, exact, study, study_of, symmetric

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from statphys_flows.analysis import Estimate, thermodynamics
-from statphys_flows.analysis.bootstrap import bootstrap_error
-from statphys_flows.analysis.consistency import _energies, consistency
-from statphys_flows.analysis.reweighting import pooled
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.pooling.consistency import _energies, consistency
+from statphys_flows.analysis.pooling.reweighting import pooled
 from tests.analysis.harmonic_study import study
 
 KT = (0.5, 0.6, 0.72, 0.86, 1.0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from statphys_flows.analysis import Estimate, jackknife, jackknife_means
-from statphys_flows.analysis.jackknife import student_factor
+from statphys_flows.analysis.errors.jackknife import student_factor
 from tests.analysis.synthetic_chains import ar1, ar1_tau
 
 

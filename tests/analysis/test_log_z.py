@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from statphys_flows.analysis import bar_log_z, importance_log_z, jackknife, overlap, reverse_log_z
-from statphys_flows.analysis.jackknife import error_of_replicas
-from statphys_flows.analysis.log_z import bar_left_out
+from statphys_flows.analysis.errors.jackknife import error_of_replicas
+from statphys_flows.analysis.free_energy.log_z import bar_left_out
 from tests.analysis.numpy_pymbar import pymbar
 from tests.analysis.synthetic_chains import ar1, assert_covers
 

@@ -5,11 +5,11 @@ import pytest
 import xarray as xr
 
 from statphys_flows.analysis import bar_log_z, consistency, jackknife_means, reweight
-from statphys_flows.analysis.bootstrap import bootstrap_error
-from statphys_flows.analysis.jackknife import error_of_replicas
-from statphys_flows.analysis.log_z import bar_left_out
-from statphys_flows.analysis.pool import _own, averages
-from statphys_flows.analysis.reweighting import pooled
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.errors.jackknife import error_of_replicas
+from statphys_flows.analysis.free_energy.log_z import bar_left_out
+from statphys_flows.analysis.pooling.pool import _own, averages
+from statphys_flows.analysis.pooling.reweighting import pooled
 from tests.analysis.harmonic_study import study
 
 

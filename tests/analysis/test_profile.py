@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from statphys_flows.analysis import free_energy_profile, pooled_profiles
-from statphys_flows.analysis.reweighting import pooled
+from statphys_flows.analysis.pooling.reweighting import pooled
 from tests.analysis.harmonic_study import study
 
 KT = (0.2, 0.4, 0.8)

@@ -14,8 +14,10 @@ from statphys_flows.flows.latent.build import phases
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import RadialBranch
 from statphys_flows.flows.velocities import PairVelocity
-from statphys_flows.sampling import ParallelTempering, adapt, driver, parallel_tempering
-from statphys_flows.sampling.scores import log_q_error
+from statphys_flows.sampling import ParallelTempering, adapt
+from statphys_flows.sampling.adaptive import adapt as driver
+from statphys_flows.sampling.coverage.scores import log_q_error
+from statphys_flows.sampling.samplers import parallel_tempering
 from statphys_flows.training import FitState, fit
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
 

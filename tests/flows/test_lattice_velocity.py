@@ -15,7 +15,7 @@ from statphys_flows.bases import FreeField
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity
-from statphys_flows.flows.velocities.orbits import displacement_orbits, orbit_shares, orbit_sizes
+from statphys_flows.flows.velocities.fields.orbits import displacement_orbits, orbit_shares, orbit_sizes
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import LatticePhi4
 from statphys_flows.training import ReverseKL

@@ -17,8 +17,8 @@ from statphys_flows.flows import (
     TotalVelocity,
     flows_for,
 )
-from statphys_flows.flows.velocities.particle_modes import linear_response
-from statphys_flows.sampling.adaptation import warm_up
+from statphys_flows.flows.velocities.particles.particle_modes import linear_response
+from statphys_flows.sampling.adaptive.round import warm_up
 from statphys_flows.spaces import ParticleBox
 from statphys_flows.systems.potentials import SoftRepulsion
 from tests.helpers.particle_reference import pair_log_z_1d

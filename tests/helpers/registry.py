@@ -20,7 +20,7 @@ from statphys_flows.bases import (
     lattice_laplacian,
 )
 from statphys_flows.flows import (
-    Defended,
+    DefensiveMixture,
     MovedLatentField,
     NetworkVelocity,
     PathVelocity,
@@ -306,7 +306,7 @@ def _moved_field(key):
 
 def _defended_field(key):
     sharp, safe = (latent_field(_attracted_and_repelled(), kT) for kT in (0.5, 0.8))
-    return Defended(sharp, safe, jnp.asarray(0.3))
+    return DefensiveMixture(sharp, safe, jnp.asarray(0.3))
 
 
 # Proposals with auxiliary variables.

@@ -14,9 +14,9 @@ from statphys_flows import FlowMCMC, Gaussian, StudyError
 from statphys_flows.bases import Diagonal
 from statphys_flows.flows import Flow
 from statphys_flows.sampling import as_top_level_api, build_kernel, init, produce
-from statphys_flows.sampling.adaptation import adapt_round, begin, covariance_within, scales_within, warm_up
-from statphys_flows.sampling.production import refine
+from statphys_flows.sampling.adaptive.round import adapt_round, begin, covariance_within, scales_within, warm_up
 from statphys_flows.sampling.record import thinning
+from statphys_flows.sampling.samplers.production import refine
 from statphys_flows.study.point import run_point
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.training import MaximumLikelihood

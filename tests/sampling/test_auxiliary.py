@@ -9,10 +9,10 @@ from scipy.stats import chi2
 
 import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Factor
-from statphys_flows.flows import Defended, MovedLatentField, Proposal, SiteField, latent_field
+from statphys_flows.flows import DefensiveMixture, MovedLatentField, Proposal, SiteField, latent_field
 from statphys_flows.flows.latent.radial import RadialBranch
 from statphys_flows.sampling import FlowMCMC, RandomWalk, build_kernel, init, produce
-from statphys_flows.sampling.local import MALA
+from statphys_flows.sampling.kernels.local import MALA
 from statphys_flows.systems import with_array_parameters
 from tests.helpers.registry import LATENT, _attracted_and_repelled
 
@@ -102,8 +102,8 @@ def test_exact_draws_stay_exact(centre, step_size):
 
 def worse(flow):
     """The same proposal with a ripple in log q(h), many of whose waves p(h | x) covers."""
-    if isinstance(flow, Defended):
-        return Defended(worse(flow.sharp), flow.safe, flow.share)
+    if isinstance(flow, DefensiveMixture):
+        return DefensiveMixture(worse(flow.sharp), flow.safe, flow.share)
     if isinstance(flow, MovedLatentField):
         # A map so wild that weights had no variance would show nothing.
         tame = jax.tree.map(lambda a: 0.2 * a if eqx.is_inexact_array(a) else a, flow.velocity)

@@ -12,7 +12,7 @@ from scipy.stats import kstest
 import statphys_flows as sf
 from statphys_flows import HMC, MALA, NUTS, LocalMCMC, RandomWalk, StudyError, UserKernel
 from statphys_flows.bases import Diagonal
-from statphys_flows.sampling.assisted import local_sweep
+from statphys_flows.sampling.kernels.assisted import local_sweep
 
 
 def _barker(key, state, logdensity_fn, step_size):

@@ -11,21 +11,15 @@ import pytest
 import statphys_flows as sf
 from statphys_flows import ContinuousFlow, FlowMCMC, Gaussian, Optimiser, StudyError
 from statphys_flows.bases import Diagonal
-from statphys_flows.flows import Defended, Untransformed, Velocity
+from statphys_flows.flows import DefensiveMixture, Untransformed, Velocity
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import Trained, adapt
-from statphys_flows.sampling.adaptation import (
-    WarmUp,
-    adapt_round,
-    begin,
-    begin_stage,
-    with_score,
-)
-from statphys_flows.sampling.flow_mcmc import _of_training
+from statphys_flows.sampling.adaptive.round import WarmUp, adapt_round, begin, begin_stage, with_score
+from statphys_flows.sampling.adaptive.rounds import Limits, _does_not_rise, _has_levelled_off, _score, train
+from statphys_flows.sampling.coverage.scores import SOLVER_TOLERANCE
 from statphys_flows.sampling.journal import NOWHERE
-from statphys_flows.sampling.production import refine
-from statphys_flows.sampling.rounds import Limits, _does_not_rise, _has_levelled_off, _score, train
-from statphys_flows.sampling.scores import SOLVER_TOLERANCE
+from statphys_flows.sampling.samplers.flow_mcmc import _of_training
+from statphys_flows.sampling.samplers.production import refine
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4
 from statphys_flows.training import ReverseKL
@@ -289,7 +283,7 @@ def test_a_budget_that_is_spent_is_said():
 
 def test_a_flow_with_something_mixed_in_is_refined_too():
     safe = Untransformed(Gaussian(jnp.zeros(2), jnp.full(2, 2.0)))
-    rough = Defended(flow(0.5), safe, jnp.asarray(0.1))
+    rough = DefensiveMixture(flow(0.5), safe, jnp.asarray(0.1))
     key = jax.random.key(0)
     alone, error = refine(SYSTEM, jnp.asarray(1.0), rough.sharp, key)
     refined, same = refine(SYSTEM, jnp.asarray(1.0), rough, key)

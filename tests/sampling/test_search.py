@@ -8,16 +8,16 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Gaussian, Mixture
-from statphys_flows.flows import Defended, Flow, Untransformed, flows_for, spline_coupling
+from statphys_flows.flows import DefensiveMixture, Flow, Untransformed, flows_for, spline_coupling
 from statphys_flows.flows.flow import round_trip_error
-from statphys_flows.sampling import driver
-from statphys_flows.sampling.adaptation import WarmUp, adapt_round, begin
-from statphys_flows.sampling.driver import Adapted, _better, _defended, _with_missed
-from statphys_flows.sampling.flow_mcmc import _missed
-from statphys_flows.sampling.scores import UNCOVERED_LOG_WEIGHT, log_q_error
-from statphys_flows.sampling.search import search
-from statphys_flows.sampling.unvisited import unvisited_weight
-from statphys_flows.systems.basins import basin_mixture
+from statphys_flows.sampling.adaptive import adapt as driver
+from statphys_flows.sampling.adaptive.adapt import Adapted, _better, _defended, _with_missed
+from statphys_flows.sampling.adaptive.round import WarmUp, adapt_round, begin
+from statphys_flows.sampling.adaptive.search import search
+from statphys_flows.sampling.coverage.missing_mass import missing_mass
+from statphys_flows.sampling.coverage.scores import UNCOVERED_LOG_WEIGHT, log_q_error
+from statphys_flows.sampling.samplers.flow_mcmc import _missed
+from statphys_flows.theory.basins import basin_mixture
 from statphys_flows.training import MaximumLikelihood
 
 ONE = jnp.asarray(1.0)
@@ -151,7 +151,7 @@ def test_what_the_flow_leaves_out_is_proposed_by_what_is_mixed_in():
     kept = _with_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, 1, {}, particles), jax.random.key(0))
     np.testing.assert_allclose(kept.missed, 0.01)
     defended = _defended(Two(), ONE, kept, safe, jax.random.key(0))
-    assert isinstance(defended.flow, Defended)
+    assert isinstance(defended.flow, DefensiveMixture)
     assert defended.missed == 0.0
     assert _defended(Two(), ONE, kept, blind, jax.random.key(0)) is kept
     whole = _with_missed(Two(), ONE, kept._replace(flow=safe), jax.random.key(0))
@@ -320,17 +320,17 @@ def test_nothing_is_unvisited_where_chains_have_been_everywhere(heavy):
         rng = np.random.default_rng(seed)
         x = rng.standard_t(3, size=(16, 100, 4)) if heavy else chains(rng, np.full(16, 0.7))
         others = rng.standard_t(3, size=(1000, 4)) if heavy else chains(rng, np.full(16, 0.7)).reshape(-1, 2)
-        assert unvisited_weight(x, others) < 0.005
+        assert missing_mass(x, others) < 0.005
 
 
 def test_a_mode_without_chains_is_seen_with_its_weight():
     rng = np.random.default_rng(0)
-    found = unvisited_weight(chains(rng, np.ones(16)), chains(rng, np.full(16, 0.7)).reshape(-1, 2))
+    found = missing_mass(chains(rng, np.ones(16)), chains(rng, np.full(16, 0.7)).reshape(-1, 2))
     assert abs(found - 0.3) < 4.5 * np.sqrt(0.21 / 1600)
     # By importance weights: half of the proposals in each mode, the left one's weights smaller.
     others = chains(rng, np.full(16, 0.5)).reshape(-1, 2)
     log_w = np.log(np.where(others[:, 0] > 0, 1.4, 0.6))
-    found = unvisited_weight(chains(rng, np.ones(16)), others, log_w)
+    found = missing_mass(chains(rng, np.ones(16)), others, log_w)
     assert abs(found - 0.3) < 0.05
 
 

@@ -11,8 +11,8 @@ import statphys_flows as sf
 from statphys_flows import ParallelTempering, StudyError, TemperedSMC
 from statphys_flows.analysis import importance_log_z
 from statphys_flows.bases import Diagonal, Gaussian
-from statphys_flows.sampling.parallel_tempering import _even_levels, _exchange, _Ladder, _run
-from statphys_flows.sampling.tempering import _Steps, _update, follow, pilot, temper
+from statphys_flows.sampling.adaptive.tempering import _Steps, _update, follow, pilot, temper
+from statphys_flows.sampling.samplers.parallel_tempering import _even_levels, _exchange, _Ladder, _run
 
 ONE = jnp.asarray(1.0)
 

@@ -15,7 +15,7 @@ import xarray as xr
 
 import statphys_flows as sf
 from statphys_flows.files import whole_file
-from statphys_flows.study.lock import _acquire, _identity, _lock_of, _remove_stale, held
+from statphys_flows.study.storage.lock import _acquire, _identity, _lock_of, _remove_stale, held
 
 SAMPLER = sf.LocalMCMC(chains=8, draws=40, warm_up=20)
 ROOT = Path(sf.__path__[0]).parent
@@ -48,8 +48,8 @@ from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
 import statphys_flows as sf
-from statphys_flows.study.journal import FileJournal
-from statphys_flows.study.store import Parts, write_tree
+from statphys_flows.study.storage.journal import FileJournal
+from statphys_flows.study.storage.store import Parts, write_tree
 from tests.study.test_disk import spring
 
 folder = Path(sys.argv[1])

@@ -8,10 +8,11 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows import FlowMCMC, StudyError, StudyInterrupted
-from statphys_flows.study import Study, journal
-from statphys_flows.study.journal import FileJournal
+from statphys_flows.study import Study
 from statphys_flows.study.progress import Progress
-from statphys_flows.study.store import parts_folder
+from statphys_flows.study.storage import journal
+from statphys_flows.study.storage.journal import FileJournal
+from statphys_flows.study.storage.store import parts_folder
 from tests.study.test_study import Spring, assert_same_numbers, files
 
 

@@ -9,9 +9,9 @@ import xarray as xr
 
 import statphys_flows as sf
 from statphys_flows.labels import LONG_NAMES
-from statphys_flows.sampling.unvisited import unvisited_weight
-from statphys_flows.study.declaration import load_study
+from statphys_flows.sampling.coverage.missing_mass import missing_mass
 from statphys_flows.study.names import _can_be_written, check_names
+from statphys_flows.study.shell.declaration import load_study
 from statphys_flows.systems import float_parameters
 
 SAMPLER = sf.LocalMCMC(chains=8, draws=40, warm_up=20)
@@ -146,9 +146,9 @@ def test_a_nan_does_not_hide_a_mode_that_no_chain_has_found():
     """Where states are told apart by energy, order parameter and observables, one of which is NaN now and then."""
     rng = np.random.default_rng(0)
     chains, others = rng.normal(size=(8, 100, 2)), rng.normal(size=(400, 2)) + 20.0
-    assert unvisited_weight(chains, others) > 0.9
+    assert missing_mass(chains, others) > 0.9
     chains[0, ::7, 1] = np.nan
-    assert unvisited_weight(chains, others) > 0.9
+    assert missing_mass(chains, others) > 0.9
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "systems").glob("*.py")), ids=lambda p: p.name)

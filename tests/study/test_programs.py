@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.study.programs import programs
-from statphys_flows.study.store import check_same
+from statphys_flows.study.storage.programs import programs
+from statphys_flows.study.storage.store import check_same
 
 ROOT = Path(sf.__path__[0]).parent
 SAMPLER = sf.LocalMCMC(chains=8, draws=40, warm_up=20)
@@ -185,7 +185,7 @@ def test_values_of_parameters_are_no_part_of_the_program(system):
 
 
 STABLE = """
-from statphys_flows.study.declaration import load_study
+from statphys_flows.study.shell.declaration import load_study
 from pathlib import Path
 import json
 print(json.dumps({path.name: load_study(path).configuration() for path in sorted(Path("systems").glob("*.py"))}))

@@ -20,7 +20,7 @@ import statphys_flows as sf
 from statphys_flows import ContinuumPhi4, FlowMCMC, StudyError, StudyInterrupted, run_study
 from statphys_flows.study import Study
 from statphys_flows.study.progress import Bar, Progress
-from statphys_flows.study.store import parts_folder
+from statphys_flows.study.storage.store import parts_folder
 
 ROOT = Path(sf.__path__[0]).parent
 SYSTEM = ContinuumPhi4(sites=8, a=0.1)

@@ -7,7 +7,7 @@ import pytest
 
 from statphys_flows import ContinuumPhi4
 from statphys_flows.errors import StudyError
-from statphys_flows.systems.laplace import relax
+from statphys_flows.theory.laplace import relax
 
 
 def energy(phi, a, field, ds):

@@ -10,7 +10,7 @@ from statphys_flows.flows import ContinuousFlow, flows_for
 from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import Hamiltonian, LatticePhi4
-from statphys_flows.systems.free_field import free_fields
+from statphys_flows.theory.free_field import free_fields
 from tests.helpers.lattice_reference import laplacian
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.study.declaration import load_study
-from statphys_flows.systems import check_system, with_array_parameters
-from statphys_flows.systems.growth import check_growth
+from statphys_flows.study.shell.declaration import load_study
+from statphys_flows.systems import with_array_parameters
+from statphys_flows.theory import check_system
+from statphys_flows.theory.growth import check_growth
 from tests.test_package import ROOT
 
 KEY = jax.random.key(0)

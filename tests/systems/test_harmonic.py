@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.systems.basins import basin_mixture
-from statphys_flows.systems.harmonic import harmonic, widths_of
-from statphys_flows.systems.laplace import laplace_mixture
+from statphys_flows.theory.basins import basin_mixture
+from statphys_flows.theory.harmonic import harmonic, widths_of
+from statphys_flows.theory.laplace import laplace_mixture
 
 
 def in_rn(energy, n, **options):

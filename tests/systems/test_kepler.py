@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from statphys_flows.systems.kepler import eccentric_anomaly, radial_velocity
+from statphys_flows.systems.bayesian.kepler import eccentric_anomaly, radial_velocity
 
 ECCENTRICITIES = np.concatenate([[0.0, 1e-6, 1e-3], np.linspace(0.01, 0.989, 100), [0.9899]])
 SIZES = np.concatenate([[0.0, 1e-30, 1e-12, 1e-7, 1e-4, 1e-3, 0.01], np.linspace(0.02, np.pi, 500)])

@@ -7,7 +7,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.bases import Mixture
-from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, relax, variational_bridge
+from statphys_flows.theory.laplace import laplace_chains, laplace_mixture, relax, variational_bridge
 
 SITES = 9
 

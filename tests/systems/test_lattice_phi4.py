@@ -9,8 +9,9 @@ import statphys_flows as sf
 from statphys_flows.analysis import importance_ess, importance_log_z
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import flow_for
-from statphys_flows.sampling.scores import log_density
-from statphys_flows.systems import LatticePhi4, check_system, float_parameters
+from statphys_flows.sampling.coverage.scores import log_density
+from statphys_flows.systems import LatticePhi4, float_parameters
+from statphys_flows.theory import check_system
 from tests.helpers.lattice_reference import log_z_of_two_sites, periodic_chain, phi4_energy
 
 SIGMAS = 4.0

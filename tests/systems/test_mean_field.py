@@ -17,12 +17,7 @@ from statphys_flows.systems import (
     PeriodicWell,
     SoftRepulsion,
 )
-from statphys_flows.systems.mean_field import (
-    mean_field,
-    mean_field_branches,
-    mean_field_phases,
-    mean_field_profile,
-)
+from statphys_flows.theory.mean_field import mean_field, mean_field_branches, mean_field_phases, mean_field_profile
 
 ANGLE = 2 * np.pi
 WELL = PairParticles(PeriodicWell(4.0, 1.0), 512)

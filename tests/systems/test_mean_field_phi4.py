@@ -7,7 +7,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.errors import StudyError
-from statphys_flows.systems import check_system
+from statphys_flows.theory import check_system
 from tests.helpers.mean_field_reference import critical_temperature, mean_field_exact, phi4
 
 SIGMAS = 4.5

@@ -19,10 +19,10 @@ from statphys_flows.systems import (
     SoftRepulsion,
     UserPotential,
     check_system,
-    pair_particles,
     seed_states,
     with_array_parameters,
 )
+from statphys_flows.systems.particles import pair_particles
 from tests.helpers.particle_reference import (
     generalised_cosine_log_z,
     hmf_log_z,

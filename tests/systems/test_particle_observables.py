@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from statphys_flows.errors import StudyError
-from statphys_flows.systems.particle_observables import (
+from statphys_flows.systems.particles.observables import (
     cluster_fraction,
     density_mode_amplitudes,
     first_modes,

@@ -9,7 +9,8 @@ import scipy.stats
 from jax.scipy.stats import norm
 
 import statphys_flows as sf
-from statphys_flows.systems import Reference, check_system, seed_states, with_array_parameters
+from statphys_flows.systems import Reference, with_array_parameters
+from statphys_flows.theory import check_system, seed_states
 
 DATA = np.random.default_rng(0).normal(0.7, 0.8, 5)
 ERROR, WIDTH = 0.8, 1.5

@@ -12,8 +12,10 @@ import scipy.optimize
 import scipy.stats
 
 import statphys_flows as sf
-from statphys_flows.study.declaration import load_study
-from statphys_flows.systems import check_system, priors, with_array_parameters
+from statphys_flows.study.shell.declaration import load_study
+from statphys_flows.systems import with_array_parameters
+from statphys_flows.systems.bayesian import priors
+from statphys_flows.theory import check_system
 
 SYSTEMS = Path(__file__).resolve().parents[2] / "systems"
 RNG = np.random.default_rng(3)

@@ -8,10 +8,10 @@ from scipy.special import gamma
 
 import statphys_flows as sf
 from statphys_flows.flows import flows_for
-from statphys_flows.sampling.options import found_anew
-from statphys_flows.systems.basins import basin_mixture
-from statphys_flows.systems.free_field import free_fields
-from statphys_flows.systems.laplace import laplace_chains, laplace_mixture, variational_bridge
+from statphys_flows.sampling.samplers.options import found_anew
+from statphys_flows.theory.basins import basin_mixture
+from statphys_flows.theory.free_field import free_fields
+from statphys_flows.theory.laplace import laplace_chains, laplace_mixture, variational_bridge
 
 LOG_Z = np.log(2 * gamma(1 + 2 / 3))
 

@@ -11,15 +11,15 @@ from scipy.stats import norm
 import statphys_flows as sf
 from statphys_flows.analysis import ladder_log_z
 from statphys_flows.bases import Diagonal
-from statphys_flows.sampling.assisted import local_sweep
-from statphys_flows.sampling.scores import log_density
-from statphys_flows.sampling.walkers import _seeds
+from statphys_flows.sampling.adaptive.walkers import _seeds
+from statphys_flows.sampling.coverage.scores import log_density
+from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.study.assemble import is_linear
 from statphys_flows.study.scan import Scan
-from statphys_flows.systems import check_system, seed_states
-from statphys_flows.systems.free_field import free_fields
-from statphys_flows.systems.laplace import laplace_mixture
 from statphys_flows.systems.walls import is_inside, reduced_energy
+from statphys_flows.theory import check_system, seed_states
+from statphys_flows.theory.free_field import free_fields
+from statphys_flows.theory.laplace import laplace_mixture
 
 HALF_LINE = sf.Hamiltonian(lambda x: jnp.where(x[0] > 0, x[0], jnp.inf), space=1)
 BOX = sf.Hamiltonian(lambda x: jnp.where(jnp.all(jnp.abs(x) < 1), 0.0, jnp.inf), space=2)

@@ -8,7 +8,7 @@ import pytest
 from statphys_flows import ContinuousFlow, Gaussian, MaximumLikelihood
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Velocity
-from statphys_flows.training.likelihood import estimated_log_prob
+from statphys_flows.training.objectives.likelihood import estimated_log_prob
 from tests.helpers.registry import COUPLINGS
 
 SIGMAS = 4.5

@@ -10,7 +10,7 @@ from statphys_flows import ContinuousFlow, Gaussian, Interpolant, Optimiser
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Velocity
 from statphys_flows.training import EncoderDecoder, FitState, LearnedPath, Linear, Trigonometric, UserPath, fit
-from statphys_flows.training.paths import check_ends
+from statphys_flows.training.objectives.paths import check_ends
 
 SIGMAS = 4.5
 SCALE = 2.0

@@ -1,7 +1,7 @@
 """The multistate Bennett acceptance ratio: log Z of many states at once, its errors, and what the states share."""
 
-from .covariance import mbar_covariance, overlap_matrix
-from .mbar import log_mixture, mbar
-from .newton import NothingSharedError
+from statphys_flows.analysis.mbar.covariance import mbar_covariance, overlap_matrix
+from statphys_flows.analysis.mbar.mbar import log_mixture, mbar
+from statphys_flows.analysis.mbar.newton import NothingSharedError
 
 __all__ = ["NothingSharedError", "log_mixture", "mbar", "mbar_covariance", "overlap_matrix"]

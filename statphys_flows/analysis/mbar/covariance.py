@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import checked_energies, checked_log_z
-from .sums import level_of, portions, portions_of_weights, total_of, weight_products
+from statphys_flows.analysis.mbar.checks import checked_energies, checked_log_z
+from statphys_flows.analysis.mbar.sums import level_of, portions, portions_of_weights, total_of, weight_products
 
 Array = np.ndarray
 

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-from .checks import checked_energies, checked_log_z, checked_weights, refuse_forbidden
-from .newton import Weighted, solve
-from .replicas import solve_replicas
-from .sums import level_of, log_density, per_state, portions
+from statphys_flows.analysis.mbar.checks import checked_energies, checked_log_z, checked_weights, refuse_forbidden
+from statphys_flows.analysis.mbar.newton import Weighted, solve
+from statphys_flows.analysis.mbar.replicas import solve_replicas
+from statphys_flows.analysis.mbar.sums import level_of, log_density, per_state, portions
 
 Array = np.ndarray
 

@@ -23,7 +23,14 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse.csgraph import connected_components
 from scipy.special import logsumexp
 
-from .sums import gradient_sums, level_of, log_sums, portions_of_weights, shared_sums, total_of
+from statphys_flows.analysis.mbar.sums import (
+    gradient_sums,
+    level_of,
+    log_sums,
+    portions_of_weights,
+    shared_sums,
+    total_of,
+)
 
 Array = np.ndarray
 

@@ -7,8 +7,15 @@ the common solution; a replica that lacks one is solved by itself, where it is r
 import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from .newton import SHARED, Weighted, inverse_laplacian, solve
-from .sums import level_of, per_state, portions_of_weights, replica_links, replica_sums, total_of
+from statphys_flows.analysis.mbar.newton import SHARED, Weighted, inverse_laplacian, solve
+from statphys_flows.analysis.mbar.sums import (
+    level_of,
+    per_state,
+    portions_of_weights,
+    replica_links,
+    replica_sums,
+    total_of,
+)
 
 Array = np.ndarray
 

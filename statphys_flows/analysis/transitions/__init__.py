@@ -1,5 +1,5 @@
 """Where and how a system passes from one phase to another."""
 
-from .locate import locate_transitions
+from statphys_flows.analysis.transitions.locate import locate_transitions
 
 __all__ = ["locate_transitions"]

@@ -19,13 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import gamma
 
-from ...thresholds import CLEAR, LARGEST_BARRIER_ERROR, SHALLOWEST_DIP
-from ..bootstrap import bootstrap_error
-from ..estimate import Estimate
-from ..reweighting import Pooled
-from .histogram import Histogram, histogram, variable
-from .log_density import Extremum, extremum
-from .two_peaks import Peaks, most_even, two_peaks
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.analysis.pooling.reweighting import Pooled
+from statphys_flows.analysis.transitions.densities.histogram import Histogram, histogram, variable
+from statphys_flows.analysis.transitions.densities.log_density import Extremum, extremum
+from statphys_flows.analysis.transitions.densities.two_peaks import Peaks, most_even, two_peaks
+from statphys_flows.thresholds import CLEAR, LARGEST_BARRIER_ERROR, SHALLOWEST_DIP
 
 Array = np.ndarray
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from ..bootstrap import bootstrap_error
-from ..estimate import Estimate
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.estimate import Estimate
 
 Array = np.ndarray
 

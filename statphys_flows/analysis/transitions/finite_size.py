@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import chi2 as chi2_distribution
 
-from ..estimate import Estimate
-from .crossing import Crossing
-from .scaling import Points, fit
+from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.analysis.transitions.crossing import Crossing
+from statphys_flows.analysis.transitions.scaling import Points, fit
 
 Array = np.ndarray
 

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from ..estimate import Estimate
+from statphys_flows.analysis.estimate import Estimate
 
 UNKNOWN = Estimate(float("nan"), float("nan"))
 _NUMBERS = ("location", "value", "latent_heat", "barrier", "nu", "gamma_over_nu")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..reweighting import Curves, Pooled, curves
+from statphys_flows.analysis.pooling.reweighting import Curves, Pooled, curves
 
 Array = np.ndarray
 

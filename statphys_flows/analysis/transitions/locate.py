@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from ..bootstrap import bootstrap_error
-from ..estimate import Estimate
-from ..reweighting import Pooled, curves, pooled
-from ..thermodynamics import vanishes
-from .coexistence import Coexistence, coexistence
-from .crossing import crossing
-from .finite_size import Sampled, binder_fit, exponent
-from .labels import UNKNOWN, labelled
-from .line import Line, line_along, others
-from .order import order_of_one, order_of_several
-from .peak import Peak, peak, stands_out, widest
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.analysis.pooling.reweighting import Pooled, curves, pooled
+from statphys_flows.analysis.thermodynamics import vanishes
+from statphys_flows.analysis.transitions.coexistence import Coexistence, coexistence
+from statphys_flows.analysis.transitions.crossing import crossing
+from statphys_flows.analysis.transitions.finite_size import Sampled, binder_fit, exponent
+from statphys_flows.analysis.transitions.labels import UNKNOWN, labelled
+from statphys_flows.analysis.transitions.line import Line, line_along, others
+from statphys_flows.analysis.transitions.order import order_of_one, order_of_several
+from statphys_flows.analysis.transitions.peak import Peak, peak, stands_out, widest
 
 Array = np.ndarray
 

@@ -15,7 +15,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...thresholds import (
+from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.analysis.transitions.coexistence import Coexistence
+from statphys_flows.analysis.transitions.finite_size import FEWEST_SIZES, ScalingFit
+from statphys_flows.thresholds import (
     CLEAR,
     DEEP_BARRIER,
     EXTENSIVE_LATENT_HEAT,
@@ -23,9 +26,6 @@ from ...thresholds import (
     GROWING_BARRIER,
     POWER_OF_N,
 )
-from ..estimate import Estimate
-from .coexistence import Coexistence
-from .finite_size import FEWEST_SIZES, ScalingFit
 
 Sizes = Mapping[float, Estimate]
 

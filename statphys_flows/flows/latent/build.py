@@ -16,7 +16,7 @@ from statphys_flows.flows.latent.latent_field import LatentField
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import radial_branch
 from statphys_flows.systems import PairParticles
-from statphys_flows.systems.mean_field import mean_field_branches
+from statphys_flows.theory.mean_field import mean_field_branches
 
 # A mode enters the field where its energy N λ_k/2 would exceed this in units of kT with all particles at one point.
 # What is left out is weighed, not lost.

@@ -13,7 +13,7 @@ from statphys_flows.flows.latent.log_linear import LogLinear
 from statphys_flows.flows.latent.site_law import SiteLaw, SiteTable, site_law
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.systems import MeanFieldSites, with_array_parameters
-from statphys_flows.systems.mean_field_sites import site_energies, site_range
+from statphys_flows.systems.fields.mean_field_sites import site_energies, site_range
 
 _CELLS = 1024
 # e^-40 of the largest density: there is nothing; e^-30: never drawn.

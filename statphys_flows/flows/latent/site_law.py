@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.latent.log_linear import LogLinear
-from statphys_flows.systems.mean_field_sites import MeanFieldSites, site_energies, site_range
+from statphys_flows.systems.fields.mean_field_sites import MeanFieldSites, site_energies, site_range
 
 _MOST_TRIES = 500
 # Cells of a site: as many as resolve the integral over it to _RESOLVED.

@@ -1,0 +1,1 @@
+"""Free energies from samples and log weights."""

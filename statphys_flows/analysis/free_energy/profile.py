@@ -1,0 +1,121 @@
+"""The free energy along an order parameter."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from statphys_flows.analysis._samples import as_finite_chains, check_temperature
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.errors.jackknife import blocks_per_chain, error_of_replicas, fold
+from statphys_flows.analysis.pooling.reweighting import Pooled
+
+Array = np.ndarray
+
+# That the weight of a bin has to be worth: draws, and groups. From fewer, of another temperature, it would be that of
+# what is typical there, and too small by any factor.
+_FEWEST_DRAWS, _FEWEST_GROUPS = 16.0, 8.0
+
+
+def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike) -> tuple[Array, Array]:
+    """F_b = -kT log p_b, p_b = n_b/(n width_b): the density of the order parameter m per unit of m, and F's error.
+
+    **Arguments:**
+
+    - `order_parameter`: m of the chain's draws, (chain, draw).
+    - `kT`: the temperature, positive.
+    - `edges`: bin edges, (bins + 1,), increasing. Bins hold edges[b] <= m < edges[b+1], the last one its right edge
+      too.
+
+    **Returns:** `(free_energy, error)`, both (bins,). Draws outside the edges count in n, so that the profile does
+    not depend on how much of the range is shown. A bin that was never visited has free energy and error NaN: its free
+    energy is only known to be high. A bin visited by one group of the jackknife alone (one chain, where there are 16
+    or more) has a value but error NaN: nothing is known of how often it is found.
+
+    Raises ValueError for other shapes, values that are not finite, kT <= 0, edges that do not increase, too little
+    data. Source: Chandler, Introduction to Modern Statistical Mechanics (1987), §6.3; errors as in `jackknife`.
+    """
+    kT = check_temperature(kT)
+    m, edges = as_finite_chains(order_parameter, "order_parameter"), _check_edges(edges)
+    counts = _counts(m, edges).sum(axis=0)
+    group_counts = _counts(fold(m, blocks_per_chain(m)), edges)
+    left_out = group_counts.sum(axis=0) - group_counts
+
+    with np.errstate(divide="ignore"):
+        free_energy = -kT * np.log(counts / (m.size * np.diff(edges)))
+        replicas = -kT * np.log(left_out)
+    seen_twice = (group_counts > 0).sum(axis=0) >= 2
+    error = np.where(seen_twice, error_of_replicas(np.where(seen_twice, replicas, 0.0)), np.nan)
+    return np.where(counts > 0, free_energy, np.nan), error
+
+
+def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
+    r"""The same at every point of a study from the draws of all of them,
+
+    $$F_b = -kT \log \frac{\sum_{n: m_n \in b} w_n}{w_b \sum_n w_n},$$
+
+    with the weights of `pool` at the point: what is rare at one temperature, as between two wells, others have seen.
+
+    **Arguments:**
+
+    - `draws`: of a study, pooled.
+    - `edges`: as in `free_energy_profile`.
+
+    **Returns:** `(free_energy, error)`, both (points, bins); NaN in a bin whose weight is not worth 16 draws of 8
+    groups. Errors are those of the bootstrap over chains.
+
+    Raises ValueError for edges that do not increase. Source: Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105.
+    """
+    edges, data = _check_edges(edges), draws.pool
+    groups, bins = data.multiplicity.shape[1], edges.size - 1
+    length = data.statistics.shape[1] // groups
+    index = _bin_of(data.observables[0], edges)
+    # The last column holds what lies outside.
+    cells = np.repeat(np.arange(groups), length) * (bins + 1) + np.where(index < 0, bins, index)
+    inside, share = index[index >= 0], data.shares()
+    moved = np.exp(data.log_z - data.log_z_replicas)
+    multiplicity = data.multiplicity.astype(float)
+
+    def summed(weights: Array) -> Array:
+        return np.bincount(cells, weights, groups * (bins + 1)).reshape(groups, bins + 1)
+
+    values, errors = np.empty((2, len(draws.points), bins))
+    for t, (kT, natural) in enumerate(zip(draws.points[:, 0], data.natural, strict=True)):
+        log_w = -(natural @ data.statistics) - data.log_mixture
+        w = np.exp(log_w - log_w.max())
+        of_groups = summed(w)
+        # As in `pool`: what a replica's log Z change in the denominators, to first order.
+        total = np.sum([(multiplicity @ summed(w * p)) / moved[:, k, None] for k, p in enumerate(share)], axis=0)
+        sums = of_groups.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values[t] = -kT * np.log(sums[:-1] / (sums.sum() * np.diff(edges)))
+            replicas = -kT * np.log(total[:, :-1] / total.sum(axis=1, keepdims=True))
+            of_draws = sums[:-1] ** 2 / np.bincount(inside, w[index >= 0] ** 2, bins)
+            worth = sums[:-1] ** 2 / np.sum(of_groups[:, :-1] ** 2, axis=0)
+        known = (of_draws >= _FEWEST_DRAWS) & (worth >= min(_FEWEST_GROUPS, 0.5 * data.groups))
+        values[t] = np.where(known, values[t], np.nan)
+        errors[t] = np.where(known, bootstrap_error(np.where(known, replicas, 0.0), data.groups), np.nan)
+    return values, errors
+
+
+def _check_edges(edges: ArrayLike) -> Array:
+    edges = np.asarray(edges, dtype=np.float64)
+    if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0) or not np.isfinite(edges).all():
+        raise ValueError(
+            "edges has to be a list of at least two finite numbers that increase, such as np.linspace(-1, 1, 41)."
+        )
+    return edges
+
+
+def _counts(m: Array, edges: Array) -> Array:
+    """Visits (chain, bin)."""
+    bins = edges.size - 1
+    index = _bin_of(m, edges)
+    inside = index >= 0
+    chain = np.broadcast_to(np.arange(m.shape[0])[:, None], m.shape)
+    return np.bincount(chain[inside] * bins + index[inside], minlength=m.shape[0] * bins).reshape(m.shape[0], bins)
+
+
+def _bin_of(m: Array, edges: Array) -> Array:
+    """The bin of each draw, -1 outside of all."""
+    index = np.searchsorted(edges, m, side="right") - 1
+    index = np.where(m == edges[-1], edges.size - 2, index)
+    return np.where(index < edges.size - 1, index, -1)

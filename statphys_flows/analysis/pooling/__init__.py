@@ -1,0 +1,1 @@
+"""The draws of all points of a scan, used together."""

@@ -1,0 +1,213 @@
+r"""Whether the free energies, energies and heat capacities of a scan belong to one function F.
+
+Each point knows its log Z by itself, from its flow; its neighbours' energies know how log Z changes along the scan:
+
+- by MBAR, log Z of all points from the energies of all draws (`pool`);
+- by thermodynamic integration, ∂ log Z/∂ ln T = ⟨U⟩/T, along the temperatures (where U is nearly that of oscillators
+  the integrand is nearly constant, as ⟨U⟩ over 1/T is not);
+- and the entropy by ∂S/∂ ln T = C.
+
+All three leave a constant free. It is chosen for the best agreement with the points, so that what is left over has mean
+zero, by the inverse squares of the errors of log Z. A point whose flow, or whose chain, has missed a state is off.
+
+MBAR knows nothing of points whose draws do not overlap: it is compared within each group of points that do, and where
+there are several, that is said.
+
+Errors are those of a bootstrap over chains in which both sides move together. Those of the integrals also hold how far
+the points are apart (`integrate`: `discretisation`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.free_energy.thermodynamic_integration import integrate, integration_weights
+from statphys_flows.analysis.pooling.reweighting import Pooled, pooled
+from statphys_flows.analysis.selection import over_the_scan
+
+Array = np.ndarray
+
+# In errors; and what log Z may be off by the flow's own solver.
+_LARGEST = 4.0
+_NUMERICS = 1e-3
+_FEWEST_TEMPERATURES = 4
+# By how much less the points err than every other one, if the integral converges with the square of their distance; it
+# is the fourth power where the slope is smooth.
+_COARSER = 3.0
+
+_ABOUT = {
+    "log_z_minus_mbar": "log Z of the point less that by MBAR over the scan",
+    "log_z_minus_integral": "log Z of the point less the integral of <U>/kT over ln kT",
+    "entropy_minus_integral": "entropy of the point less the integral of C over ln T",
+}
+
+
+class _Moved(NamedTuple):
+    """A quantity at the points, (K,), and in the replicas, (B, K)."""
+
+    value: Array
+    replicas: Array
+
+    def of(self, points: Array) -> "_Moved":
+        return _Moved(self.value[points], self.replicas[:, points])
+
+
+def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
+    """Compare each point of a study with what the others say of it.
+
+    **Arguments:** `tree`, a result of `run_study`, or its file read back; `draws`, pooled, where they are already.
+
+    **Returns:** a dataset over the scan: `log_z_minus_mbar`, `log_z_minus_integral`, `entropy_minus_integral`, each
+    with its `_err`, all dimensionless; NaN where a point has no log Z of its own, by MBAR where its draws overlap with
+    those of no other, and of the integrals where there are fewer than four temperatures. `warning` says in a sentence
+    where one is more than 4 errors from zero, or a gap parts points that overlap, and is empty elsewhere.
+
+    **Raises:** `ValueError` where there are fewer than two points, or draws that cannot be pooled (`reweight`).
+    """
+    tree = over_the_scan(tree)
+    data = pooled(tree) if draws is None else draws
+    count, groups = len(data.points), data.pool.groups
+    if count < 2:
+        raise ValueError("A study of one point has nothing to agree with: give two temperatures or more.")
+    own = _log_z(data, data.pool.log_z_own)
+    found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in _ABOUT}
+    weight = _weight(own, groups)
+    by_mbar = _log_z(data, data.pool.log_z_mbar)
+    for points in data.pool.linked:
+        if np.count_nonzero(weight[points]) > 1:
+            left = _left(own.of(points), by_mbar.of(points), weight[points], groups)
+            for whole, part in zip(found["log_z_minus_mbar"], left, strict=True):
+                whole[points] = part
+    energy, capacity = _energies(data)
+    for line in _lines(data):
+        kT = data.points[line, 0]
+        left = _of_line(kT, own.of(line), energy.of(line), capacity.of(line), weight[line], groups)
+        for name, (value, error) in left.items():
+            found[name][0][line], found[name][1][line] = value, error
+    said = _gaps(data.pool.linked, weight)
+    return _labelled(tree, data, found, [_sentence(at, found) or said.get(at, "") for at in range(count)])
+
+
+def _of_line(
+    kT: Array, own: _Moved, energy: _Moved, capacity: _Moved, weight: Array, groups: int
+) -> dict[str, tuple[Array, Array]]:
+    """What integrals along rising temperatures leave over of log Z and of the entropy."""
+    if np.count_nonzero(weight) < 2:
+        return {}
+    entropy = _Moved(own.value + energy.value / kT, own.replicas + energy.replicas / kT)
+    integrals = {
+        "log_z_minus_integral": (own, _Moved(energy.value / kT, energy.replicas / kT)),
+        "entropy_minus_integral": (entropy, capacity),
+    }
+    parameter = np.log(kT)
+    weights = integration_weights(parameter)
+    found = {}
+    for name, (known, slope) in integrals.items():
+        value, error = _left(known, _Moved(weights @ slope.value, slope.replicas @ weights.T), weight, groups)
+        apart = integrate(parameter, slope.value, np.zeros_like(kT)).discretisation / _COARSER
+        # The constant is off as well, by as much as the mean of all.
+        found[name] = value, np.hypot(error, apart + weight @ apart / weight.sum())
+    return found
+
+
+def _log_z(data: Pooled, about_centre: tuple[Array, Array]) -> _Moved:
+    """What a pool knows of log Z, without what its centre adds."""
+    shift = data.pool.natural @ data.pool.centre
+    return _Moved(about_centre[0] - shift, about_centre[1] - shift)
+
+
+def _energies(data: Pooled) -> tuple[_Moved, _Moved]:
+    """<U> and C of every point from its own draws."""
+    count, pool = len(data.points), data.pool
+    along = np.concatenate([np.ones((count, 1)), data.points[:, 1:] - data.reference], axis=1)
+    s = pool.statistics.reshape(len(pool.statistics), count, pool.groups, -1)
+    energy = np.einsum("ks,skgl->kgl", along, s)
+    sums = np.stack([energy.sum(axis=2), (energy**2).sum(axis=2)])
+    multiplicity = pool.multiplicity.reshape(-1, count, pool.groups)
+    draws = energy[0].size
+    first, second = sums.sum(axis=2) / draws
+    first_replicas, second_replicas = np.einsum("bkg,fkg->fbk", multiplicity, sums) / draws
+    shift, square = along @ pool.centre, data.points[:, 0] ** 2
+    return (
+        _Moved(first + shift, first_replicas + shift),
+        _Moved((second - first**2) / square, (second_replicas - first_replicas**2) / square),
+    )
+
+
+def _lines(data: Pooled) -> list[Array]:
+    """Points that differ in temperature alone, in rising order, of which there are enough."""
+    rest = data.points[:, 1:]
+    lines = []
+    for fixed in np.unique(rest, axis=0):
+        line = np.flatnonzero(np.all(rest == fixed, axis=1))
+        if len(line) >= _FEWEST_TEMPERATURES:
+            lines.append(line[np.argsort(data.points[line, 0])])
+    return lines
+
+
+def _weight(own: _Moved, groups: int) -> Array:
+    """Of each point in the choice of the constant; 0 where it has no log Z."""
+    known = np.isfinite(own.value)
+    error = bootstrap_error(np.where(known, own.replicas, 0.0), groups)
+    return np.where(known, 1 / (error**2 + _NUMERICS**2), 0.0)
+
+
+def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array, Array]:
+    """own - other less its weighted mean, with its error."""
+    value, replicas = own.value - other.value, own.replicas - other.replicas
+    share = weight / weight.sum()
+    value = value - np.nansum(share * value)
+    replicas = replicas - np.nansum(share * replicas, axis=1, keepdims=True)
+    known = np.isfinite(value)
+    error = bootstrap_error(np.where(known, replicas, 0.0), groups)
+    return value, np.where(known, error, np.nan)
+
+
+def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
+    for name, (value, error) in found.items():
+        # An integral that does not know its error knows nothing.
+        if np.isfinite(error[at]) and abs(value[at]) > _LARGEST * error[at] + _NUMERICS:
+            what = "entropy" if name.startswith("entropy") else "log Z"
+            means = {"mbar": "the energies of all points (MBAR)", "integral": "the integral along the temperatures"}
+            return (
+                f"{what} of this point differs from {means[name.rpartition('_')[2]]} by {value[at]:.3g} ± "
+                f"{error[at]:.1g}: a state is missing here or at its neighbours, or the points are too far apart"
+            )
+    return ""
+
+
+def _gaps(linked: tuple[Array, ...], weight: Array) -> dict[int, str]:
+    """What is said of points whose log Z cannot be compared with all others: of each alone, of groups once. Where no
+    two points overlap nothing is: the comparison is NaN, and few points far apart are no fault."""
+    if len(linked) == 1 or all(len(points) == 1 for points in linked):
+        return {}
+    return {
+        int(points[0]): (
+            f"the draws of {'this point' if len(points) == 1 else f'this point and {len(points) - 1} more'} do not "
+            "overlap with those of any other, so that MBAR cannot compare their log Z: add points in between"
+        )
+        for points in linked
+        if weight[points].any()
+    }
+
+
+def _labelled(
+    tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Array]], sentences: list[str]
+) -> xr.Dataset:
+    known = tree["thermodynamics"].to_dataset()
+    result = xr.Dataset(coords={name: known[name] for name in data.names})
+    places = data.places(known)
+    shape = tuple(known.sizes[name] for name in data.names)
+    for name, pair in found.items():
+        for suffix, text, values in zip(("", "_err"), ("", "standard error of "), pair, strict=True):
+            whole = np.full(shape, np.nan)
+            whole[places] = values
+            result[name + suffix] = (data.names, whole, {"units": "1", "long_name": text + _ABOUT[name]})
+    said = np.full(shape, "", dtype=object)
+    for at, place in enumerate(zip(*places, strict=True)):
+        said[place] = sentences[at]
+    about = {"units": "", "long_name": "where this point and the others disagree or share nothing; empty if they agree"}
+    result["warning"] = (data.names, said, about)
+    return result

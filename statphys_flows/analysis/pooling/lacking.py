@@ -1,0 +1,56 @@
+"""What the errors of averages of a study hold beside the spread of its draws."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.analysis.thermodynamics import estimated_mean, thermodynamics
+
+Array = np.ndarray
+
+# By how much two ways to sum the same numbers may differ.
+_ROUNDING = 1e-6
+
+
+def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Mapping[str, Array]:
+    """√(error² - (error of the draws alone)²) of every quantity of `thermodynamics` at `points`, (K,) by name: what
+    states that are known to be missed do to averages (`estimate_with_missed`). Zero where errors are those of the
+    draws, and of log Z and F, whose errors have parts of their own (`pool`).
+
+    `points` holds values of the parameters `names`, (K, P)."""
+    tree = over_the_scan(tree)
+    known, stats = tree["thermodynamics"].to_dataset(), tree["sample_stats"].to_dataset()
+    found: dict[str, Array] = defaultdict(lambda: np.zeros(len(points)))
+    for k, point in enumerate(points):
+        at = dict(zip(names, point, strict=True))
+        here, draws = known.sel(at), stats.sel(at)
+        averaged = [str(name) for name in draws if f"{name}_err" in here]
+        for name, own in _of_draws(draws[averaged], float(point[0])).items():
+            error = float(here[f"{name}_err"]) if f"{name}_err" in here else np.nan
+            if error > (1 + _ROUNDING) * own.error:
+                found[name][k] = np.sqrt(error**2 - own.error**2)
+        found["entropy"][k] = found["energy"][k] / point[0]
+    return found
+
+
+def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
+    x = {str(name): _known(data) for name, data in draws.items()}
+    # An order parameter that is not always a number has no error that anything could be beside.
+    m, energy = x["order_parameter"], x["energy"]
+    m = m if m.shape == energy.shape and np.isfinite(m).all() else np.zeros_like(energy)
+    found = thermodynamics(energy, m, Estimate(0.0, 0.0), kT=kT)
+    for name in ("free_energy", "entropy"):
+        del found[name]
+    means = {name: estimated_mean(values) for name, values in x.items() if values.size and np.isfinite(values).all()}
+    return means | found
+
+
+def _known(x: xr.DataArray) -> Array:
+    """(chain, draw) without what pads a point that has fewer of either."""
+    values = x.transpose("chain", "draw").values.astype(float)
+    kept = np.isfinite(values)
+    return values[kept.any(axis=1)][:, kept.any(axis=0)]

@@ -1,0 +1,316 @@
+r"""Draws at the points of a scan, pooled: averages and log Z at parameters in between.
+
+The energy at any parameters has to be known from what was recorded of each draw. With couplings θ_a that U is linear
+in,
+
+    u(x; b) = Σ_a b_a s_a(x),    s = (U, ∂U/∂θ_1, ...),    b = (1, θ_1 - θ°_1, ...)/kT,
+
+U at the reference θ°. With z_k = log Z at the points and n_k draws of each, every draw stands for
+
+    w(x) = exp(-u(x; b)) / Σ_k n_k exp(-u(x; b_k) - z_k),    <f> = Σ w f / Σ w,    Z(b) = Σ w - Σ_k β_k (Σ p_k - n_k)
+
+(Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105, eqs. 11 to 14; for histograms Ferrenberg & Swendsen, Phys. Rev.
+Lett. 63 (1989) 1195). The share p_k of point k in a draw's denominator is a control variate, whose sum is known, β the
+coefficients of w's regression on them (Owen & Zhou, J. Am. Stat. Assoc. 95 (2000) 135): so Z is exp(z_k) at a point of
+the scan. The z_k are known twice: each point's own, from its flow, and their differences from the draws by
+MBAR; they enter with the inverse squares of their errors. MBAR is asked only for points that overlap, by at least
+`LEAST_OVERLAP` from one to the next: across a gap it knows nothing, and a bootstrap of the draws would not tell.
+
+Errors are those of a bootstrap over chains. What a replica changes is followed to first order, in z_k as well: solving
+for each anew costs hundreds of times more and moves the error by less than its own uncertainty. What log Z may be off
+however many draws there are, the same state missed at every point, is no independent noise: it moves all points of a
+replica together, and does not average away over them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+from scipy.special import expit
+
+from statphys_flows.analysis.errors.bootstrap import bootstrap_counts, bootstrap_error
+from statphys_flows.analysis.errors.jackknife import blocks_per_chain, error_of_replicas, fold
+from statphys_flows.analysis.mbar import NothingSharedError, log_mixture, mbar
+from statphys_flows.thresholds import LEAST_OVERLAP
+
+Array = np.ndarray
+
+REPLICAS = 200
+# Draws in memory at once, in the products over replicas.
+_CHUNK = 2**12
+
+
+class Pool(NamedTuple):
+    """Pooled draws.
+
+    - `natural`: b of the points, (K, S); `statistics`: s of the draws about `centre`, (S, N), point by point.
+    - `observables`: (F, N).
+    - `log_z`: z_k but for what `centre` adds, (K,), and in the replicas, (B, K).
+    - `log_mixture`: log of the sum in the denominator of w, (N,).
+    - `multiplicity`: how often each replica holds a group, (B, K·G); a group is N/(K·G) draws that follow each other.
+    - `log_z_own`, `log_z_mbar`: the two that `log_z` is made of, each (K,) and in the replicas (B, K), but for what
+      `centre` adds. `log_z_own` is NaN where a point has none; `log_z_mbar` holds differences within each of `linked`.
+    - `linked`: the points, in groups whose draws overlap.
+    """
+
+    natural: Array
+    statistics: Array
+    centre: Array
+    observables: Array
+    log_z: Array
+    log_z_replicas: Array
+    log_mixture: Array
+    multiplicity: Array
+    log_z_own: tuple[Array, Array]
+    log_z_mbar: tuple[Array, Array]
+    linked: tuple[Array, ...]
+
+    @property
+    def anchored(self) -> bool:
+        """Whether log Z itself is known, not its differences alone."""
+        return bool(np.isfinite(self.log_z_own[0]).any())
+
+    @property
+    def groups(self) -> int:
+        """G, of each point."""
+        return self.multiplicity.shape[1] // len(self.natural)
+
+    def shares(self) -> Array:
+        """p_k of the draws, (K, N)."""
+        draws = self.statistics.shape[1] / len(self.natural)
+        return draws * np.exp(-(self.natural @ self.statistics) - self.log_mixture - self.log_z[:, None])
+
+
+class Averages(NamedTuple):
+    """At T targets: log Z (T,), ⟨s⟩ (T, S), the covariance of s (T, S, S), ⟨f⟩ (T, F); each with the replicas' along a
+    new first axis, in `replicas`; how many draws, and groups of them, the weights are worth; and which fraction of them
+    is that of each point's draws, (T, K)."""
+
+    log_z: Array
+    statistics: Array
+    covariance: Array
+    observables: Array
+    replicas: "Averages | None"
+    draws: Array
+    groups: Array
+    points: Array
+
+
+def pool(
+    statistics: Array,
+    natural: Array,
+    observables: Array,
+    log_z: Array,
+    log_z_left_out: Array | None,
+    log_z_error: Array,
+    log_z_systematic: Array | None = None,
+    *,
+    replicas: int = REPLICAS,
+    seed: int = 0,
+) -> Pool:
+    """Pool the draws of K points.
+
+    **Arguments:**
+
+    - `statistics`: s of every draw, (S, K, chain, draw).
+    - `natural`: b of every point, (K, S).
+    - `observables`: (F, K, chain, draw).
+    - `log_z`, `log_z_error`: of every point; an error of NaN or infinity where it is not known.
+    - `log_z_systematic`: the part of these errors that all points share, s_k ξ with one ξ; none if not given.
+    - `log_z_left_out`: the estimates without each group, (K, G), groups as in `jackknife`: so what chains and log Z
+      have in common is counted once. If not given, replicas of log Z are drawn from its errors.
+    """
+    s_count, k_count = statistics.shape[:2]
+    blocks = blocks_per_chain(statistics[0, 0])
+    folded = np.stack([[fold(x, blocks) for x in row] for row in statistics])
+    groups = folded.shape[2]
+    s = folded.reshape(s_count, -1)
+    f = np.stack([np.stack([fold(x, blocks) for x in row]) for row in observables]).reshape(len(observables), -1)
+    centre = s.mean(axis=1)
+    s = s - centre[:, None]
+    counts = np.full(k_count, s.shape[1] // k_count)
+    # One bootstrap of the groups for every point: they are independent of each other.
+    multiplicity = bootstrap_counts(groups, replicas * k_count, seed).reshape(replicas, k_count * groups)
+    systematic = np.zeros(k_count) if log_z_systematic is None else np.nan_to_num(log_z_systematic, posinf=0.0)
+    own = _own(
+        log_z + natural @ centre,
+        log_z_left_out,
+        log_z_error,
+        systematic,
+        multiplicity.reshape(replicas, k_count, groups),
+        seed,
+    )
+    known = np.isfinite(log_z_error) & np.isfinite(log_z)
+    linked, *found = _differences(natural @ s, counts, multiplicity)
+    differences = found[0], found[1]
+    z, z_replicas = _combined(own, known, differences, linked)
+    mixture = log_mixture(natural @ s, counts, z)
+    known_own = np.where(known, own[0], np.nan), np.where(known, own[1], np.nan)
+    return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, differences, linked)
+
+
+def averages(pool: Pool, targets: Array) -> Averages:
+    """log Z and averages at `targets`, b of shape (T, S)."""
+    targets = np.atleast_2d(targets)
+    log_w = -(targets @ pool.statistics) - pool.log_mixture
+    top = log_w.max(axis=1, keepdims=True)
+    w = np.exp(log_w - top)
+    k_count, s_count, groups = len(pool.natural), len(pool.statistics), pool.multiplicity.shape[1]
+    features = _features(pool)
+    sums = w @ features.T
+    worth = sums[:, 0] ** 2 / np.sum(w**2, axis=1)
+    of_groups = w.reshape(len(w), groups, -1).sum(axis=2)
+    worth_groups = sums[:, 0] ** 2 / np.sum(of_groups**2, axis=1)
+    shift = top[:, 0] - targets @ pool.centre
+    n_k = pool.statistics.shape[1] / k_count
+    share = pool.shares()
+    slopes = np.linalg.lstsq(share @ share.T, share @ w.T, rcond=1e-10)[0]
+    found = _of_sums(sums, (share.sum(axis=1) - n_k) @ slopes, shift, s_count, pool.centre)
+    moved = np.exp(pool.log_z - pool.log_z_replicas)
+
+    def weighted(here: slice) -> Array:
+        return (w[:, None, here] * features[:, here]).reshape(-1, here.stop - here.start)
+
+    rows = _of_replicas(pool, share, moved, weighted)
+    total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
+    # Where each share is multiplied by moved_k, w's coefficients on them are divided by it.
+    of_replicas = _of_sums(total, ((shares - n_k) / moved) @ slopes, shift, s_count, pool.centre)
+    of_points = (share @ w.T / sums[:, 0]).T
+    return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups, points=of_points)
+
+
+def _of_replicas(pool: Pool, share: Array, moved: Array, rows: Callable[[slice], Array]) -> Array:
+    """Sums of rows (R, N), and of the shares after them, over the draws of each replica, (B, R + K).
+
+    A replica's z multiplies the denominators by Σ_k p_k moved_k, whose inverse is Σ_k p_k/moved_k to first order, and
+    exactly where points do not overlap. So each group of draws is summed once with each share.
+    """
+    groups, k_count = pool.multiplicity.shape[1], len(share)
+    length = share.shape[1] // groups
+    total = 0.0
+    for start in range(0, groups, step := max(1, _CHUNK // length)):
+        here = slice(start * length, min(start + step, groups) * length)
+        block = np.concatenate([rows(here), share[:, here]]).reshape(-1, here.stop // length - start, length)
+        others = share[:, here].reshape(k_count, -1, length)
+        of_groups = np.matmul(block.transpose(1, 0, 2), others.transpose(1, 2, 0))
+        drawn = np.tensordot(pool.multiplicity[:, start : start + step].astype(float), of_groups, axes=1)
+        total = total + np.matmul(drawn, 1 / moved[:, :, None])[..., 0]
+    return np.asarray(total)
+
+
+def _features(pool: Pool) -> Array:
+    """1, s_a, s_a s_b for a ≤ b, f: (features, N)."""
+    s = pool.statistics
+    pairs = [s[a] * s[b] for a, b in zip(*np.triu_indices(len(s)), strict=True)]
+    return np.concatenate([np.ones((1, s.shape[1])), s, np.stack(pairs), pool.observables])
+
+
+def _of_sums(sums: Array, excess: Array, shift: Array, s_count: int, centre: Array) -> Averages:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_z = np.log(sums[..., 0] - excess) + shift
+        means = sums[..., 1:] / sums[..., :1]
+    first, pairs = means[..., :s_count], means[..., s_count : s_count + s_count * (s_count + 1) // 2]
+    covariance = np.zeros((*first.shape, s_count))
+    a, b = np.triu_indices(s_count)
+    covariance[..., a, b] = covariance[..., b, a] = pairs
+    covariance = covariance - first[..., :, None] * first[..., None, :]
+    rest = means[..., s_count + len(a) :]
+    nothing = np.full(sums.shape[:-1], np.nan)
+    return Averages(log_z, first + centre, covariance, rest, None, nothing, nothing, nothing)
+
+
+def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[Array, Array, Array]:
+    """Each point's own log Z, its replicas (B, K) and its error."""
+    replicas, k_count, groups = multiplicity.shape
+    rng = np.random.default_rng(seed + 1)
+    noise, common = rng.normal(size=(replicas, k_count)), rng.normal(size=(replicas, 1))
+    # One factor for all points of a replica, so that `bootstrap_error` finds just the systematic part.
+    shared = log_z + systematic * (common - common.mean()) / bootstrap_error(common[:, 0], groups)
+    independent = np.sqrt(np.clip(np.where(np.isfinite(error), error, 0.0) ** 2 - systematic**2, 0.0, None))
+    if left_out is None:
+        return log_z, shared + noise * independent, error
+    # A statistic to first order in the groups' multiplicities, from its values without each.
+    influence = (groups - 1) / groups * (left_out.mean(axis=1, keepdims=True) - left_out)
+    moved = np.einsum("bkg,kg->bk", multiplicity - 1.0, np.where(np.isfinite(influence), influence, 0.0))
+    # What an error holds beside the spread of the groups and what all points share: rounding.
+    spread = np.nan_to_num(error_of_replicas(left_out.T), posinf=0.0)
+    beside = np.sqrt(np.clip(independent**2 - spread**2, 0.0, None))
+    return log_z, shared + moved + noise * beside, error
+
+
+def _differences(u: Array, counts: Array, multiplicity: Array) -> tuple[tuple[Array, ...], Array, Array]:
+    """The points in groups that overlap; log Z by MBAR within each, but for a constant; and of the replicas."""
+    z, z_replicas = np.zeros(len(u)), np.zeros((len(multiplicity), len(u)))
+    origin = np.repeat(np.arange(len(u)), counts)
+    linked, waiting = [], [np.arange(len(u))]
+    while waiting:
+        points = waiting.pop()
+        if len(points) > 1:
+            of_points = u if len(points) == len(u) else u[np.ix_(points, np.isin(origin, points))]
+            try:
+                z[points] = mbar(of_points, counts[points])
+                groups = _overlapping(of_points, counts[points], z[points])
+            except NothingSharedError as refused:
+                groups = refused.groups
+            except RuntimeError:
+                groups = [np.asarray([k]) for k in range(len(points))]
+            if len(groups) > 1:
+                waiting += [points[group] for group in groups]
+                continue
+            drawn = multiplicity.reshape(len(multiplicity), len(u), -1)[:, points].reshape(len(multiplicity), -1)
+            z_replicas[:, points] = z[points] + _steps(of_points, counts[points], z[points], drawn)
+        linked.append(points)
+    return tuple(sorted(linked, key=lambda points: points[0])), z, z_replicas
+
+
+def _overlapping(u: Array, counts: Array, z: Array) -> list[Array]:
+    """Points in groups linked by pairs that overlap: (1/n_k + 1/n_l) Σ p_k p_l over the draws of both, p their shares
+    in the two alone."""
+    v, shared = u + z[:, None], []
+    for k, (start, count) in enumerate(zip(np.cumsum(counts) - counts, counts, strict=True)):
+        apart = v[:, start : start + count] - v[k, start : start + count]
+        p = expit(np.log(counts / counts[k])[:, None] - apart)
+        shared.append(np.sum(p * (1 - p), axis=1))
+    overlap = (1 / counts[:, None] + 1 / counts) * (np.asarray(shared) + np.asarray(shared).T)
+    count, label = connected_components(overlap >= LEAST_OVERLAP, directed=False)
+    return [np.flatnonzero(label == g) for g in range(count)]
+
+
+def _steps(u: Array, counts: Array, z: Array, multiplicity: Array) -> Array:
+    """How z moves in the replicas: one Newton step for each, from Σ_n m_n p_k(n) = n_k, p the shares."""
+    share = np.exp(-u - log_mixture(u, counts, z) - z[:, None]) * counts[:, None]
+    of_groups = share.reshape(len(u), multiplicity.shape[1], -1).sum(axis=2)
+    excess = (multiplicity - 1.0) @ of_groups.T
+    hessian = np.diag(share.sum(axis=1)) - share @ share.T
+    step = np.zeros_like(excess)
+    step[:, 1:] = np.linalg.solve(hessian[1:, 1:], excess[:, 1:].T).T
+    return step
+
+
+def _combined(own, known: Array, differences, linked: tuple[Array, ...]) -> tuple[Array, Array]:
+    """z_k from both, by the inverse squares of their errors; differences of neighbours count as independent."""
+    value, replicas, error = own
+    z, z_replicas = differences
+    count = len(z)
+    alone = [points for points in linked if not known[points].any()]
+    if alone and len(linked) > 1:
+        raise ValueError(
+            f"The draws of {len(alone[0])} of {count} points of the scan do not overlap those of the others, and their "
+            "own log Z are not known, so that they cannot be pooled; add points in between, or use a sampler that "
+            "knows log Z."
+        )
+    difference = np.concatenate([np.diff(np.eye(count)[points], axis=0) for points in linked])
+    d, d_replicas = difference @ z, z_replicas @ difference.T
+    weight = 1 / np.maximum(np.var(d_replicas, axis=0), 1e-18)
+    weight_own = np.where(known, 1 / np.where(known, np.maximum(error, 1e-9), 1.0) ** 2, 0.0)
+    if not known.any():
+        weight_own[0], value, replicas = 1.0, np.zeros(count), np.zeros_like(replicas)
+    value, replicas = np.where(known, value, 0.0), np.where(known, replicas, 0.0)
+    matrix = np.diag(weight_own) + difference.T @ (weight[:, None] * difference)
+
+    def solved(value, d):
+        right = weight_own * value + (weight * d) @ difference
+        return np.linalg.solve(matrix, right.T).T
+
+    return solved(value, d), solved(replicas, d_replicas)

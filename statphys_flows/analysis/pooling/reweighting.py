@@ -1,0 +1,229 @@
+"""Thermodynamics between the points of a scan, from the draws of all of them."""
+
+import warnings
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from statphys_flows.analysis.decimals import decimals
+from statphys_flows.analysis.errors.bootstrap import bootstrap_error
+from statphys_flows.analysis.errors.jackknife import blocks_per_chain
+from statphys_flows.analysis.free_energy.log_z import bar_left_out
+from statphys_flows.analysis.pooling.lacking import beside_draws
+from statphys_flows.analysis.pooling.pool import REPLICAS, Averages, Pool, averages, pool
+from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
+
+Array = np.ndarray
+
+# What the weights at a target have to be worth: draws, as a fraction of one point's, and groups.
+FEWEST_DRAWS = 0.05
+FEWEST_GROUPS = 8.0
+_GENERATED = ("lp", "energy", "order_parameter", "acceptance_rate", "log_weight", "global_acceptance_rate", "is_global")
+
+
+class Pooled(NamedTuple):
+    """A study's draws, pooled, with what is needed to say it in labels: the names of the parameters ("kT" first), their
+    values at the points (K, P), the reference of the couplings, the draws of a point, and the system's observables."""
+
+    pool: Pool
+    names: tuple[str, ...]
+    points: Array
+    reference: Array
+    draws: int
+    observables: tuple[str, ...]
+
+    def places(self, axes: xr.Dataset) -> tuple[Array, ...]:
+        """Where each point stands in arrays over the parameters, whose values are coordinates of `axes`."""
+        values = zip(self.names, self.points.T, strict=True)
+        return tuple(np.argmax(axes[name].values[None] == own[:, None], axis=1) for name, own in values)
+
+    def natural(self, parameters: Array) -> Array:
+        """b = (1, θ - θ°)/kT of parameters (T, P)."""
+        shifted = np.concatenate([np.ones((len(parameters), 1)), parameters[:, 1:] - self.reference], axis=1)
+        return shifted / parameters[:, :1]
+
+
+def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Pooled:
+    """The draws of a study with all its parameters, for `curves`.
+
+    **Raises:** `ValueError` where they cannot be pooled: U is not linear in a field that was scanned, there are no
+    draws, or points that share no draws have no log Z of their own.
+    """
+    if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
+        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
+        instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
+        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+    tree = over_the_scan(tree)
+    stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
+    names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
+    for name in names[1:]:
+        derivative = stats.get(DERIVATIVE + name)
+        if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
+            raise ValueError(
+                f"The energy is not linear in {name}, so that draws at one value say nothing exact of another: take "
+                f"one value of it, study.isel({name}=0), or more points."
+            )
+    flat = stats.transpose(*names, "chain", "draw", ...).stack(point=names)
+    known = np.isfinite(flat["energy"].transpose("point", "chain", "draw").values)
+    done = known.any(axis=(1, 2))
+    if not done.any():
+        raise ValueError("The study holds no point with a finite energy: there is nothing to pool.")
+    # Of points with different numbers of chains or draws, as many as all have.
+    chains, draws = (int(known[done].any(axis=axis).sum(axis=1).min()) for axis in (2, 1))
+    flat = flat.isel(point=np.flatnonzero(done), chain=slice(chains), draw=slice(draws))
+    if "proposal_log_weight" in flat:
+        # -inf is a proposal that weighs nothing; NaN is none.
+        given = ~np.isnan(flat["proposal_log_weight"].transpose("point", "chain", "proposal").values)
+        flat = flat.isel(proposal=slice(int(given.any(axis=1).sum(axis=1).min())))
+
+    def of(name: str, last: str = "draw") -> Array:
+        # In one order of memory: sums of what was read from a file would differ from others in the last digit.
+        return np.ascontiguousarray(flat[name].transpose("point", "chain", last).values, float)
+
+    points = np.stack([flat[name].values.astype(float) for name in names], axis=1)
+    reference = points[:, 1:].mean(axis=0)
+    derivatives = [of(DERIVATIVE + name) for name in names[1:]]
+    energy = of("energy")
+    for a, derivative in enumerate(derivatives):
+        energy = energy + (reference[a] - points[:, 1 + a, None, None]) * derivative
+    observables = tuple(
+        str(name)
+        for name, data in stats.items()
+        if name not in _GENERATED and "draw" in data.dims and not str(name).startswith(DERIVATIVE)
+    )
+    m = of("order_parameter")
+    features = np.stack([m, np.abs(m), m**2, m**4, *(of(name) for name in observables)])
+    log_z = thermodynamics["log_z"].stack(point=names).isel(point=np.flatnonzero(done)).values
+    error = thermodynamics["log_z_err"].stack(point=names).isel(point=np.flatnonzero(done)).values
+    systematic = _systematic(tree, names)[done]
+    left_out = None
+    if "proposal_log_weight" in flat and "log_weight" in flat:
+        blocks = blocks_per_chain(energy[0])
+        weights = zip(of("proposal_log_weight", "proposal"), of("log_weight"), strict=True)
+        left_out = np.stack([_left_out(forward, chain, blocks) for forward, chain in weights])
+    statistics = np.stack([energy, *derivatives])
+    bare = Pooled(None, names, points, reference, energy[0].size, observables)  # pyright: ignore[reportArgumentType]
+    natural = bare.natural(points)
+    return bare._replace(
+        pool=pool(statistics, natural, features, log_z, left_out, error, systematic, replicas=replicas, seed=seed)
+    )
+
+
+def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
+    """The systematic part of the error of log Z at every point, 0 where none is recorded."""
+    log_z = tree["thermodynamics"].to_dataset()["log_z"]
+    found = tree["diagnostics"].to_dataset().get("log_z_systematic") if "diagnostics" in tree.children else None
+    return (xr.zeros_like(log_z) if found is None else found).stack(point=names).values
+
+
+def _left_out(forward: Array, chain: Array, blocks: int) -> Array:
+    """NaN where the point has no log Z by Bennett's ratio: its draws may be pooled all the same."""
+    try:
+        return bar_left_out(forward, chain, blocks)
+    except (RuntimeError, ValueError):
+        return np.full(len(chain) * blocks, np.nan)
+
+
+class Curves(NamedTuple):
+    """Quantities by name at T targets, (T,), in the replicas, (B, T), and where there is overlap enough, (T,); and the
+    fraction of the weights that each point's draws have, (T, K)."""
+
+    values: dict[str, Array]
+    replicas: dict[str, Array]
+    trusted: Array
+    points: Array | None = None
+
+
+def curves(data: Pooled, parameters: Array) -> Curves:
+    """Thermodynamics at `parameters`, (T, P), with the formulas of `thermodynamics`."""
+    found = averages(data.pool, data.natural(parameters))
+    assert found.replicas is not None
+    inside = np.all((parameters >= data.points.min(axis=0)) & (parameters <= data.points.max(axis=0)), axis=1)
+    fewest = min(FEWEST_GROUPS, 0.5 * data.pool.groups)
+    trusted = inside & (found.draws >= FEWEST_DRAWS * data.draws) & (found.groups >= fewest)
+    values, replicas = (_quantities(data, parameters, each) for each in (found, found.replicas))
+    return Curves(values, replicas, trusted, found.points)
+
+
+def _quantities(data: Pooled, parameters: Array, found: Averages) -> dict[str, Array]:
+    kT, shifted = parameters[:, 0], parameters[:, 1:] - data.reference
+    along = np.concatenate([np.ones((len(parameters), 1)), shifted], axis=1)
+    energy = np.sum(along * found.statistics, axis=-1)
+    variance = np.einsum("ta,...tab,tb->...t", along, found.covariance, along)
+    m, m_abs, m2, m4 = (found.observables[..., i] for i in range(4))
+    log_z = found.log_z if data.pool.anchored else np.full_like(found.log_z, np.nan)
+    quantities = {
+        "log_z": log_z,
+        "free_energy": -kT * log_z,
+        "energy": energy,
+        "entropy": energy / kT + log_z,
+        "heat_capacity": variance / kT**2,
+        "order_parameter": m,
+        "order_parameter_abs": m_abs,
+        "susceptibility": (m2 - m**2) / kT,
+        "susceptibility_abs": (m2 - m_abs**2) / kT,
+        "binder_cumulant": 1 - m4 / (3 * m2**2),
+    }
+    for a, name in enumerate(data.names[1:], start=1):
+        quantities[DERIVATIVE + name] = found.statistics[..., a]
+    return quantities | {name: found.observables[..., 4 + i] for i, name in enumerate(data.observables)}
+
+
+def reweight(
+    tree: xr.DataTree, targets: Mapping[str, ArrayLike] | None = None, /, **parameters: ArrayLike
+) -> xr.Dataset:
+    r"""Thermodynamics of a study at any temperatures and parameters between its points, from the draws of all of them,
+
+    $$\langle f\rangle = \frac{\sum_n w_n f_n}{\sum_n w_n}, \qquad
+      w_n = \frac{e^{-u(x_n)}}{\sum_k N_k\, e^{-u_k(x_n)}/Z_k}$$
+
+    (multistate reweighting: see `pool`, where sources are).
+
+    **Arguments:**
+
+    - `tree`: a result of `run_study`, or its file read back.
+    - `parameters`: values by name, `reweight(result, kT=np.linspace(0.5, 2, 61))`, all combinations of them; or as a
+      mapping. What is not named keeps the values of the study.
+
+    **Returns:** a dataset over these parameters with the variables of `thermodynamics` and their `_err` (bootstrap over
+    chains). NaN, and a warning, where the draws do not say: outside the range of the study, and where the weights are
+    worth less than a twentieth of one point's draws, or eight chains.
+
+    **Raises:** `ValueError` for a parameter that was not scanned, or a study whose draws cannot be pooled.
+    """
+    data = pooled(tree)
+    wanted = {**(targets or {}), **parameters}
+    if unknown := [name for name in wanted if name not in data.names]:
+        raise ValueError(f"{unknown[0]} was not scanned in this study: give one of {', '.join(data.names)}.")
+    axes = [
+        np.atleast_1d(decimals(wanted[name])) if name in wanted else np.unique(data.points[:, i])
+        for i, name in enumerate(data.names)
+    ]
+    if not np.all(axes[0] > 0):
+        raise ValueError(f"kT holds {axes[0].min():g}: temperatures must be positive.")
+    shape = tuple(len(axis) for axis in axes)
+    found = curves(data, np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1))
+    if not found.trusted.all():
+        warnings.warn(
+            f"At {np.sum(~found.trusted)} of {found.trusted.size} targets the study's draws say too little: they are "
+            "NaN. Add points near them.",
+            stacklevel=2,
+        )
+    result = xr.Dataset(coords=dict(zip(data.names, axes, strict=True)))
+    described = tree["thermodynamics"].to_dataset()
+    assert found.points is not None
+    beside = beside_draws(tree, data.names, data.points)
+    for name, values in found.values.items():
+        # What a point's draws lack its neighbours may lack as well: it does not average away.
+        error = np.hypot(bootstrap_error(found.replicas[name], data.pool.groups), found.points @ beside[name])
+        for suffix, numbers in (("", values), ("_err", error)):
+            kept = np.where(found.trusted, numbers, np.nan).reshape(shape)
+            attributes = described[name + suffix].attrs if name + suffix in described else {}
+            result[name + suffix] = (data.names, kept, dict(attributes))
+    result["log_z"].attrs["comment"] = "from each point's own and from the energies of all (MBAR), by their errors"
+    for name in data.names:
+        result[name].attrs = dict(described[name].attrs)
+    return result

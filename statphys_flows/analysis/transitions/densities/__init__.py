@@ -1,0 +1,1 @@
+"""Densities of energy and order parameter, and their peaks."""

@@ -1,0 +1,112 @@
+"""The weight of draws in narrow bins of one variable, at one target, in the draws and in every replica."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from statphys_flows.analysis.pooling.pool import Pool
+
+Array = np.ndarray
+
+_BINS = 2048
+# What lies outside is taken into the first and the last bin.
+_TAIL = 1e-7
+# Two values that differ by less than this part of the range are one.
+_ROUNDING = 1e-9
+
+
+class Variable(NamedTuple):
+    """A variable of every draw, (N,), their order, and the spacing of its values where they are equally spaced."""
+
+    values: Array
+    order: Array
+    spacing: float | None
+
+
+class Histogram(NamedTuple):
+    """`weight`, (1 + B, M): the share of each bin, of the draws themselves and then of the replicas; `centres`, (M,),
+    of bins of one `width`; how many `draws` the weights are worth."""
+
+    centres: Array
+    width: float
+    weight: Array
+    draws: float
+
+    def tilted(self, by: Array) -> "Histogram":
+        """Every row with weights times exp(-by·e): the same draws at a parameter that adds by·e to the exponent."""
+        e = self.centres - self.centres.mean()
+        log_factor = -np.asarray(by)[:, None] * e
+        weight = self.weight * np.exp(log_factor - log_factor.max(axis=1, keepdims=True))
+        return self._replace(weight=weight / weight.sum(axis=1, keepdims=True))
+
+    def below(self, split: Array) -> tuple[Array, Array, Array]:
+        """Of every row: the weight below its `split`, and ⟨e⟩ below and above. The bin that is split counts in
+        proportion."""
+        share = np.clip((np.asarray(split)[:, None] - self.centres) / self.width + 0.5, 0.0, 1.0)
+        low, high = self.weight * share, self.weight * (1 - share)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return low.sum(axis=1), low @ self.centres / low.sum(axis=1), high @ self.centres / high.sum(axis=1)
+
+
+def weights_at(pool: Pool, target: Array) -> Array:
+    """w of every draw at b = `target`, (S,), (N,), the largest 1."""
+    log_w = -(target @ pool.statistics) - pool.log_mixture
+    return np.exp(log_w - log_w.max())
+
+
+def variable(values: Array) -> Variable:
+    """What takes few values, not equally spaced, is spread evenly over the cells between them: at a finer scale it has
+    no density."""
+    distinct, of_draw = np.unique(values, return_inverse=True)
+    gaps = np.diff(distinct)
+    gaps = gaps[gaps > _ROUNDING * np.ptp(distinct)]
+    if not gaps.size or gaps.size > len(values) / 2:
+        return Variable(values, np.argsort(values), None)
+    multiples = gaps / gaps.min()
+    if np.abs(multiples - np.round(multiples)).max() < _ROUNDING**0.5 and np.median(multiples) < 1.5:
+        return Variable(values, np.argsort(values), float(gaps.min()))
+    # Gaps of which few are as wide are not of the values: nothing was drawn there.
+    half = 0.5 * np.minimum(np.diff(distinct, prepend=distinct[0], append=distinct[-1]), np.quantile(gaps, 0.95))
+    left, right = half[:-1][of_draw], half[1:][of_draw]
+    spread = values - left + np.random.default_rng(0).random(len(values)) * (left + right)
+    return Variable(spread, np.argsort(spread), None)
+
+
+def histogram(pool: Pool, target: Array, of: Variable, *, replicas: bool = True) -> Histogram:
+    """Of a variable of the draws at b = `target`. Replicas follow `pool`: to first order in their log Z. Without them
+    there is one row."""
+    w = weights_at(pool, target)
+    first, width, count = _bins(of, w)
+    e = of.values
+    bins = np.clip(np.floor((e - first) / width), 0, count - 1).astype(int)
+    centres = first + width * (np.arange(count) + 0.5)
+    draws = float(w.sum() ** 2 / np.sum(w**2))
+    own = np.bincount(bins, w, minlength=count)
+    if not replicas:
+        return Histogram(centres, width, own[None] / own.sum(), draws)
+    groups = pool.multiplicity.shape[1]
+    cells = bins + count * np.repeat(np.arange(groups), len(e) // groups)
+    multiplicity = pool.multiplicity.astype(float)
+    moved = np.exp(pool.log_z - pool.log_z_replicas)
+
+    def drawn(values: Array) -> Array:
+        return multiplicity @ np.bincount(cells, values, minlength=groups * count).reshape(groups, count)
+
+    # The denominator of w to first order in a replica's z: what comes from point k is worth 1/moved_k as much.
+    rows = np.sum([drawn(w * share) / moved[:, [k]] for k, share in enumerate(pool.shares())], axis=0)
+    weight = np.concatenate([own[None], rows])
+    return Histogram(centres, width, weight / weight.sum(axis=1, keepdims=True), draws)
+
+
+def _bins(of: Variable, w: Array) -> tuple[float, float, int]:
+    """Lower edge, width and number of bins: of the range that has weight; where values are equally spaced, each bin
+    holds the same number of them."""
+    share = np.cumsum(w[of.order])
+    ends = np.searchsorted(share, share[-1] * np.asarray([_TAIL, 1 - _TAIL]))
+    low, high = of.values[of.order[np.minimum(ends, len(share) - 1)]]
+    if not high > low:
+        return float(low) - 0.5, 1.0, 1
+    if of.spacing is None:
+        return float(low), float((high - low) / _BINS), _BINS
+    width = of.spacing * max(1, int(np.ceil((high - low) / of.spacing / _BINS)))
+    return float(low - of.spacing / 2), width, int((high - low + of.spacing / 2) // width) + 1

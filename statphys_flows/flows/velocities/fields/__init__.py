@@ -1,0 +1,1 @@
+"""Velocities of fields on lattices and paths."""

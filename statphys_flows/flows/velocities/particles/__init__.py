@@ -1,0 +1,1 @@
+"""Velocities of particles in a periodic box."""

@@ -1,0 +1,1 @@
+"""The phase before anything counts: search, warm-up, rounds of training."""

@@ -1,0 +1,1 @@
+"""What a flow or a chain leaves out: scores, missing mass, tails."""

@@ -1,0 +1,125 @@
+"""How good a proposal is, from log weights, inside compiled code; on float64 arrays see `analysis`."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from statphys_flows.analysis import Estimate
+from statphys_flows.flows import ContinuousFlow, DefensiveMixture, Flow, Proposal
+from statphys_flows.flows.flow import round_trip_error
+from statphys_flows.systems import System
+from statphys_flows.systems.walls import bound_inside, reduced_energy
+
+EVALUATION_DRAWS = 2048
+UNCOVERED_LOG_WEIGHT = 5.0
+# The error of log q from which on a round's figures do not count: an objective that sees log q can learn to deceive
+# the solver.
+SOLVER_TOLERANCE = 0.05
+SOLVER_DRAWS = 64
+
+
+def log_density(system: System, kT):
+    """x → -U(x)/kT; -inf behind hard walls (`systems.walls`)."""
+    u = reduced_energy(system, kT)
+    return lambda x: -u(x)
+
+
+@eqx.filter_jit
+def score(
+    system: System, kT: Float[Array, ""], flow: Proposal, seen: Float[Array, "n ..."], key: PRNGKeyArray
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """The smaller of forward ESS, from fresh draws, and reverse ESS, from configurations that chains have seen; -1,
+    below what any flow scores, where log q is wrong. And the two of them."""
+    density = log_density(system, kT)
+    key, solver_key, seen_key = jax.random.split(key, 3)
+    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
+    seen = seen[:EVALUATION_DRAWS]
+    forward = forward_ess(jax.vmap(density)(x) - log_q)
+    reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen, seen_key))
+    found = jnp.minimum(forward, reverse)
+    honest = log_q_error(system, kT, flow, solver_key, SOLVER_DRAWS) < SOLVER_TOLERANCE
+    return jnp.where(honest, found, -1.0), forward, reverse
+
+
+@eqx.filter_jit
+def log_q_error(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
+    """The largest error of log q by its own numerics over n draws; 0 without a map.
+
+    Of a `ContinuousFlow` this is `round_trip_error`, which its solver's steps bring down. Other maps are exact but for
+    rounding, which grows where they pull far apart what they have pushed together: there q is many times too large, and
+    what it proposes comes to nothing. So each of their draws counts by its importance weight, if that is below the
+    mean."""
+    if isinstance(flow, DefensiveMixture):
+        return log_q_error(system, kT, flow.sharp, key, n)
+    if not (isinstance(flow, Flow) and flow.has_map):
+        return jnp.zeros(())
+    if isinstance(flow, ContinuousFlow):
+        return round_trip_error(flow, key, n)
+    x, log_q, error = flow.round_trip(key, n)
+    log_w = jax.vmap(log_density(system, kT))(x) - log_q
+    counts = jnp.minimum(n * jax.nn.softmax(jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)), 1.0)
+    return jnp.max(jnp.where(counts == 0, 0.0, counts * jnp.abs(error)))
+
+
+@eqx.filter_jit
+def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Float[Array, ""]:
+    """E_q[U/kT + log q] ≥ -log Z, from `EVALUATION_DRAWS` draws: unlike an ESS, it still tells bad flows apart. Of a
+    flow that crosses hard walls, the bound of what is left of it inside."""
+    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
+    return bound_inside(jax.vmap(system.energy)(x), kT, log_q)
+
+
+@eqx.filter_jit
+def undercoverage(
+    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never; `key` is for its
+    auxiliary variables."""
+    return jnp.mean(is_undercovered(system, kT, flow, samples, key))
+
+
+@eqx.filter_jit
+def is_undercovered(
+    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
+) -> Bool[Array, " n"]:
+    """Which of them."""
+    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples, key)
+    # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
+    return log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT
+
+
+def forward_ess(log_w):
+    """(Σw)²/(n Σw²), over draws of q; 0 where nothing has any weight."""
+    w = jnp.exp(log_w - jnp.max(log_w))
+    return jnp.nan_to_num(jnp.sum(w) ** 2 / (jnp.sum(w**2) * w.size))
+
+
+def reverse_ess(log_w):
+    """1 / (E_p[w] E_p[1/w]), over draws of the target, the 0.5% of largest weights capped."""
+    log_w = log_w.ravel()
+    # The largest few, rather than a quantile: a full sort takes long to compile.
+    largest, _ = jax.lax.top_k(log_w, 1 + log_w.size // 200)
+    log_w = jnp.minimum(log_w, largest[-1])
+    n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
+    return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))
+
+
+def with_rounding(log_z: Estimate, size: float) -> Estimate:
+    """An estimate from log weights -u - log q that were computed in JAX's precision. Where all are nearly the same they
+    do not show that each was rounded, by ε times the larger one of |u| and |log q|, whose mean over the target is
+    `size` (`rounded_size`); the error holds this too."""
+    rounding = float(jnp.finfo(jnp.result_type(float)).eps) * size
+    return Estimate(log_z.value, float(np.hypot(log_z.error, rounding)))
+
+
+def rounded_size(u: np.ndarray, log_w: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The mean over draws, with `weights` if any, of the larger one of |u| and |log q|, log q = -u - log w."""
+    with np.errstate(invalid="ignore"):  # of infinite energies, which weigh nothing
+        size = np.maximum(np.abs(u), np.abs(u + log_w))
+    known = np.isfinite(size) if weights is None else np.isfinite(size) & (weights > 0)
+    if not known.any():
+        return 0.0
+    return float(np.average(size[known], weights=None if weights is None else weights[known]))

@@ -1,0 +1,319 @@
+"""Parallel tempering: chains at every level between a reference density and the target, which exchange states.
+
+    ρ_λ(x) ∝ ρ_0(x)^{1-λ} exp(-λ u(x)),    log w(x) = -u(x) - log ρ_0(x)
+
+Neighbouring levels exchange their states with probability min{1, exp[(λ' - λ)(log w(x) - log w(x'))]}, even and odd
+pairs in turn; at λ = 0 every draw is a fresh one of ρ_0. Sources: Swendsen & Wang, Phys. Rev. Lett. 57 (1986) 2607;
+Geyer, in Computing Science and Statistics 23 (1991) 156; even and odd in turn: Okabe et al., Chem. Phys. Lett. 335
+(2001) 435. With a trained flow as ρ_0 the ladder is short: Invernizzi et al., J. Phys. Chem. Lett. 13 (2022) 11643.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from statphys_flows import analysis
+from statphys_flows.analysis import Estimate
+from statphys_flows.bases import Factor
+from statphys_flows.errors import StudyError
+from statphys_flows.flows import Proposal
+from statphys_flows.numbers import whole
+from statphys_flows.precision import full_precision
+from statphys_flows.sampling.adaptive.adapt import adapt
+from statphys_flows.sampling.adaptive.round import WarmUp, scales_within, warm_up
+from statphys_flows.sampling.adaptive.search import (
+    preconditioner_for,
+    preconditioner_of,
+    reference_to_temper,
+    spread_over,
+)
+from statphys_flows.sampling.adaptive.tempering import temper
+from statphys_flows.sampling.coverage.scores import log_density, with_rounding
+from statphys_flows.sampling.devices import over_devices
+from statphys_flows.sampling.journal import NOWHERE
+from statphys_flows.sampling.kernels.assisted import local_sweep
+from statphys_flows.sampling.kernels.local import MALA, LocalKernel
+from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
+from statphys_flows.sampling.sampler import Sampled, Sampler
+from statphys_flows.sampling.samplers.options import FlowMCMC
+from statphys_flows.sampling.samplers.production import refine
+from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.spaces import Euclidean
+from statphys_flows.systems import System
+from statphys_flows.systems.reference import Reference
+from statphys_flows.systems.walls import is_inside
+from statphys_flows.theory import seed_states
+
+# Of the pilot population, from which the levels are read off.
+_PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
+# Between two draws: of even pairs, then of odd ones, so that over draws they alternate. Two of a kind in a row would
+# undo each other.
+_EXCHANGES = 2
+_RARE = 0.1
+
+
+class ParallelTempering(Sampler):
+    """Replica exchange along a ladder of levels, to compare with; also between a trained flow and the target.
+
+    The levels are where a tempered population (`adaptive.tempering`) keeps an even effective size. log Z is the sum of
+    Bennett's estimates between neighbours (`analysis.ladder_log_z`).
+
+    **Arguments:**
+
+    - `levels`: rungs of the ladder, reference and target included.
+    - `chains`, `draws`: ladders side by side, and draws of each, rounded up to a multiple of ten; a tenth more is run
+      first and thrown away.
+    - `local`, `moves`: kernel of the local moves, and how many at each level between two draws.
+    - `warm_up`: local moves in which scales and step sizes are tuned, at each level.
+    - `assisted_by`: options of a `FlowMCMC` whose adaptive phase trains a flow, which is then the reference.
+    - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
+
+    **Raises:** `StudyError` for counts that are no positive integers, or fewer than 2 levels.
+    """
+
+    levels: int = eqx.field(static=True, converter=whole, default=12)
+    chains: int = eqx.field(static=True, converter=whole, default=32)
+    draws: int = eqx.field(static=True, converter=whole, default=300)
+    local: LocalKernel = eqx.field(default_factory=MALA)
+    moves: int = eqx.field(static=True, converter=whole, default=5)
+    warm_up: int = eqx.field(static=True, converter=whole, default=600)
+    assisted_by: FlowMCMC | None = None
+    thin: int = eqx.field(static=True, converter=whole, default=0)
+
+    def __check_init__(self):
+        check_counts(self, may_be_zero=("thin",))
+        if not isinstance(self.local, LocalKernel):
+            raise StudyError(
+                f"ParallelTempering(local={self.local!r}): write for example ParallelTempering(local=NUTS())."
+            )
+        if self.levels < 2:
+            raise StudyError(f"ParallelTempering(levels={self.levels}): a ladder has at least 2.")
+
+    @property
+    def buffer(self) -> int:
+        """Configurations that a warm-up hands over; none are needed."""
+        return self.chains
+
+    def pieces(self, system: System) -> int:
+        return PIECES + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
+
+    @full_precision()
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+        del warm_start  # the ladder is built anew
+        kT_array = jnp.asarray(kT, jnp.result_type(float))
+        flow_key, pilot_key, warm_key, run_key = jax.random.split(key, 4)
+        with stopwatch() as watch:
+            reference = self._reference(system, kT, flow_key, tick, journal)
+            tick("finding levels")
+            pilot = temper(
+                system,
+                kT_array,
+                reference,
+                pilot_key,
+                particles=_PARTICLES,
+                moves=_MOVES,
+                effective=_EFFECTIVE,
+                preconditioner=preconditioner_of(system, reference),
+            )
+            levels = _even_levels(pilot, self.levels)
+            ladder = _Ladder(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
+            warm = self._warm(ladder, over_devices(self._starts(ladder, pilot, pilot_key)), warm_key, kT)
+            tick("warming up")
+            training = watch.lap()
+            production, log_w, exchanged = self._produce(ladder, warm, run_key, tick, journal)
+            seconds = {
+                "seconds_compiling": watch.compiling,
+                "seconds_training": training,
+                "seconds_sampling": watch.lap(),
+            }
+        log_z = with_rounding(_ladder_log_z(log_w, levels), float(np.mean(np.abs(production.energy)) / kT))
+        evaluations = 1.1 * production.evaluations.sum() + self.chains * self.levels * self.warm_up
+        diagnostics = {
+            "log_z_bar": log_z,
+            "step_size": float(warm.step_size[-1]),
+            "local_moves": self.moves,
+            "local_every": 1,
+            "levels": self.levels,
+            "exchange_rate": float(exchanged.min()),
+            "evaluations_per_draw": float(production.evaluations.mean()),
+            "energy_evaluations": evaluations,
+            "gradient_evaluations": evaluations,
+            **seconds,
+        }
+        history = {"step": np.arange(len(levels)), "inverse_temperature": levels}
+        return Sampled(
+            production,
+            log_z,
+            diagnostics,
+            _warnings(pilot, exchanged),
+            history,
+            searched=True,
+            log_z_by="by parallel tempering: sum over neighbouring levels of Bennett's acceptance ratio",
+        )
+
+    def _reference(self, system, kT, key, tick, journal) -> Reference:
+        if self.assisted_by is None:
+            return reference_to_temper(system, kT, key)
+        adapted = adapt(system, float(kT), key, self.assisted_by, tick=tick, journal=journal)
+        flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
+        if flow.has_auxiliary:
+            raise StudyError(
+                f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
+                "sampled through a latent field; use FlowMCMC."
+            )
+        return _OfFlow(flow)
+
+    def _starts(self, ladder: "_Ladder", pilot, key):
+        """Particles of the pilot population, if some of them got inside hard walls."""
+        inside = is_inside(ladder.system, pilot.particles)
+        if not inside.any():
+            return seed_states(ladder.system, float(ladder.kT), key, self.chains)
+        particles = pilot.particles if inside.all() else pilot.particles[np.flatnonzero(inside)]
+        return spread_over(particles, self.chains)
+
+    def _warm(self, ladder: "_Ladder", positions, key, kT) -> WarmUp:
+        rescale = scales_within if isinstance(ladder.system.space, Euclidean) else None
+        factor = preconditioner_for(ladder.system, kT, key)
+
+        def one(level, key):
+            rung = _Rung(ladder.system, ladder.kT, ladder.reference, level)
+            return warm_up(rung, jnp.ones_like(level), positions, factor, key, self, rescale=rescale)
+
+        return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
+
+    def _produce(
+        self, ladder: "_Ladder", warm: WarmUp, key, tick, journal
+    ) -> tuple[Production, np.ndarray, np.ndarray]:
+        length, thin = piece_of(self)
+
+        def run(positions, key):
+            return _run(ladder, self, warm.preconditioner, warm.step_size, positions, key, length=length, thin=thin)
+
+        records = run_in_pieces(run, warm.positions, key, lambda: tick("sampling"), journal)
+        log_w = np.concatenate([record.pop("log_w") for record in records])
+        exchanged = np.concatenate([record.pop("exchanged") for record in records])
+        # (draw, level, chain) to (level, chain, draw)
+        return join(records, thin), np.moveaxis(log_w, 0, -1), exchanged.mean(axis=0)
+
+
+class _Ladder(NamedTuple):
+    system: System
+    kT: Float[Array, ""]
+    reference: Any
+    levels: Float[Array, " levels"]
+
+
+class _Rung(System):
+    """One level, as a system at kT = 1."""
+
+    system: System
+    kT: Float[Array, ""]
+    given: Any
+    level: Float[Array, ""]
+
+    @property
+    def space(self):
+        return self.system.space
+
+    def energy(self, x):
+        # Of nothing nothing is left, not 0·inf: the reference reaches behind hard walls, and may have some of its own.
+        own = jnp.where(self.level > 0, self.level * self.system.energy(x) / self.kT, 0.0)
+        return own - jnp.where(self.level < 1, (1.0 - self.level) * self.given.log_prob(x), 0.0)
+
+
+class _OfFlow(eqx.Module):
+    """A flow as a `Reference`."""
+
+    flow: Proposal
+
+    def sample(self, key):
+        return self.flow.sample_and_log_prob(key, 1)[0][0]
+
+    def log_prob(self, x):
+        return self.flow.log_prob(x[None])[0]
+
+
+@eqx.filter_jit
+def _run(ladder: _Ladder, options: ParallelTempering, factors: Factor, steps, positions, key, *, length, thin):
+    system, kT, reference, levels = ladder
+    target = log_density(system, kT)
+    shape = (options.levels, options.chains)
+
+    def at_level(level, factor, step, keys, x):
+        density = log_density(_Rung(system, kT, reference, level), 1.0)
+        sweep = jax.vmap(lambda k, x: local_sweep(k, x, density, options.local, factor, step, options.moves))
+        x, _, rate, evaluations = sweep(keys, x)
+        return x, rate, evaluations
+
+    def draw(positions, key):
+        local_key, fresh_key, swap_key = jax.random.split(key, 3)
+        keys = jax.random.split(local_key, shape)
+        positions, rate, evaluations = eqx.filter_vmap(at_level)(levels, factors, steps, keys, positions)
+        fresh = jax.vmap(reference.sample)(jax.random.split(fresh_key, options.chains))
+        positions = positions.at[0].set(fresh)
+        log_w = jax.vmap(jax.vmap(lambda x: target(x) - reference.log_prob(x)))(positions)
+        log_w = jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
+        uniforms = jax.random.uniform(swap_key, (_EXCHANGES, options.levels - 1, options.chains), log_w.dtype)
+        rates = []
+        for i in range(_EXCHANGES):
+            positions, log_w, found = _exchange(levels, positions, log_w, uniforms[i], i % 2)
+            rates.append(found)
+        x = positions[-1]
+        return positions, {
+            **observed(system, x),
+            "energy": jax.vmap(system.energy)(x),
+            "local_acceptance_rate": rate[-1],
+            "evaluations": jnp.sum(evaluations, axis=0) + options.levels,
+            "log_w": log_w,
+            "exchanged": jnp.mean(jnp.stack(rates), axis=(0, 2)),
+        }
+
+    positions, record = jax.lax.scan(draw, positions, jax.random.split(key, length))
+    record["positions"] = record["positions"][thin - 1 :: thin]
+    return positions, record
+
+
+def _exchange(levels, positions, log_w, uniforms, parity):
+    """Exchanges between levels k and k + 1, k of one parity; and the probabilities of all neighbours."""
+    ratio = jnp.diff(levels)[:, None] * (log_w[:-1] - log_w[1:])
+    probability = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(ratio), -jnp.inf, ratio), 0.0))
+    pairs = (jnp.arange(len(levels) - 1) % 2 == parity)[:, None]
+    swapped = pairs & (uniforms < probability)
+    nowhere = jnp.zeros_like(swapped[:1])
+    up, down = jnp.concatenate([swapped, nowhere]), jnp.concatenate([nowhere, swapped])
+    source = jnp.arange(len(levels))[:, None] + up.astype(jnp.int32) - down.astype(jnp.int32)
+    chain = jnp.arange(log_w.shape[1])[None]
+    return positions[source, chain], log_w[source, chain], probability
+
+
+def _even_levels(pilot, count: int) -> np.ndarray:
+    """So many levels, from 0 to 1, between which the pilot population took as many steps."""
+    passed = int(pilot.count)
+    rungs = np.concatenate([[0.0], np.asarray(pilot.levels[:passed], float)])
+    levels = np.interp(np.linspace(0, passed, count), np.arange(passed + 1), rungs)
+    levels[-1] = 1.0
+    # In 32 bits two levels may have come to coincide.
+    for k in range(1, count - 1):
+        least = np.nextafter(np.float32(levels[k - 1]), np.float32(1.0))
+        levels[k] = min(max(levels[k], float(least)), 1.0)
+    return levels
+
+
+def _ladder_log_z(log_w, levels) -> Estimate:
+    try:
+        return analysis.ladder_log_z(log_w, levels)
+    except (RuntimeError, ValueError):
+        return Estimate(float("nan"), float("inf"))
+
+
+def _warnings(pilot, exchanged) -> list[str]:
+    said = []
+    if not bool(pilot.finished):
+        said.append("the population that the levels are read off did not reach the target; choose a nearer reference")
+    if exchanged.min() < _RARE:
+        said.append(f"two neighbouring levels exchange at a rate of {exchanged.min():.2g} only; give more levels")
+    return said

@@ -1,0 +1,1 @@
+"""Studies from a file and from the words of the shell."""

@@ -1,0 +1,198 @@
+"""Files: written whole or not at all, and read back with a sentence when they cannot be."""
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import xarray as xr
+
+from statphys_flows.errors import StudyError
+from statphys_flows.files import whole_file, written
+from statphys_flows.study.storage.journal import RESUME, FileJournal
+from statphys_flows.study.storage.programs import TRACED_BY
+from statphys_flows.study.storage.provenance import differences
+
+_CONFIGURATION = "configuration.json"
+
+
+def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse, before any compute, a path that cannot be written.
+
+    **Raises:** `StudyError`.
+    """
+    folder = out.resolve().parent
+    if not folder.is_dir():
+        raise StudyError(f"out={str(out)!r}: the folder {folder} does not exist; make it first, or choose another.")
+    if not os.access(folder, os.W_OK):
+        raise StudyError(f"out={str(out)!r}: the folder {folder} cannot be written to; choose another.")
+    if out.is_dir():
+        raise StudyError(f"out={str(out)!r} is a folder; give the name of a file, for example {out / 'result.nc'}.")
+    if resume and overwrite:
+        raise StudyError("resume goes on with an earlier run and overwrite throws it away: give one of them.")
+
+
+def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse, before any compute, a path that holds something not asked to be replaced.
+
+    **Raises:** `StudyError`.
+    """
+    if resume or overwrite:
+        return
+    if out.exists():
+        raise StudyError(
+            f"{out} exists already: pass resume=True (--resume) to go on with it or overwrite=True (--overwrite) to "
+            "replace it."
+        )
+    if parts_folder(out).exists():
+        raise StudyError(
+            f"{parts_folder(out)} holds an unfinished run: pass resume=True (--resume) to go on with it or "
+            "overwrite=True (--overwrite) to throw it away."
+        )
+
+
+def is_finished(out: Path) -> bool:
+    """Whether there is nothing to go on with. A run that was replacing an earlier result goes on from its parts, not
+    from what it was to replace."""
+    return out.exists() and not parts_folder(out).exists()
+
+
+def parts_folder(out: Path) -> Path:
+    """Where the finished points of a running study lie."""
+    return out.with_name(out.name + ".parts")
+
+
+def write_tree(tree: xr.DataTree, path: Path) -> None:
+    """Write a NetCDF file, whole or not at all."""
+    with whole_file(path, RESUME) as temporary:
+        tree.to_netcdf(temporary)
+
+
+def read_tree(path: Path) -> xr.DataTree:
+    """Read a file of ours into memory.
+
+    **Raises:** `StudyError` if it is damaged."""
+    try:
+        with xr.open_datatree(path, engine="netcdf4") as tree:
+            return tree.load()
+    except Exception as error:
+        raise StudyError(
+            f"{path} is damaged ({type(error).__name__}): delete it, and resume=True computes what it held again."
+        ) from error
+
+
+class Parts:
+    """The folder of finished points beside a result: one NetCDF file and one flow for each."""
+
+    def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool):
+        self.out, self.folder = out, parts_folder(out)
+        if not resume:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        with written(self.folder, RESUME):
+            self.folder.mkdir(exist_ok=True)
+        # Of a run that was killed while it wrote.
+        for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
+            stale.unlink(missing_ok=True)
+        record = self.folder / _CONFIGURATION
+        if record.exists():
+            check_same(_read_json(record), configuration, self.folder)
+        else:
+            with whole_file(record, RESUME) as temporary:
+                temporary.write_text(json.dumps(configuration, indent=1))
+
+    def load(self, name: str) -> xr.DataTree | None:
+        """The tree of a finished point; None if it is not there."""
+        path = self.folder / f"{name}.nc"
+        return read_tree(path) if path.exists() else None
+
+    def save(self, name: str, tree: xr.DataTree, flow: eqx.Module | None) -> None:
+        """Write a point's flow, then its tree: a tree that is there has its flow beside it."""
+        if flow is not None:
+            self.save_flow(name, flow)
+        write_tree(tree, self.folder / f"{name}.nc")
+        self.journal(name).remove()
+
+    def journal(self, name: str) -> FileJournal:
+        """Where a point that is not finished notes how far it has come."""
+        return FileJournal(self.folder / f"{name}.unfinished")
+
+    def save_flow(self, name: str, flow: Any) -> None:
+        """Write a flow, or a list of them."""
+        with whole_file(self.folder / f"{name}.flow", RESUME) as temporary, temporary.open("wb") as file:
+            eqx.tree_serialise_leaves(file, flow)
+
+    def has_flow(self, name: str) -> bool:
+        """Whether it was written."""
+        return (self.folder / f"{name}.flow").exists()
+
+    def load_flow(self, name: str, like: Any) -> Any:
+        """The flow of a finished point, into the structure of `like`."""
+        path = self.folder / f"{name}.flow"
+        try:
+            return eqx.tree_deserialise_leaves(path, like)
+        except Exception as error:
+            raise StudyError(
+                f"{path} is damaged ({type(error).__name__}): delete it and {path.with_suffix('.nc').name}, and "
+                "resume=True computes that point again."
+            ) from error
+
+    def remove(self) -> None:
+        """Delete the folder, once the result is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def configuration_of(tree: xr.DataTree, where: Path | str) -> dict[str, Any]:
+    """What a result was made from.
+
+    **Raises:** `StudyError` if it does not say."""
+    try:
+        return json.loads(tree.attrs["configuration"])
+    except (KeyError, ValueError) as error:
+        raise StudyError(f"{where} was not written by a study: choose another out.") from error
+
+
+def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> None:
+    """Refuse to go on with a run of another configuration, naming what differs.
+
+    **Raises:** `StudyError`."""
+    found = differences(*_comparable(old, new, where))
+    if found:
+        raise StudyError(
+            f"{where} belongs to another study, which differs in {'; '.join(found[:4])}"
+            f"{' and more' if len(found) > 4 else ''}. Set it back, choose another out, or pass "
+            "overwrite=True (--overwrite)."
+        )
+
+
+def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> tuple[dict, dict]:
+    """Both with the programs that both have; without any, which is said in a warning, where one is of an earlier
+    version of this library, or of another JAX, which writes other programs of the same functions."""
+    there, here = old.get("programs"), new.get("programs")
+    if there == here:
+        return old, new
+    common: set[str] = set()
+    if there is not None and here is not None and there.get(TRACED_BY) == here.get(TRACED_BY):
+        common = there.keys() & here.keys()
+    else:
+        reason = "was traced by another version of JAX" if there and here else "is not known"
+        warnings.warn(
+            f"What the energy uses in {where} {reason}: only the source of the system is compared. If an array, a "
+            "helper function or a global was changed since, start anew with overwrite=True (--overwrite).",
+            stacklevel=4,
+        )
+
+    def kept(configuration: dict) -> dict:
+        programs = configuration.get("programs", {})
+        return configuration | {"programs": {name: value for name, value in programs.items() if name in common}}
+
+    return kept(old), kept(new)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path} is damaged: delete {path.parent} or pass overwrite=True to start anew.") from error

@@ -1,0 +1,1 @@
+"""Posteriors: priors, likelihoods, evidence."""

@@ -1,0 +1,117 @@
+"""Whether a prior's density and its draws belong together."""
+
+import contextlib
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from statphys_flows.bases import Gaussian
+from statphys_flows.errors import StudyError
+from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
+from statphys_flows.thresholds import NORMALISATION_OF_A_PRIOR
+
+_DRAWS = 4096
+# Of draws and Gaussian: where they share less, nothing is said.
+_OVERLAP = 0.03
+# In 32 bits a few of many draws fall on the very edge of where the density is not 0.
+_ON_THE_EDGE = 1e-3
+# More variables than this leave too few draws for each.
+_MOST_VARIABLES = 100
+# The middle 68% of a Gaussian, in standard deviations either way.
+_MIDDLE = (0.16, 0.5, 0.84)
+
+
+def check_normalisation(model: BayesianModel, key: PRNGKeyArray) -> None:
+    r"""Refuse a prior whose density does not integrate to one, or is not that of its draws.
+
+    Bennett's acceptance ratio between draws of the prior and of a Gaussian g that is fitted to them gives
+    $\log \int p\,dx$, for g is normalised (of two such g, with all covariances and with the middle of each variable
+    alone, the one that shares more with the draws). Nothing is said where they share too little, which heavy tails, or
+    many variables that are far from Gaussian, make of them; nor for
+    particles in a box.
+
+    **Raises:** `StudyError` that names the factor."""
+    compared = compare_with_draws(model, key)
+    if compared is None:
+        return
+    _, log_z, error = compared
+    if not abs(log_z) > NORMALISATION_OF_A_PRIOR * error:
+        return
+    raise StudyError(
+        f"{type(model).__name__}: log_prior is not the density that the prior is drawn from: compared with draws it "
+        f"integrates to {np.exp(log_z):.3g} in place of 1, and the evidence would be off by that factor; subtract "
+        f"{log_z:.3f} from log_prior (a normalisation, such as -n/2 log 2π of a Gaussian, is missing?), or let both be "
+        "of the same law."
+    )
+
+
+def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, float, float] | None:
+    """How much draws and Gaussian share, log ∫p, and its error; None where nothing can be said."""
+    size = int(np.prod(model.space.shape))
+    if not model.space.reaches_infinity or size > _MOST_VARIABLES:
+        return None
+    fit_key, key = jax.random.split(key)
+    first, _ = _draws(model, fit_key)
+    second, log_p = _draws(model, key)
+    finite = np.isfinite(log_p)
+    if np.mean(finite) < 1 - _ON_THE_EDGE:
+        bad = int(np.argmin(finite))
+        raise StudyError(
+            f"{type(model).__name__}: log_prior is {log_p[bad]} at x = {np.asarray(second[bad])}, a draw from the "
+            "prior; the two must be of the same density."
+        )
+    compared = [_compared(model, g, second, log_p, key) for g in _gaussians(np.asarray(first))]
+    best = max(compared)
+    return best if best[0] > _OVERLAP else None
+
+
+def _gaussians(x: np.ndarray) -> list[Gaussian]:
+    """Two Gaussians like the draws."""
+    flat = x.reshape(len(x), -1).astype(float)
+    low, median, high = np.quantile(flat, _MIDDLE, axis=0)
+    found = [Gaussian(median, np.maximum(0.5 * (high - low), 1e-30))]
+    covariance = np.atleast_2d(np.cov(flat, rowvar=False))
+    with contextlib.suppress(np.linalg.LinAlgError):  # where one variable is given by the others
+        found.append(Gaussian(flat.mean(axis=0), np.linalg.cholesky(covariance)))
+    return found
+
+
+def _compared(model: BayesianModel, g: Gaussian, x, log_p, key) -> tuple[float, float, float]:
+    """How much draws and Gaussian share, and log ∫p with its error: by Bennett's acceptance ratio for independent draws
+    (J. Comput. Phys. 22 (1976) 245), as `analysis.bar_log_z` has it for chains."""
+    forward, chain = (np.asarray(a, float) for a in _log_weights(model, g, x, log_p, key))
+    forward = np.where(np.isnan(forward), -np.inf, forward)
+    chain = chain[np.isfinite(chain)]
+    if np.isneginf(forward).all() or not chain.size:
+        return 0.0, 0.0, np.inf
+
+    def weights(c):
+        return expit(forward - c), expit(c - chain)
+
+    def imbalance(c):
+        return weights(c)[0].sum() - weights(c)[1].sum()
+
+    ends = min(forward[np.isfinite(forward)].min(), chain.min()) - 20, max(forward.max(), chain.max()) + 20
+    log_z = float(brentq(imbalance, *ends))  # pyright: ignore[reportArgumentType]
+    shares = weights(log_z)
+    error = np.sqrt(sum(np.mean(s**2) / np.mean(s) ** 2 - 1 for s in shares) / _DRAWS)
+    return float(sum(np.sum(s * (1 - s)) for s in shares) * 2 / _DRAWS), log_z, float(error)
+
+
+@eqx.filter_jit
+def _draws(model: BayesianModel, key):
+    x = jax.vmap(model.sample_prior)(jax.random.split(key, _DRAWS))
+    return x, jax.vmap(model.log_prior)(x)
+
+
+@eqx.filter_jit
+def _log_weights(model: BayesianModel, g: Gaussian, x, log_p, key) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """log p - log g at draws of g, and of p."""
+    y = jax.vmap(g.sample)(jax.random.split(jax.random.fold_in(key, 1), _DRAWS))
+    log_p_there = jax.vmap(model.log_prior)(y.reshape(-1, *x.shape[1:]))
+    log_g = jax.vmap(g.log_prob)
+    return log_p_there - log_g(y), log_p - log_g(x.reshape(len(x), -1))

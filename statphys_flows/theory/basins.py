@@ -1,0 +1,181 @@
+"""A mixture of Gaussians read off samples by the minima of U that they run down to.
+
+The configurations that steepest descent carries to one minimum are its basin (Stillinger & Weber, Phys. Rev. A 25
+(1982) 978). Where samples fall into few basins, those are the modes; where every other sample has its own, the
+landscape is rugged or has no minimum, and basins say nothing.
+"""
+
+import blackjax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
+
+from statphys_flows.bases import Gaussian, Mixture
+from statphys_flows.bases.factors import at_least_rounding
+from statphys_flows.systems.symmetries import symmetries_of
+from statphys_flows.systems.system import System
+from statphys_flows.systems.walls import energies
+from statphys_flows.theory.harmonic import Harmonic, harmonic, widths_of
+from statphys_flows.theory.laplace import orbits_of, relax
+
+# Basins, at most; each of at least a fraction of the samples; and how much of them all they have to hold together.
+_MOST = 64
+_LEAST = 1 / 2000
+_COVERED = 0.9
+# Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
+_SAME = 4.0
+# A basin with fewer samples than this for each dimension is explored by walkers of its own, so many for each dimension,
+# at least `_FEWEST`, that take so many steps.
+_ENOUGH, _WALKERS, _FEWEST = 10, 4, 64
+_WALK = 200
+# Samples whose curvatures tell the scales of the search for minima.
+_PROBED = 128
+# Draws of a Gaussian that judge it.
+_DRAWS = 1024
+
+
+def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"]) -> Mixture | Gaussian | None:
+    """One Gaussian for each basin that a good part of `samples` falls into, weighted by its share; about the minimum
+    with U's curvature over kT (`harmonic`), or with the mean and covariance of its samples, whichever is nearer to
+    exp(-U/kT) by the smaller of its forward and its reverse effective sample size. None where basins say nothing."""
+    found = np.asarray(relax(system, jnp.asarray(kT, samples.dtype), samples, _units(system, kT, samples)))
+    groups = _grouped(system, kT, found, np.asarray(energies(system, jnp.asarray(found))))
+    if groups is None:
+        return None
+    basins, label = groups
+    counts = np.bincount(label[label >= 0], minlength=len(basins))
+    common = counts >= max(3.0, _LEAST * len(samples))
+    if counts[common].sum() < _COVERED * len(samples):
+        return None
+    # What one sample in thousands has found is a mode all the same, if it has a minimum.
+    kept = np.flatnonzero(common | (np.asarray([basin.stable for basin in basins]) & (counts > 0)))
+    # In NumPy: groups are of every size, and each would be compiled anew.
+    seen = np.asarray(samples)
+    components = [_gaussian(system, kT, basins[k], seen[label == k]) for k in kept]
+    if len(components) == 1:
+        return components[0]
+    states = np.stack([np.asarray(basins[k].gaussian.location) for k in kept])
+    widths = np.stack([widths_of(basins[k].gaussian) for k in kept])
+    orbits = np.asarray(orbits_of(states, symmetries_of(system), widths))
+    return Mixture(components, orbits=orbits, weights=np.bincount(orbits, counts[kept].astype(float)))
+
+
+def _units(system, kT, samples):
+    """How wide a basin is along each coordinate, (n,): by the curvatures at some of the samples, and no wider than all
+    of them are spread. A search in longer steps would leave the basin that it starts in."""
+    curvature = _diagonals(system, samples[:: max(1, len(samples) // _PROBED)][:_PROBED]) / kT
+    spread = at_least_rounding(jnp.std(samples, axis=0), samples)
+    width = jnp.nanmedian(1 / jnp.sqrt(jnp.abs(curvature)), axis=0)
+    return jnp.where(jnp.isfinite(width), jnp.clip(width, spread * jnp.finfo(width.dtype).eps, spread), spread)
+
+
+@eqx.filter_jit
+def _diagonals(system, states):
+    return jax.lax.map(lambda x: jnp.diag(jax.hessian(system.energy)(x)), states, batch_size=_PROBED // 8)
+
+
+def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | None:
+    """The distinct minima, lowest first, and the one that each sample belongs to."""
+    label = np.full(len(found), -1)
+    basins: list[Harmonic] = []
+    for i in np.argsort(levels):
+        if label[i] >= 0:
+            continue
+        if len(basins) == _MOST:
+            return None
+        basins.append(harmonic(system, kT, found[i]))
+        near = np.zeros(len(found), bool)
+        # Of a flat direction, or one that goes on falling, nothing can be said.
+        if basins[-1].stable:
+            squared = np.sum(basins[-1].whitened(found - found[i]) ** 2, axis=1)
+            near = (squared < _SAME) & (levels - levels[i] < _SAME * kT)
+        near[i] = True
+        label[near & (label < 0)] = len(basins) - 1
+    return basins, label
+
+
+def _members(system, kT, basin: Harmonic, members: np.ndarray) -> np.ndarray:
+    """States of a basin: its samples, or where they are few what walkers find that start from them. A mode that is bent
+    or lopsided is not told by the Hessian at its minimum."""
+    n = members.shape[1]
+    if len(members) >= _ENOUGH * n or not basin.stable:
+        return members
+    walkers = members[np.arange(max(_FEWEST, _WALKERS * n)) % len(members)]
+    lower = basin.gaussian.scale.lower  # pyright: ignore[reportAttributeAccessIssue]
+    explored = np.asarray(_walked(system, jnp.asarray(kT, walkers.dtype), walkers, lower))
+    return explored[np.all(np.isfinite(explored), axis=1)]
+
+
+@eqx.filter_jit
+def _walked(system, kT, walkers, factor):
+    """Where walkers are after MALA in the coordinates that make the harmonic approximation a standard normal. Steps
+    are long and short in turn, for widths may differ from what it says."""
+    n = walkers.shape[1]
+    kernel = blackjax.mala.build_kernel()
+
+    def density(z):
+        return -system.energy(factor @ z) / kT
+
+    def walk(key, z):
+        def step(state, key):
+            size_key, key = jax.random.split(key)
+            size = 0.5 * n ** (-1 / 3) * jnp.exp(jax.random.uniform(size_key, minval=-2.0, maxval=0.5))
+            state, _ = kernel(key, state, density, size)
+            return state, None
+
+        state, _ = jax.lax.scan(step, blackjax.mala.init(z, density), jax.random.split(key, _WALK))
+        return factor @ state.position
+
+    whitened = jax.vmap(lambda x: jax.scipy.linalg.solve_triangular(factor, x, lower=True))(walkers)
+    return jax.vmap(walk)(jax.random.split(jax.random.key(0), len(walkers)), whitened)
+
+
+def _gaussian(system, kT, basin: Harmonic, members: np.ndarray) -> Gaussian:
+    members = _members(system, kT, basin, members)
+    n, count = members.shape[1], len(members)
+    if count < 2 * n + 2 or not np.ptp(members, axis=0).all():
+        return basin.gaussian
+    try:
+        sampled = Gaussian(members.mean(0), _factor_of(members))
+    except np.linalg.LinAlgError:
+        return basin.gaussian
+    better = _quality(system, kT, sampled, members) > _quality(system, kT, basin.gaussian, members)
+    return sampled if better else basin.gaussian
+
+
+def _factor_of(members: np.ndarray) -> np.ndarray:
+    """The Cholesky factor of their covariance, taken of the correlations: scales may differ by any factor."""
+    size = members.std(axis=0, dtype=float)
+    correlation = np.atleast_2d(np.cov((members - members.mean(axis=0)) / size, rowvar=False))
+    return size[:, None] * np.linalg.cholesky(correlation + 1e-10 * np.eye(len(size)))
+
+
+def _quality(system, kT, gaussian: Gaussian, members: np.ndarray) -> float:
+    """The smaller of the effective sample sizes of its own draws and of the members, as fractions. The first sees where
+    it is too narrow or misshapen however narrow the members are, the second what it does not reach."""
+    n = members.shape[1]
+    lower = np.asarray(gaussian.scale.lower, float)  # pyright: ignore[reportAttributeAccessIssue]
+    centre = np.asarray(gaussian.mean, float)
+    draws = centre + np.random.default_rng(0).normal(size=(_DRAWS, n)) @ lower.T
+    forward, reverse = (_log_weights(system, kT, centre, lower, x) for x in (draws, _spread_over(members, _DRAWS)))
+    own = np.exp(2 * logsumexp(forward) - logsumexp(2 * forward)) / _DRAWS
+    # One rare member does not decide, nor does one that has strayed in from another basin.
+    reverse = np.minimum(reverse, np.partition(reverse, -1 - _DRAWS // 200)[-1 - _DRAWS // 200])
+    other = np.exp(2 * np.log(_DRAWS) - logsumexp(reverse) - logsumexp(-reverse))
+    return float(np.nan_to_num(min(own, other)))
+
+
+def _spread_over(members: np.ndarray, count: int) -> np.ndarray:
+    """So many of them, some twice or left out, so that one shape is compiled."""
+    return members[np.arange(count) * len(members) // count]
+
+
+def _log_weights(system, kT, centre, lower, x: np.ndarray) -> np.ndarray:
+    """-U/kT - log q, but for a constant."""
+    z = solve_triangular(lower, (x - centre).T, lower=True)
+    u = np.asarray(energies(system, jnp.asarray(x, jnp.result_type(float))), float) / kT
+    return np.where(np.isfinite(u), 0.5 * np.sum(z**2, axis=0) - u, -np.inf)
