@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chi2
 
-from statphys_flows import FlowMCMC, Posterior, run_study
+from statphys_flows import FlowMCMC, Posterior, Rounds, Start, run_study
 
 RUNS, BINS = 200, 10
 # One draw of each chain enters a rank: independent by construction. A flow that is half as good will do: what it lacks
@@ -20,14 +20,9 @@ RUNS, BINS = 200, 10
 SAMPLER = FlowMCMC(
     chains=99,
     draws=40,
-    warm_up=100,
-    rounds=3,
-    train_steps=100,
-    buffer=1024,
-    particles=512,
-    target_ess=0.3,
-    good_enough=0.3,
-    local_moves=10,
+    start=Start(warm_up=100, particles=512),
+    rounds=Rounds(most=3, train_steps=100, buffer=1024, target_ess=0.3, good_enough=0.3),
+    moves=10,
     thin=1,
 )
 

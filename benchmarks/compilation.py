@@ -12,7 +12,9 @@ def main() -> None:
 
     system = sf.ContinuumPhi4(sites=16)
     counted = sf.Hamiltonian(energy, space=system.space, states=system.known_states(), symmetry=system.symmetries())
-    sampler = sf.FlowMCMC(chains=32, draws=20, rounds=2, train_steps=20, warm_up=50, good_enough=0.0)
+    sampler = sf.FlowMCMC(
+        chains=32, draws=20, rounds=sf.Rounds(most=2, train_steps=20, good_enough=0.0), start=sf.Start(warm_up=50)
+    )
     for points in ([0.5], [0.5, 0.3], [0.5, 0.3, 0.2, 0.1]):
         before = len(traces)
         result = sf.run_study(counted, kT=points, sampler=sampler, progress=False)

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import statphys_flows as sf
-from statphys_flows.sampling import adapt, produce, refine
-from statphys_flows.sampling.coverage.scores import log_density
+from statphys_flows.sampling import Frozen, adapt, pieces_of, produce, refine
 from statphys_flows.systems import with_array_parameters
+from statphys_flows.systems.walls import log_density
 
 _MOVES = 2000
 
@@ -31,11 +31,13 @@ def main() -> None:
     sampler = sf.FlowMCMC()
 
     start = time.perf_counter()
-    adapted = adapt(system, 0.05, jax.random.key(0), sampler)
+    adapted = adapt(system, 0.05, jax.random.key(0), sampler.adaptation)
     flow, _ = refine(system, kT, adapted.flow, jax.random.key(1))
     frozen = time.perf_counter()
     frame = (adapted.preconditioner, adapted.step_size, adapted.positions)
-    production = produce(system, kT, flow, *frame, jax.random.key(2), sampler)
+    frozen_flow = Frozen(flow, sampler.local, adapted.preconditioner, adapted.step_size)
+    arguments = (system, kT, frozen_flow, adapted.positions, jax.random.key(2))
+    production = produce(*arguments, sampler.moves, pieces_of(sampler))
     end = time.perf_counter()
     crossings = int(np.sum(np.diff(np.sign(production.order_parameter), axis=1) != 0))
     rate, rate_frozen = crossings / (end - start), crossings / (end - frozen)

@@ -11,12 +11,12 @@ import time
 
 import numpy as np
 
-from statphys_flows import FlowMCMC, TemperedSMC, run_study
+from statphys_flows import FlowMCMC, Start, TemperedSMC, run_study
 from systems import k2_24 as declared_k2_24
 from systems import radial_velocity_synthetic as declared_synthetic
 
 SAMPLERS = {
-    "flow": FlowMCMC(particles=8192, rounds=12),
+    "flow": FlowMCMC(start=Start(particles=8192), rounds=12),
     "tempered SMC": TemperedSMC(draws=1024, moves=30, effective=0.9),
 }
 # A mode of the period counts as found by SMC from this share of the particles on: about 16 of 16 384.

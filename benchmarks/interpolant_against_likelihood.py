@@ -31,9 +31,10 @@ from matplotlib.lines import Line2D
 
 from benchmarks.density_estimation import Toy, checkerboard, two_moons
 from statphys_flows import ContinuousFlow, ContinuumPhi4, Gaussian, Interpolant, MaximumLikelihood, Optimiser
-from statphys_flows.flows import NetworkVelocity, flows_for
+from statphys_flows.flows import NetworkVelocity
 from statphys_flows.flows.flow import round_trip_error, strongly_typed
 from statphys_flows.training import FitState, Linear, Objective, Trigonometric, fit
+from statphys_flows.treatments import flows_for
 
 SITES, WIDTH, BETA = 32, 0.1, 20.0
 MARGINS = (0.01, 0.05)  # nats

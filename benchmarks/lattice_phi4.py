@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows import LatticePhi4, Optimiser, analysis
-from statphys_flows.sampling import FlowMCMC, Trained, adapt, produce, refine
+from statphys_flows.sampling import FlowMCMC, Frozen, Moves, Rounds, Trained, adapt, pieces_of, produce, refine
 from statphys_flows.systems import with_array_parameters
 
 COUPLINGS = {6: 6.975, 8: 6.008, 10: 5.550, 12: 5.276, 14: 5.113, 20: 4.807, 32: 4.572}
@@ -28,12 +28,14 @@ START_TARGET, START_ROUNDS = 0.85, 12
 
 def options(size: int, length: int, warm: bool) -> FlowMCMC:
     return FlowMCMC(
-        target_ess=TARGET[length] if size == length else START_TARGET,
-        rounds=3,
-        polish_rounds=ROUNDS[length] if size == length else START_ROUNDS,
-        global_moves=1,
-        round_draws=4,
-        optimiser=Optimiser(learning_rate=1.5e-3 if warm else 3e-3),
+        rounds=Rounds(
+            target_ess=TARGET[length] if size == length else START_TARGET,
+            most=3,
+            draws=4,
+            optimiser=Optimiser(learning_rate=1.5e-3 if warm else 3e-3),
+        ),
+        polish=ROUNDS[length] if size == length else START_ROUNDS,
+        moves=Moves(flow=1),
     )
 
 
@@ -53,7 +55,7 @@ def run(length: int, seed: int, seconds: float) -> None:
             system,
             1.0,
             jax.random.key(seed + size),
-            options(size, length, trained is not None),
+            options(size, length, trained is not None).adaptation,
             warm_start=trained,
             tick=tick,
         )
@@ -70,15 +72,15 @@ def run(length: int, seed: int, seconds: float) -> None:
         f"L={length}: {time.perf_counter() - began:.0f} s in all; forward ESS of the frozen flow on 4096 fresh draws "
         f"{analysis.importance_ess(log_w[None]):.3f}; error of log q {error:.1e}; {int(flow.steps)} solver steps"
     )
+    sampler = options(length, length, False)
     production = produce(
         system,
         jnp.asarray(1.0),
-        flow,
-        adapted.preconditioner,
-        adapted.step_size,
+        Frozen(flow, sampler.local, adapted.preconditioner, adapted.step_size),
         adapted.positions,
         jax.random.key(seed + 1002),
-        options(length, length, False),
+        sampler.moves,
+        pieces_of(sampler),
     )
     log_z = analysis.bar_log_z(production.proposal_log_weights, production.log_weights)
     square = analysis.jackknife_means(lambda m: m[..., 0], production.observables["phi_squared"][None])

@@ -17,9 +17,9 @@ import numpy as np
 from statphys_flows import PairParticles, PeriodicWell
 from statphys_flows.analysis import bar_log_z, importance_log_z
 from statphys_flows.flows import LatentField, latent_field
-from statphys_flows.sampling.coverage.scores import log_density
 from statphys_flows.sampling.kernels import assisted
 from statphys_flows.systems import with_array_parameters
+from statphys_flows.systems.walls import log_density
 from statphys_flows.training import rebalance
 
 # Between the two peaks of the order parameter: 0.05 in the gas, 0.96 in the droplet.

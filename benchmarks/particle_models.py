@@ -16,9 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from xarray import DataTree
 
-from statphys_flows import CosinePotential, FlowMCMC, GeneralisedCosinePotential, PairParticles, run_study
+from statphys_flows import (
+    CosinePotential,
+    GeneralisedCosinePotential,
+    PairParticles,
+    run_study,
+)
 from statphys_flows.flows import latent_field
-from statphys_flows.sampling.adaptive.round import warm_up
+from statphys_flows.sampling.adaptive.warm_up import warm_up
 from statphys_flows.systems import SoftRepulsion, with_array_parameters
 from statphys_flows.theory import seed_states
 from systems.lennard_jones import study
@@ -56,14 +61,14 @@ def _by_insertion(system: PairParticles, kT: float):
     """log Z as the sum over N of log <exp(-ΔU/kT)> of a further particle at random places (Widom, J. Chem. Phys. 39
     (1963) 2808), and <U>, from MALA alone; each with its error from independent chains."""
     chains, each, log_z, variance = 128, 1000, 0.0, 0.0
-    options = FlowMCMC(chains=chains, warm_up=8000, buffer=chains * each)
 
     def sampled(n):
         fewer = with_array_parameters(dataclasses.replace(system, n=n))
         key = jax.random.fold_in(jax.random.key(7), n)
         positions = seed_states(fewer, kT, key, chains)
         factor = fewer.base(kT).preconditioner
-        walk = warm_up(fewer, jnp.asarray(kT), positions, factor, key, options, rescale=False)
+        arguments = (fewer, jnp.asarray(kT), positions, factor, key, MALA())
+        walk = warm_up(*arguments, moves=8000, buffer=chains * each, rescale=None)
         return fewer, walk.samples.reshape(-1, chains, *fewer.space.shape), key
 
     for n in range(1, system.n):

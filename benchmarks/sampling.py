@@ -28,7 +28,17 @@ from benchmarks.targets import (
     TwoGaussians,
     WideScales,
 )
-from statphys_flows import NUTS, Euclidean, FlowMCMC, Lattice, LocalMCMC, ParallelTempering, TemperedSMC, run_study
+from statphys_flows import (
+    NUTS,
+    Euclidean,
+    FlowMCMC,
+    Lattice,
+    LocalMCMC,
+    ParallelTempering,
+    Rounds,
+    TemperedSMC,
+    run_study,
+)
 from statphys_flows.analysis import effective_sample_size
 from statphys_flows.bases import Diagonal
 from statphys_flows.sampling.samplers.local_mcmc import _run, _start
@@ -65,7 +75,7 @@ def far() -> None:
 
 
 def many_well() -> None:
-    _log_z(ManyWell(), FlowMCMC(rounds=16, good_enough=0.6, draws=400))
+    _log_z(ManyWell(), FlowMCMC(rounds=Rounds(most=16, good_enough=0.6), draws=400))
 
 
 def funnel() -> None:
@@ -169,7 +179,7 @@ def throughput(repeats: int = 7) -> None:
         times = []
         for run in (
             lambda key: bare(key, plain),
-            lambda key: _run(system, kT, options, factor, step, ours, key, length=200, thin=1),
+            lambda key: _run(system, kT, options.local, factor, step, ours, key, moves=options.moves, length=200),
         ):
             start = time.perf_counter()
             jax.block_until_ready(run(jax.random.key(i)))

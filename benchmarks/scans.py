@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 
 import statphys_flows as sf
 from statphys_flows.sampling import adapt, train_scan
-from statphys_flows.sampling.coverage.scores import score
+from statphys_flows.sampling.coverage.scores import score_flow
 from statphys_flows.systems import with_array_parameters
 from tests.helpers.transfer_operator import phi4_thermodynamics
 
@@ -55,10 +55,10 @@ def conditional() -> None:
     one = float(KT[len(KT) // 2])
 
     def whole(key):
-        return train_scan([system] * len(KT), [float(t) for t in KT], conditions, key, sampler)
+        return train_scan([system] * len(KT), [float(t) for t in KT], conditions, key, sampler.adaptation)
 
     def single(key):
-        return adapt(system, one, key, sampler)
+        return adapt(system, one, key, sampler.adaptation)
 
     whole(jax.random.key(5)), single(jax.random.key(5))
     began = time.perf_counter()
@@ -72,7 +72,7 @@ def conditional() -> None:
     for t, trained in zip(KT, flows, strict=True):
         kT = jnp.asarray(t, jnp.float32)
         x, _ = trained.flow.sample_and_log_prob(jax.random.key(1), 2048)
-        found.append(float(score(system, kT, trained.flow, x, jax.random.key(2))[1]))
+        found.append(float(score_flow(system, kT, trained.flow, x, jax.random.key(2))[1]))
     print(f"one flow for {len(KT)}: {together:.0f} s")
     print(f"one for kT={one:.3f} alone: {by_itself:.0f} s (ESS {alone.score:.2f})")
     print(
@@ -116,7 +116,7 @@ def exact(kT: float) -> dict[str, float]:
 
 def coverage(studies: int = 200) -> None:
     kT = np.asarray([0.25, 0.35, 0.5, 0.7, 1.0])
-    sampler = sf.FlowMCMC(chains=32, draws=60, warm_up=40, target_ess=0.3)
+    sampler = sf.FlowMCMC(chains=32, draws=60, start=sf.Start(warm_up=40), rounds=sf.Rounds(target_ess=0.3))
     known = {float(t): exact(float(t)) for t in kT}
     names = tuple(known[0.5])
     peak = minimize_scalar(lambda t: -exact(t)["heat_capacity"], bounds=(0.3, 0.8), method="bounded").x

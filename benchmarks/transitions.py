@@ -60,7 +60,7 @@ def mean_field() -> None:
 
 
 def lattice(sampler=None) -> None:
-    sampler = sf.FlowMCMC(draws=200, polish_rounds=6) if sampler is None else sampler
+    sampler = sf.FlowMCMC(draws=200, polish=6) if sampler is None else sampler
     began = time.perf_counter()
     study = sf.run_size_study(
         lambda length: sf.LatticePhi4((length, length), -4.0, 4.25, convention="A"),
@@ -96,7 +96,7 @@ def lattice_local() -> None:
 def well() -> None:
     n, began = 200, time.perf_counter()
     kT = np.linspace(0.0885, 0.0905, 5)
-    sampler = sf.FlowMCMC(chains=32, draws=100, warm_up=100, local_moves=1)
+    sampler = sf.FlowMCMC(chains=32, draws=100, start=sf.Start(warm_up=100), moves=1)
     system = sf.PairParticles(sf.PeriodicWell(4.0, 1.0), n=n, dimension=2)
     study = sf.run_study(system, kT=kT, seed=0, sampler=sampler, progress=False)
     found = study["transitions"].to_dataset()

@@ -41,8 +41,46 @@ CORRELATED = 10.0
 # The most dimensions in which it is: a product with a matrix of 512 × 512 takes as long as many an energy.
 LARGEST_DENSE = 512
 
+# How often local moves are made
+# ------------------------------
+# A schedule with fewer of them has to be cheaper by this factor: they are what reaches where the flow does not go.
+CHEAPER = 0.8
+
+# log q
+# -----
+# The error of log q from which on a round's figures do not count: errors of 0.05 change an acceptance by 5% at most.
+SOLVER_TOLERANCE = 0.05
+# From here on log q is worthless, and training goes back to the best flow; below, it goes on with a finer solver.
+WORTHLESS_LOG_Q = 20 * SOLVER_TOLERANCE
+# Below this a solver is finer than training needs, at a third of the cost more.
+FINE_LOG_Q = SOLVER_TOLERANCE / 30
+# In the frozen phase log q shall be right to this, far below the spread of the log weights.
+ROUND_TRIP_TOLERANCE = 1e-3
+# A finer solver is taken only if the error falls below this fraction of what it was: else it is rounding.
+STILL_FALLING = 0.7
+
 # Candidate flows
 # ---------------
+# What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
+# would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
+MOST_UNCOVERED = 1e-3
+# And of the held-out particles of the search, which have seen tails that few chains have.
+MOST_MISSED = 1e-3
+# The score from which on a flow that was trained for the whole scan is used as it is.
+READY = 0.5
+# The score below which a flow is not taken for what it covers: errors would be large, not small.
+HOPELESS = 0.1
+# The score from which on an adopted flow is polished as it is: an interpolant would undo what reverse KL has taught.
+POLISHED = 0.02
+# The fraction of a flow behind hard walls from which on too few batches are without such a draw for reverse KL.
+TOO_MUCH_OUTSIDE = 1e-3
+# Rounds have levelled off if the last two brought less than this factor: more would cost and not help.
+LEVELLED_OFF = 1.02
+# Training steps that may be rejected, as a fraction, before it is said: a few are what the guard is there for.
+MOST_REJECTED = 0.01
+# Of the largest coefficient of a pair potential's Fourier modes: a positive one above this repels. What is below is
+# weighed, at the cost of some acceptance.
+REPULSIVE = 1e-3
 # A stage of training is given up after so many rounds or more whose best score (the smaller of two ESS) is below what
 # is of any use, if the last two have not at least doubled it. Scores below the last of these are all the same: nothing.
 PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
@@ -67,9 +105,15 @@ CHAIN_MEMORY = 0.6
 
 # log Z, and what no chain has visited
 # ------------------------------------
+# A state is uncovered if its weight is e to this power times the median: a flow proposes it so many times too seldom,
+# and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is.
+UNCOVERED_LOG_WEIGHT = 5.0
 # Gap between two estimates of log Z, in its own errors, beyond which the error of log Z holds it, in quadrature. By
 # chance it adds 0.5% of the gap's variance on average, which no pull would show.
 LOG_Z_GAP = 3.0
+# Of the weights at draws of the target one in so many, the largest, are capped in the reverse ESS: one rare state that
+# a flow misses is for the alarms, and does not decide how good the flow is for all others.
+CAPPED = 200
 # Two densities whose overlap (`analysis.overlap`, 1 if equal) is less have no reliable difference of log Z (Klimovich,
 # Shirts & Mobley, 2015). A warning of flow and chains: no false alarms are known, for lognormal weights with a forward
 # ESS of 2% overlap by 0.45; what it adds is the flow that lies within a small part of the target, where that ESS is

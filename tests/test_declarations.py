@@ -109,7 +109,7 @@ BAD = {
     "flow": lambda: sf.fit_density(np.random.default_rng(0).normal(size=(50, 1)), flow="magic", key=KEY),
     # samplers and studies
     "chains": lambda: sf.FlowMCMC(chains=1),
-    "ess": lambda: sf.FlowMCMC(target_ess="high"),
+    "ess": lambda: sf.FlowMCMC(rounds=sf.Rounds(target_ess="high")),
     "start": lambda: sf.FlowMCMC(start="origin"),
     "kernel": lambda: sf.LocalMCMC(local="mala"),
     "kernel of a flow's chains": lambda: sf.FlowMCMC(local="mala"),

@@ -56,7 +56,7 @@ def test_integers_are_integers():
         lambda n: sf.PairParticles(sf.PeriodicWell(4.0), n(4), n(2)),
         lambda n: sf.ContinuumPhi4(sites=n(5)),
         lambda n: sf.MeanFieldPhi4(n(5)),
-        lambda n: sf.FlowMCMC(chains=n(64), particles=n(0), thin=n(0), polish_rounds=n(3)),
+        lambda n: sf.FlowMCMC(chains=n(64), start=sf.Start(particles=n(0)), thin=n(0), polish=n(3)),
         lambda n: sf.TemperedSMC(chains=n(16)),
         lambda n: sf.HMC(n(3)),
         lambda n: sf.NUTS(n(3)),

@@ -30,6 +30,7 @@ ORDER = [
     "systems",
     "theory",
     "flows",
+    "treatments",
     "training",
     "labels",
     "sampling",
@@ -138,6 +139,46 @@ def test_imports_point_to_the_left(path):
 def test_every_folder_is_in_the_order():
     found = {part_of(p) for p in FILES}
     assert found == {*ORDER, *ASIDE}
+
+
+# Switches on types
+
+
+def classes_in(*folders):
+    """Names of the classes that are defined in folders of the package."""
+    paths = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def switches(path, kinds):
+    """Where a file asks for the type of something that is one of these."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("isinstance", "issubclass")
+        ):
+            asked = node.args[1:]
+        elif isinstance(node, ast.MatchClass):
+            asked = [node.cls]
+        else:
+            continue
+        names = {n.id for a in asked for n in ast.walk(a) if isinstance(n, ast.Name)}
+        names |= {n.attr for a in asked for n in ast.walk(a) if isinstance(n, ast.Attribute)}
+        for name in sorted(names & kinds):
+            yield f"{path.relative_to(PACKAGE)}:{node.lineno} {name}"
+
+
+def test_no_switch_on_the_type_of_a_space_or_a_flow():
+    """Outside their own folders and the treatments: what differs is asked of the treatment, or of the proposal. `Space`
+    itself is asked for where a system is declared."""
+    home = {"spaces", "flows", "treatments"}
+    kinds = classes_in("spaces", "flows") - {"Space"}
+    assert {"Euclidean", "ContinuousFlow", "DefensiveMixture", "LatentField", "Untransformed"} <= kinds
+    assert list(switches(PACKAGE / "treatments" / "lattice.py", {"Mixture", "FreeField"}))  # the test finds some
+    found = [s for path in FILES if part_of(path) not in home for s in switches(path, kinds)]
+    assert not found, found
 
 
 # Declarations and the shell

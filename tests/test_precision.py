@@ -118,7 +118,11 @@ class Quadratic(sf.System):
 
 SETTINGS = []
 TINY = sf.FlowMCMC(
-    chains=16, draws=20, local_moves=1, global_moves=1, warm_up=4, rounds=1, train_steps=1, buffer=32, particles=64
+    chains=16,
+    draws=20,
+    moves=sf.Moves(local=1, flow=1),
+    start=sf.Start(warm_up=4, particles=64),
+    rounds=sf.Rounds(most=1, train_steps=1, buffer=32),
 )
 SAMPLERS = {
     "flow": TINY,

@@ -86,7 +86,7 @@ finish(figure, "energy")
 # Temperatures are run from the hottest down, and each starts from the flow that the one before has learnt.
 
 # %%
-quick = sf.FlowMCMC(chains=64, rounds=5, train_steps=100, buffer=4096, good_enough=0.5)
+quick = sf.FlowMCMC(chains=64, rounds=sf.Rounds(most=5, train_steps=100, buffer=4096, good_enough=0.5))
 result = sf.run_study(system, kT=[0.5, 1.0, 2.0], sampler=quick, seed=0)
 print(result)
 

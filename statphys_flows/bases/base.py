@@ -1,6 +1,7 @@
 """The contract of a base density, and what all Gaussian ones share."""
 
 import abc
+from typing import ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -11,7 +12,15 @@ from statphys_flows.bases.factors import Factor
 
 
 class Base(eqx.Module):
-    """A normalised density on configurations, sampled and evaluated exactly. All methods act on one configuration."""
+    """A normalised density on configurations, sampled and evaluated exactly. All methods act on one configuration.
+
+    - `is_mixture`: whether it is a sum of components with weights of their own (`log_responsibilities`,
+      `orbit_weights`, `with_orbit_weights`).
+    - `has_centre`: whether paths of an interpolant may turn about its mean; on a torus no point is a centre.
+    """
+
+    is_mixture: ClassVar[bool] = False
+    has_centre: ClassVar[bool] = True
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, " n"]:
@@ -41,6 +50,19 @@ class Base(eqx.Module):
     @abc.abstractmethod
     def preconditioner(self) -> Factor:
         """The map A whose A Aᵀ scales local moves."""
+
+    def log_responsibilities(self, x: Float[Array, " n"]) -> Float[Array, " orbits"]:
+        """Of a mixture: log P(component | x)."""
+        raise NotImplementedError(f"{type(self).__name__} is not a mixture")
+
+    @property
+    def orbit_weights(self) -> Float[Array, " orbits"]:
+        """Of a mixture: the weights of its components, which sum to one."""
+        raise NotImplementedError(f"{type(self).__name__} is not a mixture")
+
+    def with_orbit_weights(self, weights: Float[Array, " orbits"]) -> Self:
+        """Of a mixture: the same components under other weights."""
+        raise NotImplementedError(f"{type(self).__name__} is not a mixture")
 
 
 class GaussianBase(Base):

@@ -1,5 +1,7 @@
 """Mixtures of bases, one component for each known state."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,6 +33,7 @@ class Mixture(Base):
     The first component's covariance preconditions local moves.
     """
 
+    is_mixture: ClassVar[bool] = True
     components: tuple[Base, ...]
     log_orbit_weights: Float[Array, " orbits"]
     orbits: tuple[int, ...] = eqx.field(static=True)
@@ -94,6 +97,11 @@ class Mixture(Base):
         orbits = np.asarray(self.orbits)
         each = [logsumexp(joint[orbits == o]) for o in range(max(self.orbits) + 1)]
         return jax.nn.log_softmax(jnp.stack(each))
+
+    @property
+    def orbit_weights(self) -> Float[Array, " orbits"]:
+        """The weight of each orbit."""
+        return jax.nn.softmax(self.log_orbit_weights)
 
     def with_orbit_weights(self, weights: Float[Array, " orbits"]) -> "Mixture":
         """The same components under other weights, one positive number for each orbit."""

@@ -1,5 +1,7 @@
 """The uniform density on a torus."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,6 +27,7 @@ class UniformTorus(Base):
     **Raises:** `StudyError` for lengths that are not an array of positive numbers.
     """
 
+    has_centre: ClassVar[bool] = False
     periods: paramax.NonTrainable[Float[Array, " ..."]]
     normalised: bool = eqx.field(static=True)
 

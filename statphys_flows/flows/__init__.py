@@ -15,10 +15,10 @@ from statphys_flows.flows.coupling import (
     spline_coupling,
 )
 from statphys_flows.flows.defensive_mixture import DefensiveMixture
-from statphys_flows.flows.dispatch import flow_for, flows_for
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.latent import LatentField, MovedLatentField, SiteField, latent_field, site_field
-from statphys_flows.flows.proposal import Proposal
+from statphys_flows.flows.proposal import LogDensity, Proposal
+from statphys_flows.flows.recipe import Recipe
 from statphys_flows.flows.saved import load_flow, save_flow
 from statphys_flows.flows.sde import sample_sde, score
 from statphys_flows.flows.untransformed import Untransformed
@@ -47,12 +47,14 @@ __all__ = [
     "HierarchicalCoupling",
     "LatentField",
     "LatticeVelocity",
+    "LogDensity",
     "MovedLatentField",
     "NetworkVelocity",
     "PairVelocity",
     "PathVelocity",
     "PotentialVelocity",
     "Proposal",
+    "Recipe",
     "ScoreVelocity",
     "SiteField",
     "TotalVelocity",
@@ -62,8 +64,6 @@ __all__ = [
     "circular_spline_coupling",
     "conditional",
     "coordinate_splines",
-    "flow_for",
-    "flows_for",
     "hierarchical_coupling",
     "latent_field",
     "load_flow",

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from statphys_flows.bases import Base
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.flow import Flow, strongly_typed
+from statphys_flows.flows.proposal import Proposal
 from statphys_flows.numbers import as_numbers
 
 
@@ -72,6 +73,15 @@ class ConditionalFlow(eqx.Module):
         """The flow at the grid's point of this index, with that point's own base."""
         return self._assembled(jax.lax.stop_gradient(self.conditions)[index], lambda a: a[index])
 
+    def with_frames_of(self, flows: Sequence[Proposal]) -> "ConditionalFlow":
+        """With the weights of the bases, and the solver steps, of a flow for each point of the grid."""
+        base = _stack([flow.base for flow in flows])
+        found = eqx.tree_at(lambda c: c.base, self, base)
+        if flows[0].follows_ode:
+            steps = jnp.stack([flow.steps for flow in flows])  # pyright: ignore[reportAttributeAccessIssue]
+            found = eqx.tree_at(lambda c: c.fixed.steps, found, steps)
+        return found
+
     @property
     def _range(self):
         grid = jax.lax.stop_gradient(self.conditions)
@@ -113,7 +123,7 @@ class ConditionalFlow(eqx.Module):
         return weights
 
 
-def conditional(flows: Sequence[Flow], conditions, order: int = 2) -> ConditionalFlow:
+def conditional(flows: Sequence[Proposal], conditions, order: int = 2) -> ConditionalFlow:
     """The untrained `ConditionalFlow` over a grid of conditions.
 
     θ_0 starts at the flows' common parameters and the rest at zero: at every grid point it is the flow given for it.
@@ -142,6 +152,18 @@ def conditional(flows: Sequence[Flow], conditions, order: int = 2) -> Conditiona
     return strongly_typed(built)
 
 
+def points_of(flow: ConditionalFlow) -> int:
+    """P, the number of points of a `ConditionalFlow`'s grid.
+
+    **Raises:** `StudyError` for a flow of another kind."""
+    if not isinstance(flow, ConditionalFlow):
+        raise StudyError(
+            f"Conditional trains a ConditionalFlow, but got a {type(flow).__name__}; write "
+            "conditional(flows, conditions), or use the objective itself."
+        )
+    return flow.conditions.shape[0]
+
+
 def _degrees(order: int, k: int) -> np.ndarray:
     """Multi-indices of k numbers with sum at most `order`, lowest first."""
     every = itertools.product(range(order + 1), repeat=k)
@@ -152,7 +174,7 @@ def _is_frozen(leaf) -> bool:
     return isinstance(leaf, paramax.NonTrainable)
 
 
-def _partition(flow: Flow) -> tuple[PyTree, PyTree]:
+def _partition(flow: Proposal) -> tuple[PyTree, PyTree]:
     """What is trained of the map, and the rest of the flow but its base."""
     bare = eqx.tree_at(lambda f: f.base, flow, None)
     # Prefixes of the tree: a NonTrainable node counts as one leaf, and stays.

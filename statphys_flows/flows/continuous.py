@@ -1,5 +1,7 @@
 """Flows that follow an ODE."""
 
+from typing import ClassVar
+
 import diffrax
 import equinox as eqx
 import jax
@@ -8,13 +10,16 @@ from jaxtyping import Array, Int
 
 from statphys_flows.bases import Base
 from statphys_flows.errors import StudyError
-from statphys_flows.flows.flow import Flow
+from statphys_flows.flows.flow import Flow, round_trip_error
+from statphys_flows.flows.recipe import Recipe
 from statphys_flows.flows.velocities import Velocity
 from statphys_flows.numbers import is_count, is_traced
 from statphys_flows.precision import full_precision
 
 # Bounds the loop for reverse-mode differentiation; the number of steps taken is an array and costs no compilation.
 MAX_STEPS = 64
+# Velocity evaluations for each step of Dopri5.
+_STAGES = 6
 
 
 class ContinuousFlow(Flow):
@@ -31,6 +36,8 @@ class ContinuousFlow(Flow):
     - `steps`: number of solver steps, at most 64.
     """
 
+    follows_ode: ClassVar[bool] = True
+    can_be_refined: ClassVar[bool] = True
     base: Base
     velocity: Velocity
     steps: Int[Array, ""]
@@ -52,11 +59,35 @@ class ContinuousFlow(Flow):
         velocity = self.velocity.adopt(trained.velocity)
         return eqx.tree_at(lambda f: (f.velocity, f.steps), self, (velocity, trained.steps))
 
-    def with_more_steps(self) -> "ContinuousFlow":
+    @property
+    def evaluations_per_map(self) -> int:
+        return _STAGES * int(self.steps)
+
+    @property
+    def solver_steps(self) -> int:
+        return int(self.steps)
+
+    @property
+    def recipe(self) -> Recipe:
+        if self.velocity.is_score:
+            return Recipe("score")
+        return Recipe("interpolant" if self.base.has_centre else "linear interpolant")
+
+    def log_q_error(self, log_density, key, n):
+        """Largest error of log q over n draws, all of them alike: see `round_trip_error`. It is the ODE solver's, which
+        more steps bring down."""
+        del log_density
+        return round_trip_error(self, key, n)
+
+    @property
+    def is_finest(self) -> bool:
+        return 3 * int(self.steps) // 2 > MAX_STEPS
+
+    def refined(self) -> "ContinuousFlow":
         """Half as many solver steps again, up to the bound. Costs no compilation."""
         return self._with_steps(jnp.minimum(jnp.maximum(3 * self.steps // 2, self.steps + 1), MAX_STEPS))
 
-    def with_fewer_steps(self) -> "ContinuousFlow":
+    def coarsened(self) -> "ContinuousFlow":
         """Two thirds of the solver steps, at least 2. Costs no compilation."""
         return self._with_steps(jnp.maximum(2 * self.steps // 3, 2))
 

@@ -75,6 +75,40 @@ class DefensiveMixture(Proposal):
     def adopt(self, trained: Self) -> Self:
         return eqx.tree_at(lambda q: q.sharp, self, self.sharp.adopt(trained.sharp))
 
+    @property
+    def evaluations_per_map(self) -> int:
+        return self.sharp.evaluations_per_map + self.safe.evaluations_per_map
+
+    @property
+    def solver_steps(self) -> int:
+        return self.sharp.solver_steps
+
+    @property
+    def kept(self) -> Proposal:
+        """The sharp one: what is safe is found anew at every point."""
+        return self.sharp.kept
+
+    @property
+    def defensive_share(self):
+        return self.share
+
+    def log_q_error(self, log_density, key, n):
+        return self.sharp.log_q_error(log_density, key, n)
+
+    @property
+    def can_be_refined(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.sharp.can_be_refined
+
+    @property
+    def is_finest(self) -> bool:
+        return self.sharp.is_finest
+
+    def refined(self) -> Self:
+        return eqx.tree_at(lambda q: q.sharp, self, self.sharp.refined())
+
+    def coarsened(self) -> Self:
+        return eqx.tree_at(lambda q: q.sharp, self, self.sharp.coarsened())
+
     def _mixed(self, log_q, log_r):
         return jnp.logaddexp(jnp.log1p(-self.share) + log_q, jnp.log(self.share) + log_r)
 

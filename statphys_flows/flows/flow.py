@@ -1,14 +1,15 @@
 """The contract of a flow."""
 
 import abc
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.flows.proposal import Proposal
+from statphys_flows.flows.proposal import LogDensity, Proposal
+from statphys_flows.flows.recipe import Recipe
 from statphys_flows.precision import full_precision
 
 
@@ -59,6 +60,34 @@ class Flow(Proposal):
         alone, of which auxiliary variables are no part."""
         x, log_q = self.sample_and_log_prob(key, n)
         return x, log_q, self.log_prob(x) - log_q
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe("likelihood")
+
+    def log_q_error(self, log_density: LogDensity, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
+        """The largest error of log q by its own numerics.
+
+        A map is exact but for rounding, which grows where it pulls far apart what it has pushed together: there q is
+        many times too large, and what it proposes comes to nothing. So each draw counts by its importance weight, if
+        that is below the mean."""
+        x, log_q, error = self.round_trip(key, n)
+        log_w = jax.vmap(log_density)(x) - log_q
+        counts = jnp.minimum(n * jax.nn.softmax(jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)), 1.0)
+        return jnp.max(jnp.where(counts == 0, 0.0, counts * jnp.abs(error)))
+
+    def weigh_draws(self, reduced_energy: LogDensity, key: PRNGKeyArray, n: int):
+        z = self.sample_base(key, n)
+        x, log_det = self.forward(z)
+        log_w = -jax.vmap(reduced_energy)(x) - self.base_log_prob(z) + log_det
+        return log_w, jax.vmap(self.base.log_responsibilities)(z) if self.base.is_mixture else None
+
+    @property
+    def component_weights(self) -> Float[Array, " components"]:
+        return self.base.orbit_weights
+
+    def with_component_weights(self, weights: Float[Array, " components"]) -> Self:
+        return eqx.tree_at(lambda f: f.base, self, self.base.with_orbit_weights(weights))
 
 
 def strongly_typed(tree):

@@ -1,13 +1,19 @@
 """The contract of what proposes global moves."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
+from statphys_flows.flows.recipe import WEIGHTS_ALONE, Recipe
 from statphys_flows.pickling import reduced
+
+LogDensity = Callable[[Float[Array, " ..."]], Float[Array, ""]]
 
 
 class Proposal(eqx.Module):
@@ -29,6 +35,12 @@ class Proposal(eqx.Module):
     base: eqx.AbstractVar[Base]
     # Whether there is a map to train, whose numerics enter log q.
     has_map: ClassVar[bool] = False
+    # Whether the map follows a velocity, which interpolants and scores train.
+    follows_ode: ClassVar[bool] = False
+    # Whether more work makes log q more accurate: `refined` and `coarsened`.
+    can_be_refined: ClassVar[bool] = False
+    # Whether its draws may show states that nothing it was made from has shown.
+    explores: ClassVar[bool] = True
 
     def __reduce__(self):
         return reduced(self)
@@ -52,3 +64,70 @@ class Proposal(eqx.Module):
 
         The base stays this one's own where it was built from the system; that is how a scan starts each point from its
         neighbour."""
+
+    # What it costs, how it is trained, what is kept of it
+
+    @property
+    def evaluations_per_map(self) -> int:
+        """Evaluations of a velocity, or layers, in one pass through the map; 1 where there is nothing of the kind."""
+        return 1
+
+    @property
+    def solver_steps(self) -> int:
+        """Steps of an ODE solver in one pass; 0 without one."""
+        return 0
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is best trained."""
+        return WEIGHTS_ALONE
+
+    @property
+    def kept(self) -> "Proposal":
+        """What the next point of a scan may start from, and what is written to disk."""
+        return self
+
+    @property
+    def defensive_share(self) -> Float[Array, ""] | float:
+        """The share of draws from something safer that is mixed in."""
+        return 0.0
+
+    # The accuracy of log q
+
+    def log_q_error(self, log_density: LogDensity, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
+        """The largest error of log q by its own numerics, over n draws; 0 without a map. `log_density` is the
+        target's, for maps whose errors count only where the target has weight. Traceable."""
+        del log_density, key, n
+        return jnp.zeros(())
+
+    @property
+    def is_finest(self) -> bool:
+        """Whether `refined` would change nothing."""
+        return True
+
+    def refined(self) -> Self:
+        """With half as much work again for each log q, which is then more accurate. Costs no compilation."""
+        return self
+
+    def coarsened(self) -> Self:
+        """With less work for each log q. Costs no compilation."""
+        return self
+
+    # The weights of a mixture
+
+    def weigh_draws(
+        self, reduced_energy: LogDensity, key: PRNGKeyArray, n: int
+    ) -> tuple[Float[Array, " n"], Float[Array, "n components"] | None]:
+        """log W = -u(x) - log q(x) of n fresh draws, and for each the log responsibilities of the components whose
+        weights can be learnt from them; None where there is no mixture."""
+        x, log_q = self.sample_and_log_prob(key, n)
+        return -jax.vmap(reduced_energy)(x) - log_q, None
+
+    @property
+    def component_weights(self) -> Float[Array, " components"]:
+        """The weights of these components, which sum to one."""
+        raise NotImplementedError(f"{type(self).__name__} is not a mixture")
+
+    def with_component_weights(self, weights: Float[Array, " components"]) -> Self:
+        """With these weights in place of its own."""
+        raise NotImplementedError(f"{type(self).__name__} is not a mixture")

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 from statphys_flows.bases import Base
 from statphys_flows.flows.flow import Flow
 from statphys_flows.flows.proposal import Proposal
+from statphys_flows.flows.recipe import WEIGHTS_ALONE, Recipe
 
 
 class Untransformed(Flow):
     """The identity map on a base: a proposal that costs nothing and has nothing to learn but a mixture's weights."""
 
     has_map: ClassVar[bool] = False
+    explores: ClassVar[bool] = False
     base: Base
 
     def forward(self, z):
@@ -20,6 +22,14 @@ class Untransformed(Flow):
 
     def inverse(self, x):
         return x, jnp.zeros(x.shape[0], x.dtype)
+
+    @property
+    def recipe(self) -> Recipe:
+        return WEIGHTS_ALONE
+
+    def log_q_error(self, log_density, key, n):
+        del log_density, key, n
+        return jnp.zeros(())  # of no map
 
     def adopt(self, trained: Proposal) -> "Untransformed":
         del trained  # all of it was built from the system

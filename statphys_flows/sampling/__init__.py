@@ -1,18 +1,28 @@
 """Samplers: chains that a flow assists, their kernels, and what they are compared with."""
 
-from statphys_flows.sampling.adaptive.adapt import Adapted, adapt
-from statphys_flows.sampling.adaptive.round import AdaptiveState, adapt_round, begin, warm_up
-from statphys_flows.sampling.adaptive.scan_training import fits_a_scan, train_scan, untrained
+from statphys_flows.sampling.adaptive.adapt import adapt
+from statphys_flows.sampling.adaptive.candidates import Adapted
+from statphys_flows.sampling.adaptive.refine import refine
+from statphys_flows.sampling.adaptive.round import AdaptiveState, RoundPlan, adapt_round, begin
+from statphys_flows.sampling.adaptive.scan_training import train_scan
+from statphys_flows.sampling.adaptive.warm_up import WarmChains, warm_up
 from statphys_flows.sampling.importance import importance
 from statphys_flows.sampling.journal import NOWHERE, Journal
-from statphys_flows.sampling.kernels.assisted import AssistedInfo, AssistedState, as_top_level_api, build_kernel, init
+from statphys_flows.sampling.kernels.assisted import (
+    AssistedInfo,
+    AssistedState,
+    as_top_level_api,
+    build_kernel,
+    init,
+)
 from statphys_flows.sampling.kernels.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
-from statphys_flows.sampling.record import Production
+from statphys_flows.sampling.plan import Adaptation, Moves, Polish, Rounds, Start
+from statphys_flows.sampling.record import Pieces, Production, pieces_of
 from statphys_flows.sampling.sampler import Sampled, Sampler, Trained
+from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
+from statphys_flows.sampling.samplers.frozen import Frozen, produce
 from statphys_flows.sampling.samplers.local_mcmc import LocalMCMC
-from statphys_flows.sampling.samplers.options import FlowMCMC
 from statphys_flows.sampling.samplers.parallel_tempering import ParallelTempering
-from statphys_flows.sampling.samplers.production import produce, refine
 from statphys_flows.sampling.samplers.tempered_smc import TemperedSMC
 
 __all__ = [
@@ -20,34 +30,42 @@ __all__ = [
     "MALA",
     "NOWHERE",
     "NUTS",
+    "Adaptation",
     "Adapted",
     "AdaptiveState",
     "AssistedInfo",
     "AssistedState",
     "FlowMCMC",
+    "Frozen",
     "Journal",
     "LocalInfo",
     "LocalKernel",
     "LocalMCMC",
+    "Moves",
     "ParallelTempering",
+    "Pieces",
+    "Polish",
     "Production",
     "RandomWalk",
+    "RoundPlan",
+    "Rounds",
     "Sampled",
     "Sampler",
+    "Start",
     "TemperedSMC",
     "Trained",
     "UserKernel",
+    "WarmChains",
     "adapt",
     "adapt_round",
     "as_top_level_api",
     "begin",
     "build_kernel",
-    "fits_a_scan",
     "importance",
     "init",
+    "pieces_of",
     "produce",
     "refine",
     "train_scan",
-    "untrained",
     "warm_up",
 ]

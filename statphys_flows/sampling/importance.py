@@ -16,7 +16,7 @@ from statphys_flows.flows import Proposal
 from statphys_flows.labels import describe, scalars
 from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.precision import full_precision
-from statphys_flows.sampling.coverage.missing_mass import proposed
+from statphys_flows.sampling.coverage.missing_mass import draw_proposals
 from statphys_flows.sampling.coverage.scores import rounded_size, with_rounding
 from statphys_flows.systems import System, with_array_parameters
 
@@ -97,7 +97,7 @@ def importance(
 @eqx.filter_jit
 @full_precision()
 def _draw(system, kT, flow, key, n: int, functions):
-    x, log_w = proposed(system, kT, flow, key, n)
+    x, log_w = draw_proposals(system, kT, flow, key, n)
 
     def one(x):
         own = {"energy": system.energy(x), "order_parameter": system.order_parameter(x)}

@@ -1,6 +1,5 @@
 """What a sampler hands over: draws as float64 NumPy arrays."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,15 +9,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.errors import StudyError
-from statphys_flows.numbers import is_count, whole
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.kernels.schedule import Interleaving
 from statphys_flows.systems import System, energy_derivatives
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.
 _CONFIGURATIONS = 2000
-PIECES = 10
+# Draws of a piece; and the most pieces, beyond which they are ten times longer.
+_LENGTH, _MOST_PIECES = 10, 100
 
 
 class Production(NamedTuple):
@@ -45,26 +43,6 @@ class Production(NamedTuple):
     schedule: Interleaving | None = None
 
 
-def check_counts(options, *, may_be_zero: tuple[str, ...] = (), may_be_none: tuple[str, ...] = ()) -> None:
-    """Refuse a sampler's options whose counts are no integers, or too small.
-
-    **Raises:** `StudyError`."""
-    name = type(options).__name__
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if field.type is not int and not (field.name in may_be_none and value is not None):
-            continue
-        least = 0 if field.name in may_be_zero else 1
-        # An integer of NumPy would go on as one of its own width, in which products overflow.
-        object.__setattr__(options, field.name, whole(value))
-        if not is_count(value, least):
-            raise StudyError(
-                f"{name}({field.name}={value!r}): give an integer of at least {least}; the default is {field.default}."
-            )
-    if options.chains < 2:
-        raise StudyError(f"{name}(chains={options.chains}): error bars and R-hat need at least 2 chains.")
-
-
 def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
     """What every sampler records of its chains' configurations; traceable."""
     return {
@@ -75,31 +53,75 @@ def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
     }
 
 
-def piece_of(options) -> tuple[int, int]:
-    """The length of one of the ten pieces that a sampler's draws are run in, and every how many draws of it a
-    configuration is kept."""
-    length = -(-options.draws // PIECES)
-    return length, min(thinning(options), length)
+class Pieces(NamedTuple):
+    """A run in pieces of `length` draws: `discarded` ones that are thrown away, then `counted` ones. Of each draw
+    scalars are kept, and about every `thin`-th configuration.
+
+    The length does not change with the number of draws, within a factor of ten, so that more draws run the program of
+    fewer."""
+
+    length: int
+    counted: int
+    discarded: int
+    thin: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.counted + self.discarded
+
+    @property
+    def run_for_each(self) -> float:
+        """Draws that are run for each one that counts."""
+        return self.total / self.counted
+
+    @property
+    def draws(self) -> int:
+        """Draws that count."""
+        return self.counted * self.length
+
+    def kept(self, number: int) -> np.ndarray:
+        """The draws of a piece that counts, by its number, whose configurations are kept."""
+        if self.thin <= self.length:
+            return np.arange(self.thin - 1, self.length, self.thin)
+        every = round(self.thin / self.length)
+        return np.asarray([self.length - 1]) if (number + 1) % every == 0 else np.zeros(0, int)
+
+
+def pieces_of(options) -> Pieces:
+    """The pieces of a sampler's draws, of ten draws (a hundred from 1000 on, and so on), and a tenth more that is
+    thrown away."""
+    length = _LENGTH
+    while options.draws > _MOST_PIECES * length:
+        length *= 10
+    counted = -(-options.draws // length)
+    return Pieces(length, counted, -(-counted // 10), min(thinning(options), counted * length))
 
 
 def run_in_pieces(
     run: Callable[[Any, PRNGKeyArray], tuple[Any, dict]],
     states,
     key: PRNGKeyArray,
+    pieces: Pieces,
     tick: Callable[[], None],
     journal: Journal = NOWHERE,
 ) -> list[dict]:
-    """`run(states, key) -> (states, record)` for one piece that is thrown away and ten whose records are returned, as
-    float64 arrays. `tick` is called after each, and each is noted in the journal."""
+    """`run(states, key) -> (states, record)` for each piece; the records of those that count are returned, as float64
+    arrays, with the configurations that are kept. `tick` is called after each, and each is noted in the journal."""
     records = []
-    for i, own in enumerate(jax.random.split(key, PIECES + 1)):
-        piece = functools.partial(run, states, own)
+    for i, own in enumerate(jax.random.split(key, pieces.total)):
+        piece = functools.partial(_run_piece, run, states, own, pieces.kept(i - pieces.discarded))
         shapes = functools.partial(_shapes, piece, states)
         states, record = journal.recall(f"piece_{i}", piece, like=shapes)
-        if i:
+        if i >= pieces.discarded:
             records.append(jax.tree.map(lambda a: np.asarray(a, np.float64), record))
         tick()
     return records
+
+
+def _run_piece(run, states, key: PRNGKeyArray, kept: np.ndarray) -> tuple[Any, dict]:
+    states, record = run(states, key)
+    return states, record | {"positions": record["positions"][kept]}
 
 
 def _shapes(piece: Callable[[], tuple[Any, dict]], states) -> tuple[Any, dict]:
@@ -114,16 +136,15 @@ def thinning(options) -> int:
     return max(1, -(-options.chains * options.draws // _CONFIGURATIONS))
 
 
-def join(records: list[dict], thin: int, schedule: Interleaving | None = None) -> Production:
-    """Pieces of (draw, chain, ...) arrays, all of one length, to one `Production`."""
-    joined = jax.tree.map(lambda *pieces: _join(pieces), *records)
+def join(records: list[dict], pieces: Pieces, schedule: Interleaving | None = None) -> Production:
+    """Pieces of (draw, chain, ...) arrays to one `Production`."""
+    joined = jax.tree.map(lambda *parts: _join(parts), *records)
     weights = joined.pop("proposal_log_weights", None)
     chains = joined["energy"].shape[0]
-    chunk = records[0]["energy"].shape[0]
-    kept = chunk * np.arange(len(records))[:, None] + np.arange(thin - 1, chunk, thin)
+    kept = [pieces.length * i + pieces.kept(i) for i in range(pieces.counted)]
     return Production(
         **joined,
-        kept_draws=kept.ravel(),
+        kept_draws=np.concatenate(kept),
         proposal_log_weights=None if weights is None else weights.reshape(chains, -1),
         schedule=schedule,
     )

@@ -1,7 +1,7 @@
 """The contract of a sampler: what a study asks of it, and what it gets."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -17,10 +17,10 @@ from statphys_flows.systems import System
 
 class Trained(NamedTuple):
     """A flow to start from: of a neighbouring point, or, if `ready`, trained for this very point along with the whole
-    scan. `candidate` is its index among the candidates."""
+    scan. `candidate` is its name among the candidates."""
 
     flow: Proposal
-    candidate: int
+    candidate: str
     ready: bool = False
 
 
@@ -83,6 +83,19 @@ class Sampler(eqx.Module):
     def pieces(self, system: System) -> int:
         """About how often `run` ticks."""
 
-    def like(self, system: System, kT: float, key: PRNGKeyArray, candidate: int) -> Proposal | None:
-        """A flow of the structure of `Trained.flow`, to be filled from a file; None where no flow is kept."""
-        return None
+    @property
+    def trains_flow(self) -> bool:
+        """Whether it trains a flow, which a scan may share; false if not said otherwise."""
+        return False
+
+    def train_scan(
+        self,
+        systems: Sequence[System],
+        kT: Sequence[float],
+        conditions: np.ndarray,
+        key: PRNGKeyArray,
+        tick: Callable[[str], None],
+    ) -> list[Trained]:
+        """One flow for all points of a scan, at each of them: of a sampler that trains one. `conditions`, (points, k),
+        is what the flow depends on at each point."""
+        raise NotImplementedError(f"{type(self).__name__} trains no flow")

@@ -48,6 +48,7 @@ def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> x
 def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
     """`assemble`, with what is asked of the system known: whether U is linear in what is scanned."""
     groups = {name: _joined(points, scan, {}, name) for name in _GROUPS if name != "profiles"}
+    groups["training"] = _with_names(groups["training"])
     groups["profiles"] = _profiles(groups["sample_stats"], scan)
     for name in scan.names[1:]:
         groups["sample_stats"][DERIVATIVE + name].attrs["energy_is_linear"] = "yes" if linear else "no"
@@ -138,6 +139,12 @@ def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, gr
         compat="override",
         join="outer",
     )
+
+
+def _with_names(training: xr.Dataset) -> xr.Dataset:
+    """With no name where a point stopped early, rather than NaN among names."""
+    names = {name: values.fillna("").astype(str) for name, values in training.items() if values.dtype == object}
+    return training.assign({name: values.astype(object) for name, values in names.items()})
 
 
 def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:

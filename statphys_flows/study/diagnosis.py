@@ -10,10 +10,10 @@ from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.coverage.tail_mass import tail_mass
 from statphys_flows.sampling.coverage.widening import mass_beyond
-from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP, STUCK
+from statphys_flows.treatments import treatment_of
 
 # So much of the states may rest on local moves alone.
 _UNCOVERED = 2e-3
@@ -194,9 +194,7 @@ def _of_modes(system: System, searched: bool) -> str:
 def _spread(system: System) -> str:
     if system.reference(1.0) is not None:
         return "the system's reference density"
-    if isinstance(system.space, Euclidean):
-        return f"a Gaussian about the origin on the scale of {type(system.space).__name__}'s extent"
-    return f"the default spread of a {type(system.space).__name__}"
+    return treatment_of(system.space).coverage_in_words(system.space)
 
 
 def disagreement(diagnostics: Mapping) -> float:

@@ -45,7 +45,8 @@ def run_point(
     kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
     production = _with_scanned(sampled.production, parameters)
-    diagnostics = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | sampled.diagnostics
+    unknown = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | {"candidate": ""}
+    diagnostics = unknown | sampled.diagnostics
     diagnostics |= _of_chains(production)
     log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
@@ -155,5 +156,9 @@ def _sample_stats(production: Production, kT: float) -> xr.Dataset:
 
 
 def _training(history: dict[str, np.ndarray]) -> xr.Dataset:
-    data = {n: ("step", np.asarray(values, float)) for n, values in history.items() if n != "step"}
+    data = {n: ("step", _numbers_or_names(values)) for n, values in history.items() if n != "step"}
     return xr.Dataset(data, {"step": history["step"].astype(int)})
+
+
+def _numbers_or_names(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, object if values.dtype == object else float)

@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from statphys_flows.sampling import NOWHERE, FlowMCMC, Journal, Sampler, Trained, fits_a_scan, train_scan, untrained
+from statphys_flows.errors import StudyError
+from statphys_flows.flows import Proposal
+from statphys_flows.sampling import NOWHERE, Journal, Sampler, Trained
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
 from statphys_flows.study.storage.store import Parts
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lifted
+from statphys_flows.treatments import flows_for, treatment_of
 
 # What random numbers and files of the flow for the whole scan are called.
 _OF_THE_SCAN, _TOGETHER = 0x5CA7, "scan"
@@ -26,7 +30,9 @@ def strategy_of(asked: str, system: System, sampler: Sampler, points: int) -> st
     """What `"auto"` stands for."""
     if asked != "auto":
         return asked
-    return "conditional" if fits_a_scan(system, sampler, points) else "neighbours"
+    enough = treatment_of(system.space).points_of_one_flow
+    shared = sampler.trains_flow and enough is not None and points >= enough
+    return "conditional" if shared else "neighbours"
 
 
 def strategies_of(*names: str) -> str:
@@ -92,21 +98,23 @@ class Run(NamedTuple):
         tree = None if self.parts is None else self.parts.load(name)
         if self.parts is None or tree is None:
             return None
-        candidate = float(tree["diagnostics"].to_dataset()["candidate"].item())
-        if np.isnan(candidate):  # of a sampler without a flow
+        candidate = str(tree["diagnostics"].to_dataset()["candidate"].item())
+        # A sampler without a flow keeps none, nor does a point whose flows were drawn from what it found.
+        if not candidate or treatment_of(system.space).draws_anew(system, parameters["kT"]):
             return Point(tree, None)
-        like = self.sampler.like(system, parameters["kT"], key, int(candidate))
-        return Point(tree, None if like is None else Trained(self.parts.load_flow(name, like), int(candidate)))
+        draws = np.reshape(tree["posterior"].to_dataset()[system.space.variable].values, (-1, *system.space.shape))
+        like = _built(system, parameters["kT"], key, candidate, jnp.asarray(draws, jnp.result_type(float)))
+        return Point(tree, Trained(self.parts.load_flow(name, like), candidate))
 
     def _trained_together(self, points: list[Parameters]) -> dict[str, Trained]:
         """A flow for each point."""
         systems = [lifted(with_array_parameters(at(self.system, parameters))) for parameters in points]
         kT = [parameters["kT"] for parameters in points]
         scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
-        assert isinstance(self.sampler, FlowMCMC)
         if self.parts is not None and self.parts.has_flow(_TOGETHER):
-            like = untrained(systems, kT, scan_key)
-            flows = [Trained(flow, 0, ready=True) for flow in self.parts.load_flow(_TOGETHER, like)]
+            candidates = [flows_for(system, kT=t, key=scan_key) for system, t in zip(systems, kT, strict=True)]
+            saved = self.parts.load_flow(_TOGETHER, [each[0] for each in candidates])
+            flows = [Trained(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
         else:
             # Flows change with the logarithm of the temperature.
             conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
@@ -115,7 +123,18 @@ class Run(NamedTuple):
             def tick(stage: str) -> None:
                 self.report.tick(f"one flow for {len(points)} points: {stage}")
 
-            flows = train_scan(systems, kT, varied, scan_key, self.sampler, tick)
+            flows = self.sampler.train_scan(systems, kT, varied, scan_key, tick)
             if self.parts is not None:
                 self.parts.save_flow(_TOGETHER, [trained.flow for trained in flows])
         return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
+
+
+def _built(system: System, kT: float, key, candidate: str, samples) -> Proposal:
+    """A flow of the structure of a candidate, to be filled from a file: all its numbers are read."""
+    candidates = flows_for(system, kT=kT, key=key, samples=samples)
+    if candidate not in candidates.names:
+        raise StudyError(
+            f"The flow {candidate!r} that was saved is not among those of {type(system).__name__}, which has "
+            f"{', '.join(candidates.names)}: start anew with overwrite=True (--overwrite)."
+        )
+    return candidates[candidates.names.index(candidate)]

@@ -89,7 +89,7 @@ class Study:
         _check_length(self.sampler)
         if self.strategy not in ("auto", "conditional", "neighbours"):
             raise StudyError(f'strategy={self.strategy!r}: give "auto", "conditional" or "neighbours".')
-        if self.strategy == "conditional" and not isinstance(self.sampler, FlowMCMC):
+        if self.strategy == "conditional" and not self.sampler.trains_flow:
             raise StudyError(f'strategy="conditional" trains a flow, and {type(self.sampler).__name__} has none.')
 
     def run(

@@ -21,6 +21,12 @@ def reduced_energy(system: System, kT: float | Float[Array, ""]) -> Callable:
     return lambda x: system.energy(with_finite_gradient(x)) / kT
 
 
+def log_density(system: System, kT: float | Float[Array, ""]) -> Callable:
+    """x → -U(x)/kT; -inf behind hard walls."""
+    u = reduced_energy(system, kT)
+    return lambda x: -u(x)
+
+
 @jax.custom_vjp
 def with_finite_gradient(x: Float[Array, " ..."]) -> Float[Array, " ..."]:
     """x itself; what is not finite in a gradient by x becomes 0."""

@@ -2,6 +2,7 @@
 
 from statphys_flows.training.density import DensityEstimate, fit_density
 from statphys_flows.training.fit import FitState, Optimiser, fit
+from statphys_flows.training.fitting import fitting_objective
 from statphys_flows.training.objectives.conditional import Conditional, energy_over
 from statphys_flows.training.objectives.interpolant import Interpolant
 from statphys_flows.training.objectives.likelihood import MaximumLikelihood
@@ -36,6 +37,7 @@ __all__ = [
     "energy_over",
     "fit",
     "fit_density",
+    "fitting_objective",
     "kinetic_energy",
     "rebalance",
     "train",

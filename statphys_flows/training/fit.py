@@ -1,5 +1,7 @@
 """The training loop: Adam with a guard against steps that blow up."""
 
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,9 +9,12 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import Flow
 from statphys_flows.numbers import check_real, is_count, real, whole
+from statphys_flows.training.learning_rate import learning_rate
 from statphys_flows.training.objectives.objective import Objective
+
+# Of a flow, or of flows for a whole scan.
+F = TypeVar("F", bound=eqx.Module)
 
 # A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
 _OUTLIER = 20.0
@@ -74,7 +79,7 @@ class FitState(eqx.Module):
 
 
 def fit(
-    flow: Flow,
+    flow: F,
     state: FitState,
     objective: Objective,
     samples: Float[Array, "buffer ..."],
@@ -82,9 +87,9 @@ def fit(
     key: PRNGKeyArray,
     *,
     steps: int,
-    total_steps: int,
+    total_steps: int | Int[Array, ""],
     optimiser: Optimiser,
-) -> tuple[Flow, FitState, Float[Array, " steps"]]:
+) -> tuple[F, FitState, Float[Array, " steps"]]:
     """Take `steps` optimiser steps on batches drawn from `samples`.
 
     A step is rejected, leaving flow and moments as they were and halving the rate, if its loss or gradient is not
@@ -101,7 +106,7 @@ def fit(
 
 
 def fit_steps(
-    flow: Flow,
+    flow: F,
     state: FitState,
     objective: Objective,
     samples: Float[Array, "buffer ..."],
@@ -109,17 +114,12 @@ def fit_steps(
     key: PRNGKeyArray,
     *,
     steps: int,
-    total_steps: int,
+    total_steps: int | Int[Array, ""],
     optimiser: Optimiser,
-) -> tuple[Flow, FitState, Float[Array, " steps"], Bool[Array, " steps"]]:
+) -> tuple[F, FitState, Float[Array, " steps"], Bool[Array, " steps"]]:
     """`fit`, which also returns which of the steps were rejected."""
     parameters, structure = eqx.partition(flow, eqx.is_inexact_array)
     transformation = optimiser.transformation()
-    rate = optimiser.learning_rate
-    # Adam's first steps are of full size in a direction that is hardly known: a good flow would be thrown off.
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.1 * rate, rate, min(20, total_steps // 10), total_steps, 0.02 * rate
-    )
     frozen_base = not (optimiser.train_base and objective.trains_base)
 
     def loss_of(parameters, objective, batch, key):
@@ -135,7 +135,7 @@ def fit_steps(
         if frozen_base:
             gradient = eqx.tree_at(lambda g: g.base, gradient, replace_fn=_zeros)
         direction, moments = transformation.update(gradient, state.moments)
-        size = -state.rate * schedule(state.step)
+        size = -state.rate * learning_rate(state.step, total_steps, optimiser.learning_rate)
         moved = jax.tree.map(lambda p, d: p + (size * d).astype(p.dtype), parameters, direction)
         good = _is_good(loss, gradient, state)
         parameters, moments = _select(good, (moved, moments), (parameters, state.moments))
@@ -146,7 +146,7 @@ def fit_steps(
     return eqx.combine(parameters, structure), state, losses, rejected
 
 
-def _afresh_where_the_stage_changes(state: FitState, objective: Objective, progress, total_steps: int) -> FitState:
+def _afresh_where_the_stage_changes(state: FitState, objective: Objective, progress, total_steps) -> FitState:
     before = jnp.maximum(state.step - 1, 0) / jnp.asarray(total_steps, progress.dtype)
     same = objective.stage(progress) == objective.stage(before)
     return eqx.tree_at(lambda s: s.comparable, state, jnp.where(same, state.comparable, 0))

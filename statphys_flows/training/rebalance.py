@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Mixture
-from statphys_flows.flows import Flow, LatentField, MovedLatentField, Proposal
+from statphys_flows.flows import Proposal
 from statphys_flows.precision import full_precision
 
 # No orbit's weight falls below this, so that no component is ever given up (a defensive mixture: Hesterberg,
@@ -33,27 +31,11 @@ def rebalance(
     **Returns:** the flow, and the log weights log W_i of the draws under the flow *as given*: from these come the
     forward ESS and log Z, at no further cost.
     """
-    if isinstance(flow, LatentField | MovedLatentField):
-        x, log_responsibilities, log_q = flow.sample_with_branch(key, n)
-        log_w = _finite(-jax.vmap(reduced_energy)(x) - log_q)
-        weights = _updated(jax.nn.softmax(_log_weights(flow)), log_w, log_responsibilities)
-        return eqx.tree_at(_log_weights, flow, jnp.log(weights)), log_w
-    if not isinstance(flow, Flow):
-        x, log_q = flow.sample_and_log_prob(key, n)
-        return flow, _finite(-jax.vmap(reduced_energy)(x) - log_q)
-    z = flow.sample_base(key, n)
-    x, log_det = flow.forward(z)
-    log_w = -jax.vmap(reduced_energy)(x) - flow.base_log_prob(z) + log_det
+    log_w, log_responsibilities = flow.weigh_draws(reduced_energy, key, n)
     log_w = _finite(log_w)
-    if not isinstance(flow.base, Mixture):
+    if log_responsibilities is None:
         return flow, log_w
-    log_responsibilities = jax.vmap(flow.base.log_responsibilities)(z)
-    weights = _updated(jax.nn.softmax(flow.base.log_orbit_weights), log_w, log_responsibilities)
-    return eqx.tree_at(lambda f: f.base, flow, flow.base.with_orbit_weights(weights)), log_w
-
-
-def _log_weights(flow: LatentField | MovedLatentField):
-    return (flow.field if isinstance(flow, MovedLatentField) else flow).log_weights
+    return flow.with_component_weights(_updated(flow.component_weights, log_w, log_responsibilities)), log_w
 
 
 def _finite(log_w):

@@ -12,20 +12,17 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ContinuousFlow, Flow
+from statphys_flows.flows import Flow
 from statphys_flows.flows.flow import strongly_typed
-from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.numbers import check_real, is_count
 from statphys_flows.precision import full_precision
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
 from statphys_flows.systems.walls import reduced_energy
 from statphys_flows.training.fit import FitState, Optimiser, fit_steps
-from statphys_flows.training.objectives.interpolant import Interpolant
-from statphys_flows.training.objectives.likelihood import MaximumLikelihood
+from statphys_flows.training.fitting import fitting_objective
 from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.reverse_kl import ReverseKL
-from statphys_flows.training.objectives.score import DenoisingScore
 from statphys_flows.training.samples import checked_samples
 
 _HELD_OUT = 0.1
@@ -227,11 +224,8 @@ def _is_last_stage(objective: Objective, done: int, steps: int, dtype) -> bool:
 
 
 def _objective_for(flow: Flow, samples) -> Objective:
-    if samples is None:
-        return ReverseKL()
-    if not isinstance(flow, ContinuousFlow):
-        return MaximumLikelihood()
-    return DenoisingScore() if isinstance(flow.velocity, ScoreVelocity) else Interpolant()
+    fitting = None if samples is None else fitting_objective(flow)
+    return ReverseKL() if fitting is None else fitting
 
 
 def _check_arguments(objective: Objective, samples, system, kT, steps, checks) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.bases import Gaussian, Mixture
-from statphys_flows.flows import CoordinateSplines, Untransformed, coordinate_splines, flows_for
-from statphys_flows.flows.dispatch import _frame
+from statphys_flows.flows import CoordinateSplines, Untransformed, coordinate_splines
+from statphys_flows.treatments import _frame, flows_for
 
 
 def test_coordinate_splines_act_on_each_coordinate_alone(getkey):
@@ -65,7 +65,7 @@ def test_known_states_bring_four_candidates():
 def test_from_four_of_256_modes_log_z_is_that_of_all():
     x = np.linspace(-4, 4, 8001)
     exact = 8 * np.log(np.sum(np.exp(0.3 * x + 4 * x**2 - x**4)) * (x[1] - x[0]))
-    sampler = sf.FlowMCMC(good_enough=0.5, rounds=10)
+    sampler = sf.FlowMCMC(rounds=sf.Rounds(good_enough=0.5, most=10))
     result = sf.run_study(Wells(), kT=1.0, sampler=sampler, progress=False)
     found = result["thermodynamics"].to_dataset().isel(kT=0)
     assert abs(float(found["log_z"]) - exact) < 4.5 * float(found["log_z_err"])

@@ -7,7 +7,9 @@ import pytest
 
 from statphys_flows import Euclidean, FlowMCMC, Gaussian, Hamiltonian, System, run_study
 from statphys_flows.bases import Mixture
-from statphys_flows.flows import HierarchicalCoupling, flows_for, hierarchical_coupling
+from statphys_flows.flows import HierarchicalCoupling, hierarchical_coupling
+from statphys_flows.sampling.adaptive.stages import polish_rounds
+from statphys_flows.treatments import flows_for
 
 
 class Funnel(System):
@@ -50,14 +52,14 @@ def test_it_is_polished_unless_said_otherwise():
     flow = hierarchical_coupling(
         jax.random.key(0), Gaussian(jnp.zeros(4)), location=jnp.zeros(4), scale=jnp.ones(4), layers=2, width=8
     )
-    assert FlowMCMC().polish(Funnel(), flow) == 16
-    assert FlowMCMC(polish_rounds=3).polish(Funnel(), flow) == 3
-    assert FlowMCMC().polish(Funnel()) == 0
+    assert polish_rounds(FlowMCMC().adaptation, Funnel(), flow) == 16
+    assert polish_rounds(FlowMCMC(polish=3).adaptation, Funnel(), flow) == 3
+    assert polish_rounds(FlowMCMC().adaptation, Funnel()) == 0
 
 
 @pytest.mark.slow
 def test_log_z_of_a_funnel():
-    sampler = FlowMCMC(chains=64, draws=200, rounds=4, polish_rounds=6)
+    sampler = FlowMCMC(chains=64, draws=200, rounds=4, polish=6)
     result = run_study(Funnel(), kT=1.0, seed=0, sampler=sampler, progress=False)
     value, error = (float(result["thermodynamics"][name].values[0]) for name in ("log_z", "log_z_err"))
     assert abs(value) < 4 * error

@@ -8,7 +8,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows import Optimiser, ReverseKL
-from statphys_flows.flows import MovedLatentField, flows_for, latent_field
+from statphys_flows.flows import MovedLatentField, latent_field
 from statphys_flows.flows.latent.branches import DropletBranch, GasBranch
 from statphys_flows.flows.latent.build import phases
 from statphys_flows.flows.latent.modes import TorusModes
@@ -19,6 +19,7 @@ from statphys_flows.sampling.adaptive import adapt as driver
 from statphys_flows.sampling.coverage.scores import log_q_error
 from statphys_flows.sampling.samplers import parallel_tempering
 from statphys_flows.training import FitState, fit
+from statphys_flows.treatments import flows_for
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
 
 SIGMAS = 4.5
@@ -256,11 +257,14 @@ def test_reverse_kl_moves_particles_and_leaves_the_field(getkey):
 def test_a_moved_field_is_polished_though_nothing_has_trained_it_before(getkey, monkeypatch):
     """It is a later candidate without an interpolant of its own to come nearer by."""
     options = sf.FlowMCMC(
-        chains=8, local_moves=1, global_moves=1, warm_up=4, rounds=1, polish_rounds=1, polish_steps=1, round_draws=1,
-        buffer=16, good_enough=0.9999, optimiser=Optimiser(batch=4),
-    )  # fmt: skip
+        chains=8,
+        moves=sf.Moves(local=1, flow=1),
+        start=sf.Start(warm_up=4),
+        rounds=sf.Rounds(most=1, draws=1, buffer=16, good_enough=0.9999, optimiser=Optimiser(batch=4)),
+        polish=sf.Polish(most=1, steps=1),
+    )
     monkeypatch.setattr(driver, "variational_bound", lambda *arguments: jnp.nan)  # never nearer
-    found = adapt(attracted_and_repelled(), 0.5, getkey(), options)
+    found = adapt(attracted_and_repelled(), 0.5, getkey(), options.adaptation)
     assert found.history["step"].size == 2
 
 

@@ -9,18 +9,12 @@ import pytest
 import statphys_flows as sf
 from statphys_flows import FlowMCMC, StudyError, analysis
 from statphys_flows.bases import UniformTorus
-from statphys_flows.flows import (
-    ContinuousFlow,
-    DensityModeVelocity,
-    LatentField,
-    PairVelocity,
-    TotalVelocity,
-    flows_for,
-)
+from statphys_flows.flows import ContinuousFlow, DensityModeVelocity, LatentField, PairVelocity, TotalVelocity
 from statphys_flows.flows.velocities.particles.particle_modes import linear_response
-from statphys_flows.sampling.adaptive.round import warm_up
+from statphys_flows.sampling.adaptive.warm_up import warm_up
 from statphys_flows.spaces import ParticleBox
 from statphys_flows.systems.potentials import SoftRepulsion
+from statphys_flows.treatments import flows_for
 from tests.helpers.particle_reference import pair_log_z_1d
 from tests.helpers.registry import PARTICLES, VELOCITIES
 
@@ -114,8 +108,9 @@ def test_a_free_particle_does_not_run_out_of_digits(getkey):
     """Every move is accepted, and the step is bounded all the same."""
     system = sf.PairParticles(SoftRepulsion(1.0, 0.2, 0.4), n=1, dimension=2)
     start = jax.random.uniform(getkey(), (8, 1, 2))
-    options = FlowMCMC(chains=8, warm_up=2000, buffer=64)
-    walk = warm_up(system, jnp.asarray(1.0), start, system.base(1.0).preconditioner, getkey(), options, rescale=None)
+    factor = system.base(1.0).preconditioner
+    arguments = (system, jnp.asarray(1.0), start, factor, getkey(), sf.MALA())
+    walk = warm_up(*arguments, moves=2000, buffer=64, rescale=None)
     assert np.max(np.abs(walk.positions)) < 1000
     assert walk.step_size <= 10
 
@@ -128,7 +123,7 @@ def test_a_study_of_repulsion_on_a_ring():
     exact, error = pair_log_z_1d(
         lambda r: np.where(r < 1.5, 3.0 * (np.exp(-3.125 * r**2) - np.exp(-3.125 * 1.5**2)), 0), 4, 4.0, 1.0
     )
-    sampler = FlowMCMC(chains=64, draws=60, rounds=3, polish_rounds=2)
+    sampler = FlowMCMC(chains=64, draws=60, rounds=3, polish=2)
     result = sf.run_study(system, kT=[1.0], sampler=sampler, seed=0, progress=False)
     thermodynamics, diagnostics = (result[g].to_dataset().isel(kT=0) for g in ("thermodynamics", "diagnostics"))
     off = float(thermodynamics["log_z"]) - exact

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.flows import SiteField, flow_for, site_field
+from statphys_flows.flows import SiteField, site_field
 from statphys_flows.flows.latent.log_linear import LogLinear
+from statphys_flows.treatments import flow_for
 from tests.helpers.mean_field_reference import critical_temperature, mean_field_exact, phi4
 
 SIGMAS = 4.5

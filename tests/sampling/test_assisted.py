@@ -13,10 +13,22 @@ import statphys_flows as sf
 from statphys_flows import FlowMCMC, Gaussian, StudyError
 from statphys_flows.bases import Diagonal
 from statphys_flows.flows import Flow
-from statphys_flows.sampling import as_top_level_api, build_kernel, init, produce
-from statphys_flows.sampling.adaptive.round import adapt_round, begin, covariance_within, scales_within, warm_up
+from statphys_flows.sampling import (
+    Frozen,
+    Moves,
+    Rounds,
+    Start,
+    as_top_level_api,
+    build_kernel,
+    init,
+    pieces_of,
+    produce,
+    refine,
+)
+from statphys_flows.sampling.adaptive.round import adapt_round, begin
+from statphys_flows.sampling.adaptive.stages import round_plan
+from statphys_flows.sampling.adaptive.warm_up import covariance_within, scales_within, warm_up
 from statphys_flows.sampling.record import thinning
-from statphys_flows.sampling.samplers.production import refine
 from statphys_flows.study.point import run_point
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.training import MaximumLikelihood
@@ -182,7 +194,11 @@ def test_a_continuous_flow_assists(getkey):
 
 
 OPTIONS = FlowMCMC(
-    chains=16, draws=10, local_moves=2, global_moves=1, warm_up=10, rounds=2, train_steps=2, round_draws=1, buffer=32
+    chains=16,
+    draws=10,
+    moves=Moves(local=2, flow=1),
+    start=Start(warm_up=10),
+    rounds=Rounds(most=2, train_steps=2, draws=1, buffer=32),
 )
 
 
@@ -204,12 +220,13 @@ def test_nothing_adapts_after_the_freeze(getkey):
     before = jax.tree.map(np.array, (flow, step_size, factor))
     ticks = []
     key = getkey()
-    arguments = (system, kT_array(1.0), flow, factor, step_size, jnp.ones((16, 1)), key, OPTIONS)
+    frozen = Frozen(flow, OPTIONS.local, factor, step_size)
+    arguments = (system, kT_array(1.0), frozen, jnp.ones((16, 1)), key, OPTIONS.moves, pieces_of(OPTIONS))
     first = produce(*arguments, tick=lambda: ticks.append(1))
     second = produce(*arguments)
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step_size, factor)), before)
     assert eqx.tree_equal(first, second)
-    assert len(ticks) == 11
+    assert len(ticks) == 2  # ten draws that are thrown away, and ten that count
     assert first.energy.shape == (16, 10)
     assert first.energy.dtype == np.float64
     assert first.proposal_log_weights.shape == (16, 10)
@@ -221,37 +238,60 @@ def test_nothing_adapts_after_the_freeze(getkey):
     )
 
 
-@pytest.mark.parametrize(("draws", "thin"), [(10, 0), (25, 2), (7, 100)])
-def test_draws_that_are_kept(draws, thin, getkey):
-    options = FlowMCMC(chains=4, draws=draws, local_moves=1, global_moves=1, thin=thin, buffer=32)
+@pytest.mark.parametrize(
+    ("draws", "thin", "kept"), [(10, 0, 10), (25, 2, 15), (7, 100, 1), (100, 7, 10), (100, 20, 5), (100, 30, 3)]
+)
+def test_draws_that_are_kept(draws, thin, kept, getkey):
+    options = FlowMCMC(chains=4, draws=draws, moves=Moves(local=1, flow=1), thin=thin, rounds=Rounds(buffer=32))
     flow = Stretched(Gaussian([0.0]), jnp.asarray(0.5))
-    made = produce(
-        counted([]), kT_array(1.0), flow, Diagonal(jnp.ones(1)), jnp.asarray(0.3), jnp.ones((4, 1)), getkey(), options
-    )
+    frozen = Frozen(flow, options.local, Diagonal(jnp.ones(1)), jnp.asarray(0.3))
+    made = produce(counted([]), kT_array(1.0), frozen, jnp.ones((4, 1)), getkey(), options.moves, pieces_of(options))
     total = 10 * -(-draws // 10)
     assert made.energy.shape == (4, total)
-    assert made.positions.shape[1] == len(made.kept_draws)
+    assert made.positions.shape[1] == len(made.kept_draws) == kept
     assert made.kept_draws[-1] < total
     np.testing.assert_allclose(made.energy[:, made.kept_draws], 0.5 * made.positions[..., 0] ** 2, rtol=1e-5)
 
 
+def test_pieces_are_of_one_length_and_a_tenth_more_is_thrown_away():
+    def of(draws):
+        pieces = pieces_of(FlowMCMC(chains=8, draws=draws))
+        return pieces.length, pieces.counted, pieces.discarded
+
+    assert [of(draws) for draws in (100, 95, 200, 1000)] == [(10, 10, 1), (10, 10, 1), (10, 20, 2), (10, 100, 10)]
+    assert [of(draws) for draws in (1001, 10**4, 10**5)] == [(100, 11, 2), (100, 100, 10), (1000, 100, 10)]
+
+
 def test_about_two_thousand_configurations_are_kept():
     assert thinning(FlowMCMC(chains=128, draws=100)) == 7
-    assert thinning(FlowMCMC(chains=4, draws=10, buffer=32)) == 1
+    assert thinning(FlowMCMC(chains=4, draws=10, rounds=Rounds(buffer=32))) == 1
     assert thinning(FlowMCMC(thin=3)) == 3
 
 
 def adaptive(system, key, flow=None):
     flow = mismatched() if flow is None else flow
     positions = jax.random.normal(key, (OPTIONS.chains, 1))
-    warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(1)), key, OPTIONS, rescale=scales_within)
-    return warm, begin(system, kT_array(1.0), warm, flow, key, OPTIONS)
+    warm = warmed(system, positions, key, OPTIONS)
+    return warm, begin(system, kT_array(1.0), warm, flow, key, OPTIONS.local, OPTIONS.rounds.optimiser)
+
+
+def warmed(system, positions, key, options):
+    return warm_up(
+        system,
+        kT_array(1.0),
+        positions,
+        Diagonal(jnp.ones(positions.shape[1])),
+        key,
+        options.local,
+        moves=options.start.warm_up,
+        buffer=options.rounds.buffer,
+        rescale=scales_within,
+    )
 
 
 def one_round(system, kT, warm, state):
-    return adapt_round(
-        system, kT_array(kT), warm.preconditioner, state, MaximumLikelihood(), OPTIONS, steps=2, total_steps=4
-    )
+    plan = round_plan(OPTIONS.adaptation, steps=2)
+    return adapt_round(system, kT_array(kT), warm.preconditioner, state, MaximumLikelihood(), plan, total_steps=4)
 
 
 def test_all_rounds_and_temperatures_share_one_compilation(getkey):
@@ -305,7 +345,7 @@ def test_rounds_keep_the_best_flow_and_fill_the_buffer_in_turn(getkey):
         scores.append(float(min(info.ess_forward, info.ess_reverse)))
         positions.append(int(state.position))
         assert float(state.best_score) == pytest.approx(max(scores))
-        assert state.buffer.shape == (OPTIONS.buffer, 1)
+        assert state.buffer.shape == (OPTIONS.rounds.buffer, 1)
     assert positions == [16, 0, 16, 0]
     np.testing.assert_array_equal(state.buffer[16:], state.chains.position)
 
@@ -331,10 +371,10 @@ def test_the_warm_up_tunes_to_the_scale_of_each_coordinate(getkey):
     def energy(x):
         return 0.5 * jnp.sum((x / jnp.asarray([0.3, 3.0])) ** 2)
 
-    options = FlowMCMC(chains=32, warm_up=400, buffer=1024)
+    options = FlowMCMC(chains=32, start=Start(warm_up=400), rounds=Rounds(buffer=1024))
     system = sf.Hamiltonian(energy, space=sf.Euclidean(2))
     positions = jax.random.normal(getkey(), (32, 2)) * jnp.asarray([0.3, 3.0])
-    warm = warm_up(system, kT_array(1.0), positions, Diagonal(jnp.ones(2)), getkey(), options, rescale=scales_within)
+    warm = warmed(system, positions, getkey(), options)
     assert warm.samples.shape == (1024, 2)
     assert warm.preconditioner.scale[1] > 2 * warm.preconditioner.scale[0]
     assert np.all(np.isfinite(warm.positions))
@@ -361,11 +401,37 @@ def test_refining_lowers_the_error_of_log_q(getkey):
         ({"chains": 0}, r"FlowMCMC\(chains=0\): give an integer of at least 1; the default is 128"),
         ({"chains": 1}, "need at least 2 chains"),
         ({"draws": 10.0}, "draws=10.0"),
-        ({"rounds": True}, "rounds=True"),
+        ({"rounds": True}, r"rounds=True\): give a Rounds, for example rounds=Rounds\(most=...\)"),
+        ({"rounds": 2.0}, r"rounds=2.0\): give a Rounds"),
+        ({"polish": Rounds()}, r"polish=Rounds(.|\n)*give a Polish"),
+        ({"local": "MALA"}, r"local='MALA'\): write for example FlowMCMC\(local=NUTS\(\)\)"),
         ({"thin": -1}, "at least 0"),
-        ({"buffer": 64}, r"buffer=64\) is smaller than its 128 chains"),
+        ({"rounds": Rounds(buffer=64)}, r"buffer=64\) is smaller than the 128 chains"),
     ],
 )
 def test_options_that_cannot_be(arguments, sentence):
     with pytest.raises(StudyError, match=sentence):
         FlowMCMC(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("plan", "arguments", "sentence"),
+    [
+        (Rounds, {"train_steps": 20.0}, r"Rounds\(train_steps=20.0\): give an integer of at least 1"),
+        (Rounds, {"target_ess": "high"}, r"Rounds\(target_ess='high'\).*a fraction from 0 to 1"),
+        (Rounds, {"objective": "likelihood"}, r"Rounds\(objective='likelihood'\): write for example"),
+        (Rounds, {"optimiser": 3e-3}, r"Rounds\(optimiser=0.003\): write for example"),
+        (Moves, {"flow": 0}, r"Moves\(flow=0\): give an integer of at least 1"),
+        (Start, {"particles": -1}, r"Start\(particles=-1\): give an integer of at least 0"),
+        (Start, {"warm_up": True}, r"Start\(warm_up=True\)"),
+    ],
+)
+def test_plans_that_cannot_be(plan, arguments, sentence):
+    with pytest.raises(StudyError, match=sentence):
+        plan(**arguments)
+
+
+def test_a_number_stands_for_a_plan():
+    options = FlowMCMC(moves=5, rounds=3, polish=0, start=[[0.0, 1.0]])
+    assert (options.moves, options.rounds, options.polish.most) == (Moves(local=5), Rounds(most=3), 0)
+    np.testing.assert_array_equal(options.start.states, [[0.0, 1.0]])

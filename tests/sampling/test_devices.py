@@ -17,7 +17,7 @@ SPREAD = """
 import json, sys
 import jax
 import statphys_flows as sf
-from statphys_flows.sampling import production
+from statphys_flows.sampling.samplers import frozen as production
 from statphys_flows.sampling.devices import over_devices
 from tests.study.test_journal import Impatient, assert_same_numbers
 from tests.study.test_study import spring

@@ -83,7 +83,13 @@ def test_alone_they_give_the_same_tree(name, tmp_path):
 
 
 def test_a_flow_takes_any_of_them_as_its_local_move():
-    sampler = sf.FlowMCMC(local=HMC(steps=3), chains=16, draws=20, warm_up=60, buffer=64, rounds=1, train_steps=5)
+    sampler = sf.FlowMCMC(
+        local=HMC(steps=3),
+        chains=16,
+        draws=20,
+        start=sf.Start(warm_up=60),
+        rounds=sf.Rounds(buffer=64, most=1, train_steps=5),
+    )
     result = sf.run_study(Harmonic(), kT=1.0, sampler=sampler, progress=False)
     found = result["thermodynamics"].to_dataset().isel(kT=0)
     exact = 2 * np.log(2 * np.pi) + np.log(0.03 * 0.3 * 3.0)

@@ -13,26 +13,27 @@ from statphys_flows import ContinuousFlow, FlowMCMC, Gaussian, Optimiser, StudyE
 from statphys_flows.bases import Diagonal
 from statphys_flows.flows import DefensiveMixture, Untransformed, Velocity
 from statphys_flows.flows.flow import round_trip_error
-from statphys_flows.sampling import Trained, adapt
-from statphys_flows.sampling.adaptive.round import WarmUp, adapt_round, begin, begin_stage, with_score
-from statphys_flows.sampling.adaptive.rounds import Limits, _does_not_rise, _has_levelled_off, _score, train
-from statphys_flows.sampling.coverage.scores import SOLVER_TOLERANCE
+from statphys_flows.sampling import Moves, Polish, Rounds, Start, Trained, adapt, refine
+from statphys_flows.sampling.adaptive.candidates import Adapted
+from statphys_flows.sampling.adaptive.round import adapt_round, begin, begin_stage, with_score
+from statphys_flows.sampling.adaptive.rounds import Limits, train_in_rounds
+from statphys_flows.sampling.adaptive.stages import _does_not_rise, _has_levelled_off, polish_rounds, round_plan
+from statphys_flows.sampling.adaptive.warm_up import WarmChains
+from statphys_flows.sampling.coverage.scores import score_figures
 from statphys_flows.sampling.journal import NOWHERE
-from statphys_flows.sampling.samplers.flow_mcmc import _of_training
-from statphys_flows.sampling.samplers.production import refine
+from statphys_flows.sampling.samplers.assess import _of_training
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4
+from statphys_flows.thresholds import SOLVER_TOLERANCE
 from statphys_flows.training import ReverseKL
 
 STEPS = 2
 OPTIONS = FlowMCMC(
     chains=8,
-    local_moves=1,
-    global_moves=1,
-    round_draws=2,
-    buffer=16,
-    optimiser=Optimiser(learning_rate=1e-9, batch=4),
+    moves=Moves(local=1, flow=1),
+    rounds=Rounds(draws=2, buffer=16, optimiser=Optimiser(learning_rate=1e-9, batch=4)),
 )
+PLAN = round_plan(OPTIONS.adaptation, STEPS)
 SYSTEM = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Euclidean(2))
 FACTOR = Diagonal(jnp.ones(2))
 
@@ -53,15 +54,13 @@ def flow(strength, steps=2):
 def state_of(trained, best=None):
     """The state before a round, with the flow in training and the best so far."""
     x = jax.random.normal(jax.random.key(1), (16, 2))
-    warm = WarmUp(x[:8], x, jnp.asarray(0.5), FACTOR)
-    state = begin(SYSTEM, jnp.asarray(1.0), warm, trained, jax.random.key(2), OPTIONS)
+    warm = WarmChains(x[:8], x, jnp.asarray(0.5), FACTOR)
+    state = begin(SYSTEM, jnp.asarray(1.0), warm, trained, jax.random.key(2), OPTIONS.local, PLAN.optimiser)
     return state if best is None else eqx.tree_at(lambda s: s.best, state, best)
 
 
 def round_of(state):
-    return adapt_round(
-        SYSTEM, jnp.asarray(1.0), FACTOR, state, ReverseKL(), OPTIONS, steps=STEPS, total_steps=10 * STEPS
-    )
+    return adapt_round(SYSTEM, jnp.asarray(1.0), FACTOR, state, ReverseKL(), PLAN, total_steps=10 * STEPS)
 
 
 def test_a_flow_that_the_solver_follows_is_scored(getkey):
@@ -164,35 +163,38 @@ def test_training_has_levelled_off(scores, levelled_off):
 
 
 def test_figures_of_a_deceptive_flow_do_not_end_the_training():
-    honest = {"ess_forward": 0.97, "ess_reverse": 0.98, "solver_error": 0.01}
-    assert _score(honest) == 0.97
-    assert _score(honest | {"solver_error": 0.2}) == 0.0
-    assert _score(honest | {"solver_error": float("nan")}) == 0.0
+    forward, reverse = jnp.asarray(0.97), jnp.asarray(0.98)
+    np.testing.assert_allclose(score_figures(forward, reverse, jnp.asarray(0.01)), 0.97)
+    for error in (0.2, float("nan")):
+        assert score_figures(forward, reverse, jnp.asarray(error)) == -1.0
 
 
 def test_polish_is_for_lattices():
     path, field = ContinuumPhi4(sites=8), LatticePhi4((4, 4))
-    assert FlowMCMC().polish(field) == 16
-    assert FlowMCMC().polish(path) == FlowMCMC().polish(SYSTEM) == 0
+    usual = FlowMCMC().adaptation
+    assert polish_rounds(usual, field) == 16
+    assert polish_rounds(usual, path) == polish_rounds(usual, SYSTEM) == 0
     for system in (path, field):
-        assert FlowMCMC(polish_rounds=3).polish(system) == 3
-        assert FlowMCMC(polish_rounds=0).polish(system) == 0
+        assert polish_rounds(FlowMCMC(polish=3).adaptation, system) == 3
+        assert polish_rounds(FlowMCMC(polish=0).adaptation, system) == 0
 
 
 @pytest.mark.parametrize("rounds", [-1, 2.0, True])
 def test_a_number_of_rounds_that_cannot_be_is_refused(rounds):
-    with pytest.raises(StudyError, match=r"polish_rounds=.*give an integer of at least 0"):
-        FlowMCMC(polish_rounds=rounds)
+    with pytest.raises(StudyError, match=r"polish=.*give a Polish, for example polish=Polish\(most="):
+        FlowMCMC(polish=rounds)
 
 
 def test_a_neighbour_s_candidate_that_there_is_none_of_here(getkey):
     """Two wells that have become one: training starts anew."""
     options = FlowMCMC(
-        chains=8, local_moves=1, global_moves=1, warm_up=4, rounds=1, train_steps=1, round_draws=1, buffer=16,
-        optimiser=Optimiser(batch=2),
-    )  # fmt: skip
-    anew = adapt(SYSTEM, 1.0, key := getkey(), options)
-    found = adapt(SYSTEM, 1.0, key, options, warm_start=Trained(flow(0.1), 7))
+        chains=8,
+        moves=Moves(local=1, flow=1),
+        start=Start(warm_up=4),
+        rounds=Rounds(most=1, train_steps=1, draws=1, buffer=16, optimiser=Optimiser(batch=2)),
+    )
+    anew = adapt(SYSTEM, 1.0, key := getkey(), options.adaptation)
+    found = adapt(SYSTEM, 1.0, key, options.adaptation, warm_start=Trained(flow(0.1), "elsewhere"))
     assert found.candidate == anew.candidate
     assert eqx.tree_equal(found.flow, anew.flow)
 
@@ -205,14 +207,11 @@ def test_a_learning_rate_far_too_high_ends_finite_and_says_so():
     sampler = FlowMCMC(
         chains=32,
         draws=30,
-        warm_up=100,
-        rounds=3,
-        train_steps=60,
-        polish_rounds=4,
-        polish_steps=15,
-        buffer=1024,
-        good_enough=0.01,
-        optimiser=Optimiser(learning_rate=0.3, batch=64),
+        start=Start(warm_up=100),
+        rounds=Rounds(
+            most=3, train_steps=60, buffer=1024, good_enough=0.01, optimiser=Optimiser(learning_rate=0.3, batch=64)
+        ),
+        polish=Polish(most=4, steps=15),
     )
     result = sf.run_study(LatticePhi4((4, 4), -4.0, 6.008), kT=[1.0], sampler=sampler, seed=0)
     diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
@@ -225,13 +224,21 @@ def test_a_learning_rate_far_too_high_ends_finite_and_says_so():
 
 
 def test_a_few_rejected_steps_are_what_the_guard_is_there_for():
-    history = {"step": np.asarray([500.0, 1000.0]), "rejected": np.asarray([10.0, 10.0]), "candidate": np.zeros(2)}
-    assert _of_training(history, 0) == []
-    many = _of_training(history | {"rejected": np.asarray([10.0, 11.0])}, 0)
+    history = {
+        "step": np.asarray([500.0, 1000.0]),
+        "rejected": np.asarray([10.0, 10.0]),
+        "candidate": np.full(2, "a", object),
+    }
+    assert _of_training(kept(history, "a")) == []
+    many = _of_training(kept(history | {"rejected": np.asarray([10.0, 11.0])}, "a"))
     assert many[0].startswith("11 of 1000 training steps blew up")
-    dropped = history | {"rejected": np.asarray([0.0, 200.0]), "candidate": np.asarray([0.0, 1.0])}
-    assert _of_training(dropped, 0) == []
-    assert _of_training(dropped, 1)[0].startswith("200 of 500")
+    dropped = history | {"rejected": np.asarray([0.0, 200.0]), "candidate": np.asarray(["a", "b"], object)}
+    assert _of_training(kept(dropped, "a")) == []
+    assert _of_training(kept(dropped, "b"))[0].startswith("200 of 500")
+
+
+def kept(history, candidate):
+    return Adapted(None, None, None, None, 0.9, candidate, history)
 
 
 # What ends the training of a candidate
@@ -250,10 +257,12 @@ def rounds_of(limits, rounds=6):
     """How many rounds a flow gets that learns nothing of a target far from it, and the evaluations by then."""
     x = jax.random.normal(jax.random.key(1), (16, 2)) + 30.0
     system = sf.Hamiltonian(lambda x: 0.5 * jnp.sum((x - 30.0) ** 2), space=sf.Euclidean(2))
-    options = dataclasses.replace(OPTIONS, rounds=rounds, train_steps=1, polish_rounds=0)
-    warm = WarmUp(x[:8], x, jnp.asarray(0.5), FACTOR)
-    state = begin(system, jnp.asarray(1.0), warm, flow(0.0), jax.random.key(2), options)
-    _, history = train(system, jnp.asarray(1.0), warm, state, options, lambda _: None, limits, NOWHERE, "rounds")
+    own = dataclasses.replace(OPTIONS.rounds, most=rounds, train_steps=1)
+    options = dataclasses.replace(OPTIONS, rounds=own, polish=0)
+    warm = WarmChains(x[:8], x, jnp.asarray(0.5), FACTOR)
+    state = begin(system, jnp.asarray(1.0), warm, flow(0.0), jax.random.key(2), options.local, own.optimiser)
+    arguments = (warm, state, options.adaptation, lambda _: None, limits, NOWHERE, "rounds")
+    _, history = train_in_rounds(system, jnp.asarray(1.0), *arguments)
     return len(history["step"]), history["evaluations"]
 
 
@@ -268,7 +277,7 @@ def test_training_ends_with_the_budget_or_where_nothing_rises():
 
 
 def test_a_budget_that_is_spent_is_said():
-    options = sf.FlowMCMC(chains=8, draws=20, rounds=2, train_steps=2, buffer=64, round_draws=2, budget=1)
+    options = sf.FlowMCMC(chains=8, draws=20, rounds=sf.Rounds(most=2, train_steps=2, buffer=64, draws=2, budget=1))
 
     class Ring(sf.System):
         space = sf.Euclidean(2)

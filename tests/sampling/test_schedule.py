@@ -10,11 +10,9 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Gaussian
 from statphys_flows.flows import Untransformed
-from statphys_flows.sampling import FlowMCMC, produce
-from statphys_flows.sampling.kernels.schedule import interleaving, measured
+from statphys_flows.sampling import FlowMCMC, Frozen, Moves, Rounds, pieces_of, produce
+from statphys_flows.sampling.kernels.schedule import interleaving, tune_schedule
 from tests.analysis.synthetic_chains import ar1
-
-FLOW = Untransformed(Gaussian([0.0]))
 
 
 def pilot_of(correlation, asked, log_weights=0.0):
@@ -31,13 +29,13 @@ def pilot_of(correlation, asked, log_weights=0.0):
 
 def test_where_draws_are_independent_anyway_local_moves_are_rare():
     asked = []
-    found = measured(pilot_of(lambda every, moves: 0.0, asked), 10, 2, FLOW)
+    found = tune_schedule(pilot_of(lambda every, moves: 0.0, asked), 10, 2, 1)
     assert (int(found.every), int(found.moves)) == (4, 2)
     assert asked == [(1, 10), (1, 2), (4, 2)]
 
 
 def test_where_local_moves_decorrelate_they_stay():
-    found = measured(pilot_of(lambda every, moves: 0.0 if moves == 10 else 0.98, []), 10, 2, FLOW)
+    found = tune_schedule(pilot_of(lambda every, moves: 0.0 if moves == 10 else 0.98, []), 10, 2, 1)
     assert (int(found.every), int(found.moves)) == (1, 10)
 
 
@@ -49,7 +47,7 @@ def test_where_the_flow_misses_what_chains_visit_they_stay():
         record["log_weights"][3, 4] = 6.0
         return record
 
-    found = measured(pilot, 10, 2, FLOW)
+    found = tune_schedule(pilot, 10, 2, 1)
     assert (int(found.every), int(found.moves)) == (1, 10)
     assert asked == [(1, 10)]
 
@@ -63,17 +61,18 @@ class Harmonic(sf.System):
 
 @pytest.mark.parametrize("local_moves", [None, 3])
 def test_the_schedule_is_fixed_before_anything_counts_and_the_target_is_left_as_it_is(local_moves):
-    options = FlowMCMC(chains=64, draws=200, local_moves=local_moves, buffer=64)
+    options = FlowMCMC(chains=64, draws=200, moves=Moves(local=local_moves), rounds=Rounds(buffer=64))
     flow, step = Untransformed(Gaussian([0.3], [1.2])), jnp.asarray(0.5)
     before = jax.tree.map(np.array, (flow, step))
-    arguments = (Harmonic(), jnp.asarray(1.0), flow, Diagonal(jnp.ones(1)), step, jnp.zeros((64, 1)))
-    made = produce(*arguments, jax.random.key(0), options)
+    frozen = Frozen(flow, options.local, Diagonal(jnp.ones(1)), step)
+    arguments = (Harmonic(), jnp.asarray(1.0), frozen, jnp.zeros((64, 1)), jax.random.key(0))
+    made = produce(*arguments, options.moves, pieces_of(options))
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step)), before)
     every, moves = int(made.schedule.every), int(made.schedule.moves)
     assert (every, moves) == ((4, 2) if local_moves is None else (1, 3))
     # Sweeps come in every fourth draw, and only they cost local moves.
     swept = np.isfinite(made.local_acceptance_rate)
-    np.testing.assert_array_equal(swept, np.broadcast_to(np.arange(200) % 20 % every == 0, swept.shape))
+    np.testing.assert_array_equal(swept, np.broadcast_to(np.arange(200) % 10 % every == 0, swept.shape))
     np.testing.assert_array_equal(made.evaluations, np.where(swept, 2 + 1 + moves, 2))
     mean = made.energy.mean(axis=1)
     assert abs(mean.mean() - 0.5) < 4.5 * mean.std() / 8

@@ -8,17 +8,21 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Gaussian, Mixture
-from statphys_flows.flows import DefensiveMixture, Flow, Untransformed, flows_for, spline_coupling
+from statphys_flows.flows import DefensiveMixture, Flow, Untransformed, spline_coupling
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling.adaptive import adapt as driver
-from statphys_flows.sampling.adaptive.adapt import Adapted, _better, _defended, _with_missed
-from statphys_flows.sampling.adaptive.round import WarmUp, adapt_round, begin
+from statphys_flows.sampling.adaptive.candidates import Adapted, better_of, with_defence, with_missed
+from statphys_flows.sampling.adaptive.round import adapt_round, begin
 from statphys_flows.sampling.adaptive.search import search
+from statphys_flows.sampling.adaptive.stages import round_plan
+from statphys_flows.sampling.adaptive.warm_up import WarmChains
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
-from statphys_flows.sampling.coverage.scores import UNCOVERED_LOG_WEIGHT, log_q_error
-from statphys_flows.sampling.samplers.flow_mcmc import _missed
+from statphys_flows.sampling.coverage.scores import log_q_error
+from statphys_flows.sampling.samplers.assess import _missed
 from statphys_flows.theory.basins import basin_mixture
+from statphys_flows.thresholds import UNCOVERED_LOG_WEIGHT
 from statphys_flows.training import MaximumLikelihood
+from statphys_flows.treatments import flows_for
 
 ONE = jnp.asarray(1.0)
 
@@ -37,7 +41,7 @@ class Two(sf.System):
 
 
 RIGHT = jnp.asarray([[8.0, 0.0]])
-SAMPLER = {"chains": 20, "draws": 200, "warm_up": 100}
+SAMPLER = {"chains": 20, "draws": 200}
 
 
 def both_found(result):
@@ -48,7 +52,7 @@ def both_found(result):
 @pytest.mark.slow
 def test_all_walkers_in_one_mode_and_the_other_is_found_or_said_to_be_missed_in_20_of_20_seeds():
     for seed in range(20):
-        sampler = sf.FlowMCMC(start=RIGHT, **SAMPLER)
+        sampler = sf.FlowMCMC(start=sf.Start(states=RIGHT, warm_up=100), **SAMPLER)
         result = sf.run_study(Two(), kT=1.0, seed=seed, sampler=sampler, progress=False)
         warned = str(result["diagnostics"]["warning"].values[0]) != ""
         assert both_found(result) or warned, seed
@@ -57,7 +61,11 @@ def test_all_walkers_in_one_mode_and_the_other_is_found_or_said_to_be_missed_in_
 
 def test_without_a_search_the_mode_is_missed_and_only_the_assumption_says_so():
     """What no number can show: kept, so that nobody believes R-hat or ESS here."""
-    sampler = sf.FlowMCMC(start=RIGHT, particles=0, rounds=2, train_steps=10, buffer=256, good_enough=0.01, **SAMPLER)
+    sampler = sf.FlowMCMC(
+        start=sf.Start(states=RIGHT, particles=0, warm_up=100),
+        rounds=sf.Rounds(most=2, train_steps=10, buffer=256, good_enough=0.01),
+        **SAMPLER,
+    )
     result = sf.run_study(Two(), kT=1.0, sampler=sampler, progress=False)
     diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
     assert float(result["thermodynamics"]["order_parameter"].values[0]) == 1.0
@@ -89,8 +97,8 @@ def test_known_states_need_no_search():
             return RIGHT
 
     assert search(Known(), ONE, jax.random.key(0), sf.FlowMCMC()) is None
-    assert search(Known(), ONE, jax.random.key(0), sf.FlowMCMC(particles=64)).shape == (64, 2)
-    assert search(Two(), ONE, jax.random.key(0), sf.FlowMCMC(particles=0)) is None
+    assert search(Known(), ONE, jax.random.key(0), sf.FlowMCMC(start=sf.Start(particles=64))).shape == (64, 2)
+    assert search(Two(), ONE, jax.random.key(0), sf.FlowMCMC(start=sf.Start(particles=0))) is None
 
 
 # Basins
@@ -148,14 +156,14 @@ def test_what_the_flow_leaves_out_is_proposed_by_what_is_mixed_in():
     ] * jnp.asarray([1.0, 0.0])
     blind = Untransformed(Gaussian([8.0, 0.0], [1.1, 1.1]))
     safe = Untransformed(basin_mixture(Two(), 1.0, particles))
-    kept = _with_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, 1, {}, particles), jax.random.key(0))
+    kept = with_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, "blind", {}, particles), jax.random.key(0))
     np.testing.assert_allclose(kept.missed, 0.01)
-    defended = _defended(Two(), ONE, kept, safe, jax.random.key(0))
+    defended = with_defence(Two(), ONE, kept, safe, jax.random.key(0))
     assert isinstance(defended.flow, DefensiveMixture)
     assert defended.missed == 0.0
-    assert _defended(Two(), ONE, kept, blind, jax.random.key(0)) is kept
-    whole = _with_missed(Two(), ONE, kept._replace(flow=safe), jax.random.key(0))
-    assert _defended(Two(), ONE, whole, safe, jax.random.key(0)) is whole
+    assert with_defence(Two(), ONE, kept, blind, jax.random.key(0)) is kept
+    whole = with_missed(Two(), ONE, kept._replace(flow=safe), jax.random.key(0))
+    assert with_defence(Two(), ONE, whole, safe, jax.random.key(0)) is whole
 
 
 def test_training_does_not_forget_what_the_search_has_found():
@@ -166,12 +174,13 @@ def test_training_does_not_forget_what_the_search_has_found():
     right = jax.random.normal(jax.random.key(1), (1024, 2)) + RIGHT
     base = Mixture([Gaussian([-6.0, 0.0], [2.0, 2.0]), Gaussian([6.0, 0.0], [2.0, 2.0])])
     flow = spline_coupling(jax.random.key(2), base, location=jnp.zeros(2), scale=jnp.full(2, 8.0))
-    options = sf.FlowMCMC(chains=32, buffer=1024, round_draws=4, global_moves=1, local_moves=2)
-    warm = WarmUp(right[:32], right, jnp.asarray(0.5), Diagonal(jnp.ones(2)))
+    options = sf.FlowMCMC(chains=32, rounds=sf.Rounds(buffer=1024, draws=4), moves=sf.Moves(flow=1, local=2))
+    plan = round_plan(options.adaptation, steps=100)
+    warm = WarmChains(right[:32], right, jnp.asarray(0.5), Diagonal(jnp.ones(2)))
     left = both[::4]
     densities = []
     for found in (None, both):
-        state = begin(Two(), ONE, warm, flow, jax.random.key(3), options)
+        state = begin(Two(), ONE, warm, flow, jax.random.key(3), options.local, plan.optimiser)
         for _ in range(3):
             state = eqx.tree_at(lambda s: s.buffer, state, right)  # chains that go nowhere else
             state, _ = adapt_round(
@@ -180,8 +189,7 @@ def test_training_does_not_forget_what_the_search_has_found():
                 warm.preconditioner,
                 state,
                 MaximumLikelihood(),
-                options,
-                steps=100,
+                plan,
                 total_steps=300,
                 found=found,
             )
@@ -214,20 +222,20 @@ class _Kinked(Flow):
         return trained
 
 
-def test_of_two_flows_that_which_leaves_nothing_out_is_better():
+def test_of_two_flows_that_which_leaves_nothing_out_isbetter_of():
     def adapted(score, missed):
         history = {"step": np.ones(1), "rejected": np.zeros(1), "evaluations": np.ones(1)}
-        return Adapted(None, None, None, None, score, 0, history, None, missed)
+        return Adapted(None, None, None, None, score, "flow", history, None, missed)
 
     blind, whole, poor = adapted(0.9, 0.01), adapted(0.5, 0.0), adapted(0.05, 0.0)
     assert not blind.covers
-    assert _better(blind, whole, 0.8).score == 0.5
-    assert _better(whole, blind, 0.8).score == 0.5
-    assert _better(blind, poor, 0.8).score == 0.9
-    assert _better(adapted(0.7, 0.0), adapted(0.9, 0.0), 0.8).score == 0.9
+    assert better_of(blind, whole, 0.8).score == 0.5
+    assert better_of(whole, blind, 0.8).score == 0.5
+    assert better_of(blind, poor, 0.8).score == 0.9
+    assert better_of(adapted(0.7, 0.0), adapted(0.9, 0.0), 0.8).score == 0.9
     # What is good enough makes way only for what leaves less out.
-    assert _better(blind, adapted(0.95, 0.02), 0.8).score == 0.9
-    assert _better(blind, adapted(0.85, 0.005), 0.8).score == 0.85
+    assert better_of(blind, adapted(0.95, 0.02), 0.8).score == 0.9
+    assert better_of(blind, adapted(0.85, 0.005), 0.8).score == 0.85
 
 
 def test_what_flow_and_chains_leave_out_of_the_particles_is_handed_over():
@@ -235,7 +243,7 @@ def test_what_flow_and_chains_leave_out_of_the_particles_is_handed_over():
     particles = jnp.asarray(np.random.default_rng(0).normal(size=(2000, 2)), jnp.float32)
     particles = particles.at[:, 0].add(jnp.where(jnp.arange(2000) % 3 == 0, -8.0, 8.0))
     flow = Untransformed(Gaussian(RIGHT[0]))
-    adapted = _with_missed(Two(), ONE, Adapted(flow, RIGHT, None, None, 0.9, 0, {}, particles), jax.random.key(0))
+    adapted = with_missed(Two(), ONE, Adapted(flow, RIGHT, None, None, 0.9, "blind", {}, particles), jax.random.key(0))
     share = np.mean(particles[1000:, 0] < 0)
     assert adapted.missed == pytest.approx(share)
     missed = _missed(Two(), adapted, 0.1)
@@ -301,7 +309,7 @@ def test_candidates_are_built_when_they_are_looked_at(monkeypatch):
     x = jax.random.normal(jax.random.key(0), (50, 2)) + RIGHT
     candidates = flows_for(Two(), kT=1.0, key=jax.random.key(0), samples=x)
     assert len(candidates) == 3  # one basin
-    monkeypatch.setattr("statphys_flows.flows.dispatch.spline_coupling", lambda *a, **k: pytest.fail("built"))
+    monkeypatch.setattr("statphys_flows.treatments.euclidean.spline_coupling", lambda *a, **k: pytest.fail("built"))
     assert isinstance(candidates[0], Untransformed)
 
 
@@ -339,10 +347,14 @@ def test_flows_are_judged_by_particles_that_they_were_not_trained_on(monkeypatch
     seen = []
     original = driver.warm_chains
     monkeypatch.setattr(driver, "warm_chains", lambda *arguments: seen.append(arguments[-1]) or original(*arguments))
-    options = sf.FlowMCMC(particles=256, chains=16, buffer=256, rounds=1, train_steps=2, warm_up=20, round_draws=2)
-    adapted = driver.adapt(Two(), 1.0, jax.random.key(0), options)
-    learnt, judges = {x.tobytes() for x in np.asarray(seen[0])}, {x.tobytes() for x in np.asarray(adapted.judges)}
-    assert len(seen[0]) == len(adapted.judges) == 128
+    options = sf.FlowMCMC(
+        start=sf.Start(particles=256, warm_up=20),
+        chains=16,
+        rounds=sf.Rounds(buffer=256, most=1, train_steps=2, draws=2),
+    )
+    adapted = driver.adapt(Two(), 1.0, jax.random.key(0), options.adaptation)
+    learnt, judges = {x.tobytes() for x in np.asarray(seen[0])}, {x.tobytes() for x in np.asarray(adapted.held_out)}
+    assert len(seen[0]) == len(adapted.held_out) == 128
     assert not learnt & judges
 
 
@@ -361,8 +373,12 @@ def test_nothing_of_a_flow_is_made_from_the_particles_that_judge_it(monkeypatch)
             return original(*arguments, samples=samples, **options)
 
         monkeypatch.setattr(driver, "flows_for", recorded)
-        options = sf.FlowMCMC(particles=256, chains=16, buffer=256, rounds=1, train_steps=2, warm_up=20, round_draws=2)
-        return built, driver.adapt(Two(), 1.0, jax.random.key(0), options)
+        options = sf.FlowMCMC(
+            start=sf.Start(particles=256, warm_up=20),
+            chains=16,
+            rounds=sf.Rounds(buffer=256, most=1, train_steps=2, draws=2),
+        )
+        return built, driver.adapt(Two(), 1.0, jax.random.key(0), options.adaptation)
 
     here = jax.random.normal(jax.random.key(4), (128, 2)) + jnp.asarray([8.0, 0.0])
     with_some, adapted = flows(here)

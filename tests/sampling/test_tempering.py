@@ -146,19 +146,18 @@ def test_fresh_draws_of_the_reference_climb_two_levels_a_draw():
     same pairs would carry it back, and draws that began with the turn the last one ended with would undo that one."""
     levels, chains, draws = jnp.linspace(0.0, 1.0, 6), 3, 8
     reference, marker = Gaussian(jnp.zeros(3)), 50.0
-    options = ParallelTempering(levels=6, chains=chains, draws=draws, moves=1)
     one = jax.vmap(lambda scale: Diagonal(scale * jnp.ones(3)))(jnp.ones(6))
     ladder = _Ladder(Harmonic(), ONE, reference, levels)
     # Steps so short that no state changes but by exchanges.
     positions, record = _run(
         ladder,
-        options,
+        sf.MALA(),
         one,
         jnp.full(6, 1e-12),
         jnp.full((6, chains, 3), marker),
         jax.random.key(3),
+        moves=1,
         length=draws,
-        thin=1,
     )
     top = np.asarray(record["positions"])[..., 0]
     assert np.all(top[:2] > 40)
@@ -215,7 +214,7 @@ def _mean_energy():
 
 @pytest.mark.slow
 def test_a_trained_flow_shortens_the_ladder():
-    assisted = sf.FlowMCMC(chains=16, rounds=2, train_steps=20, buffer=256)
+    assisted = sf.FlowMCMC(chains=16, rounds=sf.Rounds(most=2, train_steps=20, buffer=256))
     sampler = ParallelTempering(levels=3, chains=32, draws=60, warm_up=100, assisted_by=assisted)
     result = sf.run_study(Wells(), kT=1.0, sampler=sampler, progress=False)
     found = result["thermodynamics"].to_dataset().isel(kT=0)

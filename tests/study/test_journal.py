@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows import FlowMCMC, StudyError, StudyInterrupted
+from statphys_flows import FlowMCMC, Polish, Rounds, Start, StudyError, StudyInterrupted
 from statphys_flows.study import Study
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.storage import journal
@@ -29,7 +29,11 @@ class Impatient(Progress):
 
 
 SMALL = FlowMCMC(
-    chains=16, draws=40, warm_up=20, rounds=2, train_steps=5, polish_rounds=2, polish_steps=2, buffer=64, particles=64
+    chains=16,
+    draws=40,
+    start=Start(warm_up=20, particles=64),
+    rounds=Rounds(most=2, train_steps=5, buffer=64),
+    polish=Polish(most=2, steps=2),
 )
 STUDIES = {
     "a search, and two candidate flows": Study(Spring(), 0.3, sampler=SMALL),

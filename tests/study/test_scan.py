@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import statphys_flows as sf
-from statphys_flows import ContinuumPhi4, FlowMCMC, MeanFieldPhi4, Study, StudyError
+from statphys_flows import ContinuumPhi4, FlowMCMC, MeanFieldPhi4, Rounds, Start, Study, StudyError
 from statphys_flows.study.assemble import is_linear
 from statphys_flows.study.run import Run, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, name_of
@@ -17,7 +17,9 @@ from tests.helpers.transfer_operator import phi4_thermodynamics
 
 SYSTEM = ContinuumPhi4(sites=8, a=0.1)
 KT = [0.2, 0.3, 0.4, 0.5]
-SAMPLER = FlowMCMC(chains=32, draws=50, warm_up=100, rounds=2, train_steps=50, buffer=1024, good_enough=0.01)
+SAMPLER = FlowMCMC(
+    chains=32, draws=50, start=Start(warm_up=100), rounds=Rounds(most=2, train_steps=50, buffer=1024, good_enough=0.01)
+)
 SIGMAS = 4.0
 
 
@@ -241,7 +243,9 @@ def test_strategies_of_several_runs_are_joined():
 
 @pytest.mark.slow
 def test_one_flow_for_all_temperatures(tmp_path):
-    sampler = FlowMCMC(chains=32, draws=50, warm_up=100, rounds=2, train_steps=150, buffer=1024)
+    sampler = FlowMCMC(
+        chains=32, draws=50, start=Start(warm_up=100), rounds=Rounds(most=2, train_steps=150, buffer=1024)
+    )
     conditional = Study(SYSTEM, KT, sampler=sampler, strategy="conditional")
     tree = conditional.run(tmp_path / "all.nc", progress=False)
     assert tree.attrs["strategy"] == "conditional"
@@ -252,7 +256,7 @@ def test_one_flow_for_all_temperatures(tmp_path):
             assert abs(float(here[name]) - exact[name]) < SIGMAS * float(here[f"{name}_err"]), (t, name)
 
 
-SMALL = FlowMCMC(chains=32, draws=40, warm_up=20)
+SMALL = FlowMCMC(chains=32, draws=40, start=Start(warm_up=20))
 
 
 @pytest.mark.slow

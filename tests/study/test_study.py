@@ -1,5 +1,6 @@
 """The whole way, on systems small enough to be run in seconds once compiled."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ import pytest
 import xarray as xr
 
 import statphys_flows as sf
-from statphys_flows import ContinuumPhi4, FlowMCMC, StudyError, StudyInterrupted, run_study
+from statphys_flows import ContinuumPhi4, FlowMCMC, Moves, Rounds, Start, StudyError, StudyInterrupted, run_study
 from statphys_flows.study import Study
 from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.storage.store import parts_folder
@@ -26,7 +27,9 @@ ROOT = Path(sf.__path__[0]).parent
 SYSTEM = ContinuumPhi4(sites=8, a=0.1)
 SCAN = [0.3, 0.2]
 # `good_enough` so low that the first candidate flow is kept: one flow to compile instead of two.
-SAMPLER = FlowMCMC(chains=32, draws=50, warm_up=100, rounds=2, train_steps=50, buffer=1024, good_enough=0.01)
+SAMPLER = FlowMCMC(
+    chains=32, draws=50, start=Start(warm_up=100), rounds=Rounds(most=2, train_steps=50, buffer=1024, good_enough=0.01)
+)
 SIGMAS = 4.0
 
 
@@ -305,7 +308,11 @@ class Spring(sf.System):
 def spring():
     """A study that compiles in seconds, on a coupling flow."""
     sampler = FlowMCMC(
-        chains=16, draws=20, local_moves=2, global_moves=1, warm_up=20, rounds=1, train_steps=5, buffer=64
+        chains=16,
+        draws=20,
+        moves=Moves(local=2, flow=1),
+        start=Start(warm_up=20),
+        rounds=Rounds(most=1, train_steps=5, buffer=64),
     )
     return Study(Spring(), kT=SCAN, sampler=sampler)
 
@@ -350,8 +357,7 @@ def test_an_interrupted_replacement_can_be_resumed(interrupted):
         ({"seed": 1}, "seed: 0 there, 1 here"),
         ({"kT": [0.3, 0.25]}, "kT: [0.3, 0.2] there, [0.3, 0.25] here"),
         ({"system": ContinuumPhi4(sites=8, a=0.2)}, "system.a: 0.1 there, 0.2 here"),
-        ({"sampler": FlowMCMC(chains=32, draws=60, warm_up=100, rounds=2, train_steps=50, buffer=1024,
-                              good_enough=0.01)}, "sampler.draws: 50 there, 60 here"),
+        ({"sampler": dataclasses.replace(SAMPLER, draws=60)}, "sampler.draws: 50 there, 60 here"),
         ({"system": sf.Hamiltonian(lambda x: jnp.sum(x**2), space=sf.Interval(8))}, "system.class: 'ContinuumPhi4'"),
     ],
     ids=["seed", "kT", "field", "sampler", "class"],
@@ -509,7 +515,9 @@ def test_a_faulty_energy_is_refused_before_anything_is_written(tmp_path):
 def test_too_few_draws_for_an_error_bar_are_refused_before_any_compute(monkeypatch):
     """Not after the chains have run, when the analysis finds out."""
     monkeypatch.setattr("statphys_flows.study.run.run_point", lambda *a, **k: pytest.fail("compute has begun"))
-    refusal(lambda: Study(SYSTEM, 1.0, sampler=FlowMCMC(chains=2, draws=1, buffer=32)).run(progress=False))
+    refusal(
+        lambda: Study(SYSTEM, 1.0, sampler=FlowMCMC(chains=2, draws=1, rounds=Rounds(buffer=32))).run(progress=False)
+    )
 
 
 # A system of one's own
@@ -531,7 +539,9 @@ def double_well(x):
 
 @pytest.mark.slow
 def test_a_double_well_of_ones_own():
-    sampler = FlowMCMC(chains=32, draws=50, warm_up=200, rounds=1, train_steps=150, buffer=1024)
+    sampler = FlowMCMC(
+        chains=32, draws=50, start=Start(warm_up=200), rounds=Rounds(most=1, train_steps=150, buffer=1024)
+    )
     kT = 1.0
     tree = run_study(DoubleWell(), kT, sampler=sampler, progress=False)
     axis = np.linspace(-8, 8, 3201)

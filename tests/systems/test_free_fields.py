@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from statphys_flows.bases import FreeField, Mixture
-from statphys_flows.flows import ContinuousFlow, flows_for
+from statphys_flows.flows import ContinuousFlow
 from statphys_flows.flows.velocities import BoundedLatticeVelocity, LatticeVelocity
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import Hamiltonian, LatticePhi4
 from statphys_flows.theory.free_field import free_fields
+from statphys_flows.treatments import flows_for
 from tests.helpers.lattice_reference import laplacian
 
 

@@ -8,10 +8,10 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.analysis import importance_ess, importance_log_z
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import flow_for
-from statphys_flows.sampling.coverage.scores import log_density
 from statphys_flows.systems import LatticePhi4, float_parameters
+from statphys_flows.systems.walls import log_density
 from statphys_flows.theory import check_system
+from statphys_flows.treatments import flow_for
 from tests.helpers.lattice_reference import log_z_of_two_sites, periodic_chain, phi4_energy
 
 SIGMAS = 4.0
@@ -200,7 +200,11 @@ def test_an_untrained_flow_is_the_free_field(convention, getkey, x64):
 def test_a_ring_against_its_transfer_operator():
     """Eight sites with two weak wells."""
     sampler = sf.FlowMCMC(
-        chains=64, draws=100, warm_up=150, rounds=3, train_steps=120, buffer=2048, polish_rounds=0, good_enough=0.01
+        chains=64,
+        draws=100,
+        start=sf.Start(warm_up=150),
+        rounds=sf.Rounds(most=3, train_steps=120, buffer=2048, good_enough=0.01),
+        polish=0,
     )
     log_z, phi_squared = periodic_chain(8, -1.0, 1.0)
     result = sf.run_study(LatticePhi4(8, -1.0, 1.0), kT=[1.0], sampler=sampler, seed=1)

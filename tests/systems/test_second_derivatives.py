@@ -7,11 +7,10 @@ import pytest
 from scipy.special import gamma
 
 import statphys_flows as sf
-from statphys_flows.flows import flows_for
-from statphys_flows.sampling.samplers.options import found_anew
 from statphys_flows.theory.basins import basin_mixture
 from statphys_flows.theory.free_field import free_fields
 from statphys_flows.theory.laplace import laplace_chains, laplace_mixture, variational_bridge
+from statphys_flows.treatments import flows_for, treatment_of
 
 LOG_Z = np.log(2 * gamma(1 + 2 / 3))
 
@@ -43,7 +42,7 @@ def test_where_nothing_is_curved_the_rise_of_u_tells_the_width(power):
     system = sf.Hamiltonian(lambda x: jnp.abs(x[0]) ** power, space=1, states=[[0.0]])
     gaussian = laplace_mixture(system, 1.0)
     np.testing.assert_allclose(gaussian.scale.lower, 0.5 ** (1 / power), rtol=0.02)
-    assert not found_anew(system, 1.0)
+    assert not treatment_of(system.space).draws_anew(system, 1.0)
 
 
 def test_samples_take_its_place(getkey):
@@ -80,7 +79,12 @@ def test_fields_at_a_kink(getkey):
 @pytest.mark.slow
 @pytest.mark.parametrize("states", [None, ((0.0,),)])
 def test_log_z_of_a_cusp(states):
-    options = sf.FlowMCMC(chains=32, draws=50, rounds=4, train_steps=100, particles=512, warm_up=200, buffer=2048)
+    options = sf.FlowMCMC(
+        chains=32,
+        draws=50,
+        rounds=sf.Rounds(most=4, train_steps=100, buffer=2048),
+        start=sf.Start(particles=512, warm_up=200),
+    )
     thermodynamics = sf.run_study(cusp(states), sampler=options, progress=False)["thermodynamics"]
     assert abs(thermodynamics["log_z"].item() - LOG_Z) < 4.5 * thermodynamics["log_z_err"].item()
     assert thermodynamics["log_z_err"].item() < 0.05

@@ -11,12 +11,11 @@ from scipy.stats import norm
 import statphys_flows as sf
 from statphys_flows.analysis import ladder_log_z
 from statphys_flows.bases import Diagonal
-from statphys_flows.sampling.adaptive.walkers import _seeds
-from statphys_flows.sampling.coverage.scores import log_density
+from statphys_flows.sampling.adaptive.walkers import _seed
 from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.study.assemble import is_linear
 from statphys_flows.study.scan import Scan
-from statphys_flows.systems.walls import is_inside, reduced_energy
+from statphys_flows.systems.walls import is_inside, log_density, reduced_energy
 from statphys_flows.theory import check_system, seed_states
 from statphys_flows.theory.free_field import free_fields
 from statphys_flows.theory.laplace import laplace_mixture
@@ -65,8 +64,8 @@ def test_walkers_start_inside_whatever_the_seed():
         assert is_inside(BOX, states).all()
         assert len(np.unique(np.asarray(states), axis=0)) == 40
     options = sf.FlowMCMC(chains=8, start=[[0.5, 0.5], [3.0, 0.0]])
-    assert is_inside(BOX, _seeds(BOX, 1.0, jax.random.key(0), options, None)).all()
-    with pytest.raises(sf.StudyError, match=r"start\)\[1\] has no finite energy"):
+    assert is_inside(BOX, _seed(BOX, 1.0, jax.random.key(0), 8, options.start, None)).all()
+    with pytest.raises(sf.StudyError, match=r"states\)\[1\] has no finite energy"):
         options.check(BOX)
 
 
@@ -76,7 +75,7 @@ def test_a_field_starts_inside(getkey):
         space=sf.Lattice(4),
     )
     check_system(bounded, 1.0, getkey())
-    assert is_inside(bounded, _seeds(bounded, 1.0, getkey(), sf.FlowMCMC(chains=16), None)).all()
+    assert is_inside(bounded, _seed(bounded, 1.0, getkey(), 16, sf.Start(), None)).all()
     # Of all masses one is chosen that keeps a good part of the field inside: of mass 1 it would be a hundredth, and of
     # the widest, whose few draws inside have the lowest mean, none.
     fields = jax.vmap(free_fields(bounded, 1.0)[0].sample)(jax.random.split(getkey(), 256))
@@ -170,7 +169,12 @@ def test_a_ladder_from_a_reference_that_reaches_behind_walls():
 
 
 SMALL = {
-    "flow": sf.FlowMCMC(chains=32, draws=50, rounds=4, train_steps=100, particles=512, warm_up=200, buffer=2048),
+    "flow": sf.FlowMCMC(
+        chains=32,
+        draws=50,
+        rounds=sf.Rounds(most=4, train_steps=100, buffer=2048),
+        start=sf.Start(particles=512, warm_up=200),
+    ),
     "smc": sf.TemperedSMC(chains=16, draws=256),
     "tempering": sf.ParallelTempering(chains=16, draws=100, levels=8, warm_up=300),
     "local": sf.LocalMCMC(chains=32, draws=100, warm_up=500),

@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 from statphys_flows.analysis._samples import check_forward, check_reverse
 from statphys_flows.analysis.errors.jackknife import jackknife
 from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.thresholds import CAPPED
 
 
 def importance_ess(log_w: ArrayLike) -> float:
@@ -26,11 +27,13 @@ def importance_ess(log_w: ArrayLike) -> float:
 def reverse_ess(log_w_chain: ArrayLike) -> float:
     """1/(E_p[w] E_p[1/w]): what `importance_ess` tends to, from samples of the target, between 0 and 1.
 
-    `log_w_chain` holds log weights of samples x ~ p, (n,) or (chain, draw); +inf says that q never proposes x. It
-    sees the modes that the chain visits and q misses. Raises ValueError for NaN, -inf or nothing but +inf. Source:
-    Nicoli et al., arXiv:2007.07115; it uses E_q[w f]/E_q[w] = E_p[f] with f = w.
+    The 0.5% of largest weights are capped, so that one rare state does not decide. `log_w_chain` holds log weights of
+    samples x ~ p, (n,) or (chain, draw); +inf says that q never proposes x. It sees the modes that the chain visits
+    and q misses. Raises ValueError for NaN, -inf or nothing but +inf. Source: Nicoli et al., arXiv:2007.07115; it uses
+    E_q[w f]/E_q[w] = E_p[f] with f = w.
     """
-    log_w = check_reverse(np.atleast_2d(log_w_chain), "log_w_chain")
+    log_w = np.sort(check_reverse(np.atleast_2d(log_w_chain), "log_w_chain").ravel())
+    log_w = np.minimum(log_w, log_w[-1 - log_w.size // CAPPED])
     if np.isinf(log_w).any():
         return 0.0
     return float(np.exp(2 * np.log(log_w.size) - logsumexp(log_w) - logsumexp(-log_w)))

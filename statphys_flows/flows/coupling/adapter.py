@@ -15,6 +15,9 @@ from statphys_flows.bases import Base
 from statphys_flows.flows.flow import Flow, strongly_typed
 from statphys_flows.precision import full_precision
 
+# Layers of a coupling flow, unless it was built with others.
+_LAYERS = 6
+
 
 class CouplingFlow(Flow):
     """A flowjax bijection on top of one of our bases.
@@ -47,6 +50,10 @@ class CouplingFlow(Flow):
         if frame is not None:
             bijection = fb.Chain([fb.Invert(frame), bijection, frame])
         return strongly_typed(cls(base, bijection))
+
+    @property
+    def evaluations_per_map(self) -> int:
+        return _LAYERS
 
     @full_precision()
     def forward(self, z):

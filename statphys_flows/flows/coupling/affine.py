@@ -13,6 +13,7 @@ from statphys_flows.bases import Base
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.coupling.adapter import CouplingFlow, fixed_frame
 from statphys_flows.flows.coupling.layers import Seen, coupling_layers
+from statphys_flows.flows.recipe import Recipe
 
 F = TypeVar("F", bound=CouplingFlow)
 
@@ -44,6 +45,10 @@ def real_nvp(
 class HierarchicalCoupling(CouplingFlow):
     """A `CouplingFlow` in which some coordinates set the scale of others, over many orders of magnitude. What it learns
     of these holds beyond what samples show, so that training on the energy itself can follow."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe("likelihood", polishes=True, polishes_cheaply=True)
 
 
 def hierarchical_coupling(

@@ -49,6 +49,17 @@ class LatentField(Proposal):
         x, _, log_q = self.sample_with_branch(key, n)
         return x, log_q
 
+    def weigh_draws(self, reduced_energy, key, n):
+        x, log_responsibilities, log_q = self.sample_with_branch(key, n)
+        return -jax.vmap(reduced_energy)(x) - log_q, log_responsibilities
+
+    @property
+    def component_weights(self) -> Float[Array, " branches"]:
+        return jax.nn.softmax(self.log_weights)
+
+    def with_component_weights(self, weights: Float[Array, " branches"]) -> "LatentField":
+        return eqx.tree_at(lambda flow: flow.log_weights, self, jnp.log(weights))
+
     def sample_with_branch(self, key: PRNGKeyArray, n: int):
         """n draws, the log responsibilities of the branches for their fields (n, branches), and their log q."""
 

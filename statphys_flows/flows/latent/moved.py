@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from statphys_flows.flows.continuous import ContinuousFlow
 from statphys_flows.flows.latent.latent_field import LatentField
+from statphys_flows.flows.recipe import WEIGHTS_ALONE, Recipe
 from statphys_flows.flows.velocities import Velocity
 
 
@@ -39,6 +40,21 @@ class MovedLatentField(ContinuousFlow):
     def sample_and_log_prob(self, key, n):
         x, _, log_q = self.sample_with_branch(key, n)
         return x, log_q
+
+    @property
+    def recipe(self) -> Recipe:
+        return WEIGHTS_ALONE
+
+    def weigh_draws(self, reduced_energy, key, n):
+        x, log_responsibilities, log_q = self.sample_with_branch(key, n)
+        return -jax.vmap(reduced_energy)(x) - log_q, log_responsibilities
+
+    @property
+    def component_weights(self):
+        return self.field.component_weights
+
+    def with_component_weights(self, weights):
+        return eqx.tree_at(lambda flow: flow.field, self, self.field.with_component_weights(weights))
 
     def sample_with_branch(self, key, n):
         """n draws, the log responsibilities of the field's branches (n, branches), and their log q."""

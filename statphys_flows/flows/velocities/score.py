@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -48,6 +49,7 @@ class ScoreVelocity(Velocity):
     **Raises:** `StudyError` for a base that is not Gaussian, for a cut-off outside (0, 1).
     """
 
+    is_score: ClassVar[bool] = True
     frame: paramax.NonTrainable[tuple[Float[Array, " ..."], Factor]]
     network: Callable
     cutoff: float = eqx.field(static=True)

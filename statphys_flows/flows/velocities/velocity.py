@@ -1,7 +1,7 @@
 """The contract of a velocity."""
 
 import abc
-from typing import Self
+from typing import ClassVar, Self
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -11,6 +11,9 @@ from statphys_flows.pickling import reduced
 
 class Velocity(eqx.Module):
     """v_t(x) and its divergence, for one configuration."""
+
+    # Whether it is made of a score, which denoising trains.
+    is_score: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> tuple[Float[Array, " ..."], Float[Array, ""]]:

@@ -28,7 +28,7 @@ def training(tree: xr.DataTree) -> Figure | None:
     for ax, name in zip(axes, names, strict=True):
         for at, values in each(data[name], along):
             step = data["step"].values if "step" in data else np.arange(len(values))
-            for candidate in np.unique(trained[at][np.isfinite(trained[at])]):
+            for candidate in np.unique(trained[at][trained[at] != ""]):
                 chosen = trained[at] == candidate
                 _history(ax, step[chosen], values[chosen], colours(at), kept=candidate == kept.get(at, candidate))
         ax.set_ylabel(label(data[name]))
@@ -36,20 +36,26 @@ def training(tree: xr.DataTree) -> Figure | None:
             ax.set_ylim(-0.03, 1.03)
         elif np.nanmin(data[name].values) > 0:
             _log_scale(ax)
-    discarded = any((trained[at][np.isfinite(trained[at])] != flow).any() for at, flow in kept.items())
+    discarded = any((trained[at][trained[at] != ""] != flow).any() for at, flow in kept.items())
     axes[-1].set_xlabel("training step" + (" (dashed: a candidate that was not kept)" if discarded else ""))
     colours.explain(figure)
     figure.suptitle(title(tree, first_values(tree)), fontsize=11)
     return figure
 
 
-def _candidates(tree: xr.DataTree, data: xr.Dataset, along: str) -> tuple[dict[float, np.ndarray], dict[float, float]]:
-    """Which flow each step trained, and which was kept, by the value that was scanned."""
-    diagnostics = group(tree, "diagnostics")
-    kept = dict(each(diagnostics["candidate"], along)) if "candidate" in diagnostics else {}
-    known = "candidate" in data
-    trained = data["candidate"] if known else xr.zeros_like(next(iter(data.values())))
-    return dict(each(trained, along)), {at: float(v[0]) for at, v in kept.items() if known and np.isfinite(v[0])}
+def _candidates(tree: xr.DataTree, data: xr.Dataset, along: str) -> tuple[dict[float, np.ndarray], dict[float, str]]:
+    """Which flow each step trained, and which was kept, by the value that was scanned; of a result without candidates
+    all steps are of one flow."""
+    if "candidate" not in data:
+        steps = each(next(iter(data.values())), along)
+        return {at: np.full(len(values), "flow", object) for at, values in steps}, {}
+    trained, kept = data["candidate"], group(tree, "diagnostics")["candidate"]
+    places = range(trained.sizes[along])
+    values = [float(value) for value in values_of(data, along)]
+    return (
+        {values[i]: trained.isel({along: i}).values.ravel().astype(str) for i in places},
+        {values[i]: name for i in places if (name := str(kept.isel({along: i}).values.ravel()[0]))},
+    )
 
 
 def _history(ax: Axes, step: np.ndarray, values: np.ndarray, colour: Any, *, kept: bool) -> None:

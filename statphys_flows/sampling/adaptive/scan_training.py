@@ -1,6 +1,5 @@
 """One flow for a whole scan, trained on chains at every point of it."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,17 +10,18 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ConditionalFlow, ContinuousFlow, Flow, Proposal, conditional, flows_for
-from statphys_flows.sampling.adaptive.round import AdaptiveState, adapt_round, begin
-from statphys_flows.sampling.adaptive.rounds import objective_for
+from statphys_flows.flows import ConditionalFlow, Proposal, conditional
+from statphys_flows.sampling.adaptive.refine import refine
+from statphys_flows.sampling.adaptive.round import adapt_round, begin
+from statphys_flows.sampling.adaptive.stages import round_plan
 from statphys_flows.sampling.adaptive.walkers import warm_start_chains
-from statphys_flows.sampling.coverage.scores import SOLVER_DRAWS, SOLVER_TOLERANCE
+from statphys_flows.sampling.coverage.scores import SOLVER_DRAWS
+from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import Trained
-from statphys_flows.sampling.samplers.options import FlowMCMC
-from statphys_flows.sampling.samplers.production import refine
-from statphys_flows.spaces import Interval
 from statphys_flows.systems import System
-from statphys_flows.training import Conditional, FitState, fit
+from statphys_flows.thresholds import SOLVER_TOLERANCE
+from statphys_flows.training import Conditional, FitState, Optimiser, fit, fitting_objective
+from statphys_flows.treatments import flows_for
 
 # Rounds of training, between which the chains at every point use what it has taught; steps of all of them, as a
 # multiple of what one point by itself may take; and points that a step trains on.
@@ -32,18 +32,6 @@ _POINTS = 4
 _CHAINS = 3
 _FEWEST_CHAINS = 16
 _ORDER = 3
-FEWEST_POINTS = 6
-
-
-def fits_a_scan(system: System, options, points: int) -> bool:
-    """Whether one flow is trained for the whole scan unless something else is asked for: where the points are enough,
-    and an interpolant alone brings the flow near."""
-    return points >= FEWEST_POINTS and isinstance(options, FlowMCMC) and isinstance(system.space, Interval)
-
-
-def untrained(systems: Sequence[System], kT: Sequence[float], key: PRNGKeyArray) -> list[Proposal]:
-    """The first candidate flow of each point, all from one key."""
-    return [flows_for(system, kT=t, key=key)[0] for system, t in zip(systems, kT, strict=True)]
 
 
 def train_scan(
@@ -51,7 +39,7 @@ def train_scan(
     kT: Sequence[float],
     conditions: np.ndarray,
     key: PRNGKeyArray,
-    options: FlowMCMC,
+    adaptation: Adaptation,
     tick: Callable[[str], None] = lambda _: None,
 ) -> list[Trained]:
     """Train one `ConditionalFlow` for all points, on chains that run at each of them: an interpolant's loss at four
@@ -65,47 +53,47 @@ def train_scan(
     **Returns:** the flow at each point, to start it with.
     """
     flow_key, chain_key, fit_key = jax.random.split(key, 3)
-    shared = _shared(options, len(kT))
+    rounds, shared = adaptation.rounds, _shared(adaptation, len(kT))
     temperatures = [jnp.asarray(t, jnp.result_type(float)) for t in kT]
     keys = jax.random.split(chain_key, len(kT))
     warm = []
     for system, t, own in zip(systems, temperatures, keys, strict=True):
         warm.append(warm_start_chains(system, t, own, shared))
         tick("warming up")
-    flow = _untrained_flow(untrained(systems, kT, flow_key), conditions)
-    of_a_point = objective_for(flow.at_index(0), shared)
+    candidates = [flows_for(system, kT=t, key=flow_key) for system, t in zip(systems, kT, strict=True)]
+    flow = _untrained_flow([each[0] for each in candidates], conditions)
+    of_a_point = fitting_objective(flow.at_index(0), rounds.objective)
     assert of_a_point is not None  # a flow has a map, which is trained
     objective = Conditional(of_a_point, _POINTS)
-    steps = int(_MULTIPLE * options.rounds * options.train_steps) // _ROUNDS
-    fit_state = FitState.create(flow, options.optimiser)
+    steps = int(_MULTIPLE * rounds.most * rounds.train_steps) // _ROUNDS
+    fit_state = FitState.create(flow, rounds.optimiser)
     states = [
-        begin(system, t, w, flow.at_index(i), own, shared)
+        begin(system, t, w, flow.at_index(i), own, shared.local, rounds.optimiser)
         for i, (system, t, w, own) in enumerate(zip(systems, temperatures, warm, keys, strict=True))
     ]
+    still, one = round_plan(shared, steps=0), jnp.ones((), jnp.int32)
     for turn in range(_ROUNDS):
         if turn:
             for i, (system, t, w) in enumerate(zip(systems, temperatures, warm, strict=True)):
                 state = eqx.tree_at(lambda s: s.flow, states[i], _accurate(system, t, flow.at_index(i), keys[i]))
-                states[i], _ = adapt_round(system, t, w.preconditioner, state, None, shared, steps=0, total_steps=1)
+                states[i], _ = adapt_round(system, t, w.preconditioner, state, None, still, total_steps=one)
                 tick("chains")
-            flow = _with_frames_of(flow, states)
+            flow = flow.with_frames_of([state.flow for state in states])
         buffers = jnp.stack([state.buffer for state in states], axis=1)
-        flow, fit_state = _fit(
-            flow, fit_state, objective, buffers, jax.random.fold_in(fit_key, turn), options, steps, _ROUNDS * steps
-        )
+        own_key = jax.random.fold_in(fit_key, turn)
+        total = jnp.asarray(_ROUNDS * steps, jnp.int32)
+        flow, fit_state = _fit(flow, fit_state, objective, buffers, own_key, rounds.optimiser, steps, total)
         tick("training")
-    trained = [
-        _accurate(system, t, flow.at_index(i), own)
-        for i, (system, t, own) in enumerate(zip(systems, temperatures, keys, strict=True))
+    return [
+        Trained(_accurate(system, t, flow.at_index(i), own), each.names[0], ready=True)
+        for i, (system, t, own, each) in enumerate(zip(systems, temperatures, keys, candidates, strict=True))
     ]
-    return [Trained(each, 0, ready=True) for each in trained]
 
 
-def _shared(options: FlowMCMC, points: int) -> FlowMCMC:
+def _shared(adaptation: Adaptation, points: int) -> Adaptation:
     """With so many chains at a point that all points together have few more than one by itself."""
-    return dataclasses.replace(
-        options, chains=min(options.chains, max(_FEWEST_CHAINS, _CHAINS * options.chains // points))
-    )
+    chains = min(adaptation.chains, max(_FEWEST_CHAINS, _CHAINS * adaptation.chains // points))
+    return adaptation._replace(chains=chains)
 
 
 def _accurate(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Proposal:
@@ -116,17 +104,20 @@ def _accurate(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKey
 def _untrained_flow(flows: Sequence[Proposal], conditions: np.ndarray) -> ConditionalFlow:
     """**Raises:** `StudyError` where no flow of a scan can be made of them."""
     values = [len(np.unique(column)) for column in conditions.T]
-    maps = [flow for flow in flows if isinstance(flow, Flow)]
+    if not (len(conditions.T) and all(flow.has_map for flow in flows)):
+        raise StudyError(_does_not_fit("its flow has no map that could depend on the scanned parameters"))
     try:
-        if len(maps) < len(flows) or not values:
-            raise ValueError("its flow has no map that could depend on the scanned parameters")
-        return conditional(maps, conditions, order=min(_ORDER, min(values) - 1))
-    except ValueError as error:
-        raise StudyError(f'strategy="conditional" does not fit this system: {error}. Use "neighbours".') from error
+        return conditional(flows, conditions, order=min(_ORDER, min(values) - 1))
+    except StudyError as error:
+        raise StudyError(_does_not_fit(str(error))) from error
+
+
+def _does_not_fit(reason: str) -> str:
+    return f'strategy="conditional" does not fit this system: {reason}. Use "neighbours".'
 
 
 @eqx.filter_jit
-def _fit(flow: Any, state, objective, buffers, key, options: FlowMCMC, steps: int, total: int):
+def _fit(flow: Any, state, objective, buffers, key, optimiser: Optimiser, steps: int, total):
     flow, state, _ = fit(
         flow,
         state,
@@ -136,16 +127,6 @@ def _fit(flow: Any, state, objective, buffers, key, options: FlowMCMC, steps: in
         key,
         steps=steps,
         total_steps=total,
-        optimiser=options.optimiser,
+        optimiser=optimiser,
     )
     return flow, state
-
-
-def _with_frames_of(flow: ConditionalFlow, states: Sequence[AdaptiveState]) -> ConditionalFlow:
-    """With the weights of the bases, and the solver steps, that each point has been found to need."""
-    flows: list[Any] = [state.flow for state in states]
-    base = jax.tree.map(lambda *a: jnp.stack(a) if eqx.is_array(a[0]) else a[0], *[f.base for f in flows])
-    flow = eqx.tree_at(lambda c: c.base, flow, base)
-    if isinstance(flows[0], ContinuousFlow):
-        flow = eqx.tree_at(lambda c: c.fixed.steps, flow, jnp.stack([f.steps for f in flows]))
-    return flow

@@ -1,35 +1,28 @@
 """The search for modes that comes before anything else where no states are known: a tempered population."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.bases import Diagonal, Factor, Gaussian
-from statphys_flows.bases.factors import at_least_rounding
+from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import LatentField, flows_for
 from statphys_flows.sampling.adaptive.tempering import temper
-from statphys_flows.sampling.samplers.options import FlowMCMC
-from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
+from statphys_flows.treatments import flows_for, treatment_of
 
-# The reference is so much wider than the scale on which interesting states lie.
-_WIDER = 2.0
 _MOVES = 10
 _EFFECTIVE = 0.8
 
 
 def reference_for(system: System, kT: float, key: PRNGKeyArray) -> Reference | None:
-    """The density that tempering starts from: the system's own; in ℝⁿ a Gaussian twice as wide as the space's `extent`;
-    elsewhere the base of the first flow. None for particles with a latent field: mean-field theory knows its phases."""
+    """The density that tempering starts from: the system's own, or that of its space's treatment; None for none."""
     own = system.reference(kT)
     if own is not None:
         return own
-    if isinstance(system.space, Euclidean):
-        return Gaussian(jnp.zeros(system.space.shape), jnp.full(system.space.shape, _WIDER * system.space.extent))
-    flow = flows_for(system, kT=kT, key=key)[0]
-    return None if isinstance(flow, LatentField) else flow.base
+    return treatment_of(system.space).reference(system, kT, functools.partial(flows_for, system, kT=kT, key=key))
 
 
 def reference_to_temper(system: System, kT: float, key: PRNGKeyArray) -> Reference:
@@ -45,29 +38,21 @@ def reference_to_temper(system: System, kT: float, key: PRNGKeyArray) -> Referen
 
 
 def preconditioner_of(system: System, reference: Reference) -> Factor | None:
-    """The scales of local moves while tempering; None in ℝⁿ, where the particles themselves tell them."""
-    return None if isinstance(system.space, Euclidean) else getattr(reference, "preconditioner", None)
+    """The scales of local moves while tempering; None where the particles themselves tell them."""
+    return treatment_of(system.space).tempering_preconditioner(reference)
 
 
 def preconditioner_for(
     system: System, kT: float, key: PRNGKeyArray, found: Float[Array, "particles ..."] | None = None
 ) -> Factor:
-    """The scales of local moves before there are any: of the sharpest base, or in ℝⁿ of what a search has `found`,
-    without one of the space's extent."""
-    if isinstance(system.space, Euclidean):
-        if found is not None:
-            return Diagonal(0.1 * at_least_rounding(jnp.std(found, axis=0), found))
-        return Diagonal(jnp.full(system.space.shape, 0.1 * system.space.extent))
-    # The last candidate's base is the sharpest: its covariance is that of a well.
-    return flows_for(system, kT=kT, key=key)[-1].base.preconditioner
+    """The scales of local moves before chains have told any; `found` is what a search has found."""
+    flows = functools.partial(flows_for, system, kT=kT, key=key)
+    return treatment_of(system.space).preconditioner(system, flows, found)
 
 
-def search(
-    system: System, kT: Float[Array, ""], key: PRNGKeyArray, options: FlowMCMC
-) -> Float[Array, "particles ..."] | None:
-    """Equally weighted particles, in as many modes as tempering finds; None where `options` asks for no search, or
-    where the particles did not arrive."""
-    particles = options.searchers(system)
+def search(system: System, kT: Float[Array, ""], key: PRNGKeyArray, particles: int) -> Array | None:
+    """So many equally weighted particles, in as many modes as tempering finds; None for no particles, or where they did
+    not arrive."""
     reference = reference_for(system, float(kT), key) if particles else None
     if reference is None:
         return None

@@ -27,11 +27,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.bases.factors import at_least_rounding
-from statphys_flows.sampling.coverage.scores import log_density
 from statphys_flows.sampling.kernels.local import MALA
 from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
-from statphys_flows.systems.walls import with_finite_gradient
+from statphys_flows.systems.walls import log_density, with_finite_gradient
 
 # Particles looked at to find neighbours, and how many of the nearest are taken.
 _LOOKED_AT, _NEIGHBOURS = 256, 4

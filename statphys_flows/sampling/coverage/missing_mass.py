@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.coverage.projections import candidate_directions, squared_distances
-from statphys_flows.sampling.coverage.scores import log_density
-from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
 from statphys_flows.thresholds import FALSE_ALARMS
+from statphys_flows.treatments import treatment_of
 
 # A state is where no chain has been if it is this many times further from the nearest one than all but 1% of the
 # chains' own states are from the nearest of another chain.
@@ -27,19 +27,12 @@ _AXES, _DENSE = 128, 1024
 
 @eqx.filter_jit
 def features(system: System, positions: Float[Array, "n ..."]) -> Float[Array, "n features"]:
-    """What tells states apart: in ℝⁿ the configuration; elsewhere, where symmetries make one state out of many
-    configurations, energy, order parameter and the system's observables."""
-    if isinstance(system.space, Euclidean):
-        return positions
-
-    def one(x):
-        return jnp.stack([system.energy(x), system.order_parameter(x), *dict(system.observables(x)).values()])
-
-    return jax.vmap(one)(positions)
+    """What tells states apart (`Treatment.features`)."""
+    return treatment_of(system.space).features(system, positions)
 
 
 @eqx.filter_jit
-def proposed(
+def draw_proposals(
     system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray, n: int
 ) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
     """Fresh draws of a flow, and their log weights."""

@@ -8,60 +8,46 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from statphys_flows.analysis import Estimate
-from statphys_flows.flows import ContinuousFlow, DefensiveMixture, Flow, Proposal
-from statphys_flows.flows.flow import round_trip_error
+from statphys_flows.flows import Proposal
 from statphys_flows.systems import System
-from statphys_flows.systems.walls import bound_inside, reduced_energy
+from statphys_flows.systems.walls import bound_inside, log_density
+from statphys_flows.thresholds import CAPPED, SOLVER_TOLERANCE, UNCOVERED_LOG_WEIGHT
 
+# Draws of a flow that its forward ESS and its bound come from, and those that tell the error of log q.
 EVALUATION_DRAWS = 2048
-UNCOVERED_LOG_WEIGHT = 5.0
-# The error of log q from which on a round's figures do not count: an objective that sees log q can learn to deceive
-# the solver.
-SOLVER_TOLERANCE = 0.05
 SOLVER_DRAWS = 64
 
 
-def log_density(system: System, kT):
-    """x → -U(x)/kT; -inf behind hard walls (`systems.walls`)."""
-    u = reduced_energy(system, kT)
-    return lambda x: -u(x)
+def score_figures(
+    forward: Float[Array, ""], reverse: Float[Array, ""], log_q_error: Float[Array, ""]
+) -> Float[Array, ""]:
+    """The score of a flow: the smaller one of its forward ESS, which sees where q is too wide or misshapen, and of its
+    reverse ESS over what the chains have visited, which sees where q does not go though the chains do. Below what any
+    flow scores, -1, where log q is wrong: an objective that sees log q can learn to deceive the solver."""
+    return jnp.where(log_q_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
 
 
 @eqx.filter_jit
-def score(
+def score_flow(
     system: System, kT: Float[Array, ""], flow: Proposal, seen: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """The smaller of forward ESS, from fresh draws, and reverse ESS, from configurations that chains have seen; -1,
-    below what any flow scores, where log q is wrong. And the two of them."""
+    """`score_figures` from fresh draws of a flow and from configurations that chains have seen; and forward and reverse
+    ESS."""
     density = log_density(system, kT)
     key, solver_key, seen_key = jax.random.split(key, 3)
     x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
     seen = seen[:EVALUATION_DRAWS]
     forward = forward_ess(jax.vmap(density)(x) - log_q)
     reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen, seen_key))
-    found = jnp.minimum(forward, reverse)
-    honest = log_q_error(system, kT, flow, solver_key, SOLVER_DRAWS) < SOLVER_TOLERANCE
-    return jnp.where(honest, found, -1.0), forward, reverse
+    return score_figures(forward, reverse, log_q_error(system, kT, flow, solver_key)), forward, reverse
 
 
 @eqx.filter_jit
-def log_q_error(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
-    """The largest error of log q by its own numerics over n draws; 0 without a map.
-
-    Of a `ContinuousFlow` this is `round_trip_error`, which its solver's steps bring down. Other maps are exact but for
-    rounding, which grows where they pull far apart what they have pushed together: there q is many times too large, and
-    what it proposes comes to nothing. So each of their draws counts by its importance weight, if that is below the
-    mean."""
-    if isinstance(flow, DefensiveMixture):
-        return log_q_error(system, kT, flow.sharp, key, n)
-    if not (isinstance(flow, Flow) and flow.has_map):
-        return jnp.zeros(())
-    if isinstance(flow, ContinuousFlow):
-        return round_trip_error(flow, key, n)
-    x, log_q, error = flow.round_trip(key, n)
-    log_w = jax.vmap(log_density(system, kT))(x) - log_q
-    counts = jnp.minimum(n * jax.nn.softmax(jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)), 1.0)
-    return jnp.max(jnp.where(counts == 0, 0.0, counts * jnp.abs(error)))
+def log_q_error(
+    system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray, n: int = SOLVER_DRAWS
+) -> Float[Array, ""]:
+    """The largest error of log q by its own numerics over n draws (`Proposal.log_q_error`)."""
+    return flow.log_q_error(log_density(system, kT), key, n)
 
 
 @eqx.filter_jit
@@ -92,16 +78,17 @@ def is_undercovered(
 
 
 def forward_ess(log_w):
-    """(Σw)²/(n Σw²), over draws of q; 0 where nothing has any weight."""
+    """`analysis.importance_ess` inside compiled code: (Σw)²/(n Σw²), over draws of q; 0 where nothing has a weight."""
     w = jnp.exp(log_w - jnp.max(log_w))
     return jnp.nan_to_num(jnp.sum(w) ** 2 / (jnp.sum(w**2) * w.size))
 
 
 def reverse_ess(log_w):
-    """1 / (E_p[w] E_p[1/w]), over draws of the target, the 0.5% of largest weights capped."""
+    """`analysis.reverse_ess` inside compiled code: 1/(E_p[w] E_p[1/w]), over draws of the target, the 0.5% of largest
+    weights capped."""
     log_w = log_w.ravel()
     # The largest few, rather than a quantile: a full sort takes long to compile.
-    largest, _ = jax.lax.top_k(log_w, 1 + log_w.size // 200)
+    largest, _ = jax.lax.top_k(log_w, 1 + log_w.size // CAPPED)
     log_w = jnp.minimum(log_w, largest[-1])
     n = jnp.log(jnp.asarray(log_w.size, log_w.dtype))
     return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))

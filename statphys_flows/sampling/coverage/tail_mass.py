@@ -6,9 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from statphys_flows.sampling.coverage.scores import log_density
-from statphys_flows.spaces import Euclidean, Interval, Lattice
 from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
 from statphys_flows.thresholds import STEEPEST_TAIL
 
 # How far out energies are looked at, in standard deviations of the draws, and along how many directions.
@@ -39,7 +38,7 @@ def tail_mass(system: System, kT: float, draws: Float[np.ndarray, "draws ..."]) 
       outermost ones, turned to where U is low far out.
 
     It is right to a small factor for a power law, and nothing for a Gaussian or an exponential."""
-    if not isinstance(system.space, Euclidean | Interval | Lattice):
+    if not system.space.reaches_infinity:
         return 0.0
     kT_array, x = jnp.asarray(kT, jnp.result_type(float)), np.asarray(draws, float).reshape(len(draws), -1)
     centre, sigma = np.median(x, axis=0), np.std(x, axis=0)

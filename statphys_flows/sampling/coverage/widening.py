@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from statphys_flows.sampling.coverage.scores import log_density
-from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
+from statphys_flows.treatments import treatment_of
 
 # Rays of each valley, points on each, and how far they go on: so many standard deviations, or until the others have
 # widened by this power of e, beyond which 32 bits hold no squares.
@@ -19,7 +19,8 @@ _COORDINATES = 32
 
 def mass_beyond(system: System, kT: float, draws: Float[np.ndarray, "draws ..."]) -> tuple[float, int]:
     r"""About what fraction of the weight lies further out in one coordinate s than any of `draws`, and in which; 0
-    where the space is not ℝⁿ, n > 1. It is the integral of the marginal density of s,
+    where the space is not treated so (`Treatment.looks_for_widening`), or has one coordinate. It is the integral of the
+    marginal density of s,
 
     $$p(s') = \Big\langle \frac{1[l < s < h]}{h - l}\, e^{u(x) - u(y)} \prod_j e^{b_j (s' - s)} \Big\rangle_x, \qquad
       y_j = m_j + (x_j - m_j)\, e^{b_j (s' - s)}$$
@@ -27,7 +28,7 @@ def mass_beyond(system: System, kT: float, draws: Float[np.ndarray, "draws ..."]
     which holds for any b (Chen, J. Am. Stat. Assoc. 89 (1994) 818, with a map that stretches); b is how fast the others
     widen with s, from the draws, m their medians, and l and h the quartiles of s. Where Z exists it is of the order of
     one over the number of draws."""
-    if not isinstance(system.space, Euclidean) or system.space.dimension < 2:
+    if not treatment_of(system.space).looks_for_widening or np.prod(system.space.shape) < 2:
         return 0.0, 0
     x = np.asarray(draws, float)
     low, middle, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)

@@ -1,4 +1,4 @@
-"""How often local moves are made between the flow's: measured, not assumed.
+"""How often local moves are made between the flow's: tuned on trial runs, not assumed.
 
 Where the flow is good, its proposals decorrelate the chain by themselves, and local moves are needed only now and then,
 for what the flow hardly proposes; where it is poor, they do nearly all the work. Before the frozen phase a few
@@ -14,15 +14,8 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from statphys_flows.analysis import integrated_autocorrelation_time
-from statphys_flows.flows import ContinuousFlow, CouplingFlow, DefensiveMixture, Proposal
-from statphys_flows.sampling.coverage.scores import UNCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import CHEAPER, UNCOVERED_LOG_WEIGHT
 
-# Velocity evaluations for each step of Dopri5.
-_STAGES = 6
-# Layers of a coupling flow, unless it was built with others.
-_LAYERS = 6
-# A schedule with fewer local moves has to be cheaper by this factor: they are what reaches where the flow does not go.
-_GAIN = 0.8
 # As multiples of the usual number of local moves: (draws from one sweep to the next, moves in a sweep).
 _SPARSER = ((1, 0.2), (4, 0.2))
 
@@ -39,8 +32,8 @@ def interleaving(every: int, moves: int) -> Interleaving:
     return Interleaving(jnp.asarray(every, jnp.int32), jnp.asarray(moves, jnp.int32))
 
 
-def measured(
-    pilot: Callable[[Interleaving], dict[str, np.ndarray]], usual: int, global_moves: int, flow: Proposal
+def tune_schedule(
+    pilot: Callable[[Interleaving], dict[str, np.ndarray]], usual: int, flow_moves: int, evaluations_per_map: int
 ) -> Interleaving:
     """The schedule of the least cost for each independent draw, cost · τ_int, among the usual and a few sparser ones.
 
@@ -51,33 +44,26 @@ def measured(
 
     - `pilot`: runs a schedule and returns (draw, chain) arrays `energy`, `order_parameter`, `log_weights`.
     - `usual`: local moves between two draws where nothing is known.
+    - `flow_moves`: proposals of the flow between two draws.
+    - `evaluations_per_map`: of the flow (`Proposal.evaluations_per_map`).
     """
+
+    def cost(schedule: Interleaving, record: dict[str, np.ndarray]) -> float:
+        local = (int(schedule.moves) + 1 + evaluations_per_map) / int(schedule.every)
+        return (flow_moves * (1 + evaluations_per_map) + local) * _autocorrelation(record)
+
     first = interleaving(1, usual)
     record = pilot(first)
-    best, least = first, _cost(first, global_moves, flow) * _autocorrelation(record)
+    best, least = first, cost(first, record)
     log_w = record["log_weights"]
     if np.isnan(least) or np.max(log_w) > np.median(log_w) + UNCOVERED_LOG_WEIGHT:
         return first
     for every, fraction in _SPARSER:
         schedule = interleaving(every, max(1, round(fraction * usual)))
-        cost = _cost(schedule, global_moves, flow) * _autocorrelation(pilot(schedule))
-        if cost < _GAIN * least:
-            best, least = schedule, cost
+        found = cost(schedule, pilot(schedule))
+        if found < CHEAPER * least:
+            best, least = schedule, found
     return best
-
-
-def passes(flow: Proposal) -> int:
-    """Evaluations of the velocity, or layers, in one pass through the flow."""
-    if isinstance(flow, DefensiveMixture):
-        return passes(flow.sharp) + passes(flow.safe)
-    if isinstance(flow, ContinuousFlow):
-        return _STAGES * int(flow.steps)
-    return _LAYERS if isinstance(flow, CouplingFlow) else 1
-
-
-def _cost(schedule: Interleaving, global_moves: int, flow: Proposal) -> float:
-    each = passes(flow)
-    return global_moves * (1 + each) + (int(schedule.moves) + 1 + each) / int(schedule.every)
 
 
 def _autocorrelation(record: dict[str, np.ndarray]) -> float:

@@ -7,21 +7,21 @@ import numpy as np
 
 from statphys_flows.analysis import Estimate
 from statphys_flows.bases import Factor
-from statphys_flows.errors import StudyError
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
-from statphys_flows.sampling.adaptive.round import WarmUp, covariance_within, warm_up
 from statphys_flows.sampling.adaptive.search import preconditioner_for
-from statphys_flows.sampling.coverage.scores import log_density
+from statphys_flows.sampling.adaptive.warm_up import WarmChains, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
-from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
+from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
+from statphys_flows.sampling.record import Production, join, observed, pieces_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.stopwatch import stopwatch
-from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
 from statphys_flows.theory import seed_states
+from statphys_flows.treatments import treatment_of
 
 
 class LocalMCMC(Sampler):
@@ -49,18 +49,13 @@ class LocalMCMC(Sampler):
     thin: int = eqx.field(static=True, converter=whole, default=0)
 
     def __check_init__(self):
-        if not isinstance(self.local, LocalKernel):
-            raise StudyError(f"LocalMCMC(local={self.local!r}): write for example LocalMCMC(NUTS()).")
+        check_kernel("LocalMCMC", self.local, "LocalMCMC(NUTS())")
         check_counts(self, may_be_zero=("thin",))
-
-    @property
-    def buffer(self) -> int:
-        """Configurations that a warm-up hands over; none are needed."""
-        return self.chains
+        check_chains(self)
 
     def pieces(self, system: System) -> int:
         del system
-        return PIECES + 2
+        return pieces_of(self).total + 1
 
     @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
@@ -71,8 +66,17 @@ class LocalMCMC(Sampler):
             tick("warming up")
             positions = over_devices(seed_states(system, kT, seed_key, self.chains))
             factor = preconditioner_for(system, kT, seed_key)
-            rescale = covariance_within if isinstance(system.space, Euclidean) else None
-            warm = warm_up(system, kT_array, positions, factor, warm_key, self, rescale=rescale)
+            warm = warm_up(
+                system,
+                kT_array,
+                positions,
+                factor,
+                warm_key,
+                self.local,
+                moves=self.warm_up,
+                buffer=self.chains,
+                rescale=covariance_within if treatment_of(system.space).scales_from_chains else None,
+            )
             warming = watch.lap()
             production = self._produce(system, kT_array, warm, run_key, tick, journal)
             seconds = {
@@ -80,7 +84,7 @@ class LocalMCMC(Sampler):
                 "seconds_training": warming,
                 "seconds_sampling": watch.lap(),
             }
-        evaluations = 1.1 * production.evaluations.sum() + self.chains * self.warm_up
+        evaluations = pieces_of(self).run_for_each * production.evaluations.sum() + self.chains * self.warm_up
         found = {
             "step_size": float(warm.step_size),
             "local_moves": self.moves,
@@ -93,14 +97,15 @@ class LocalMCMC(Sampler):
         history = {"step": np.asarray([self.warm_up]), "local_acceptance": np.asarray([np.nan])}
         return Sampled(production, Estimate(float("nan"), float("nan")), found, [], history)
 
-    def _produce(self, system, kT, warm: WarmUp, key, tick, journal) -> Production:
-        length, thin = piece_of(self)
+    def _produce(self, system, kT, warm: WarmChains, key, tick, journal) -> Production:
+        pieces = pieces_of(self)
         states = _start(system, kT, self.local, warm.preconditioner, warm.positions)
 
         def run(states, key):
-            return _run(system, kT, self, warm.preconditioner, warm.step_size, states, key, length=length, thin=thin)
+            moved = (self.local, warm.preconditioner, warm.step_size)
+            return _run(system, kT, *moved, states, key, moves=self.moves, length=pieces.length)
 
-        return join(run_in_pieces(run, states, key, lambda: tick("sampling"), journal), thin)
+        return join(run_in_pieces(run, states, key, pieces, lambda: tick("sampling"), journal), pieces)
 
 
 @eqx.filter_jit
@@ -110,7 +115,7 @@ def _start(system, kT, local: LocalKernel, factor: Factor, positions):
 
 
 @eqx.filter_jit
-def _run(system, kT, options: LocalMCMC, factor, step_size, states, key, *, length: int, thin: int):
+def _run(system, kT, local: LocalKernel, factor, step_size, states, key, *, moves: int, length: int):
     density = log_density(system, kT)
 
     def whitened(z):
@@ -119,16 +124,16 @@ def _run(system, kT, options: LocalMCMC, factor, step_size, states, key, *, leng
     def chain(key, state):
         def move(carry, key):
             state, rate, evaluations = carry
-            state, info = options.local.move(key, state, whitened, step_size)
+            state, info = local.move(key, state, whitened, step_size)
             return (state, rate + info.acceptance_rate, evaluations + info.evaluations), None
 
         zero = jnp.zeros_like(state.logdensity)
-        keys = jax.random.split(key, options.moves)
+        keys = jax.random.split(key, moves)
         (state, rate, evaluations), _ = jax.lax.scan(move, (state, zero, zero), keys)
-        return state, rate / options.moves, evaluations
+        return state, rate / moves, evaluations
 
     def draw(states, key):
-        states, rate, evaluations = jax.vmap(chain)(jax.random.split(key, options.chains), states)
+        states, rate, evaluations = jax.vmap(chain)(jax.random.split(key, states.position.shape[0]), states)
         positions = jax.vmap(factor.apply)(states.position)
         return states, {
             **observed(system, positions),
@@ -137,6 +142,4 @@ def _run(system, kT, options: LocalMCMC, factor, step_size, states, key, *, leng
             "evaluations": evaluations,
         }
 
-    states, record = jax.lax.scan(draw, states, jax.random.split(key, length))
-    record["positions"] = record["positions"][thin - 1 :: thin]
-    return states, record
+    return jax.lax.scan(draw, states, jax.random.split(key, length))

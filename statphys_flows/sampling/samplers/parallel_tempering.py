@@ -24,7 +24,7 @@ from statphys_flows.flows import Proposal
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptive.adapt import adapt
-from statphys_flows.sampling.adaptive.round import WarmUp, scales_within, warm_up
+from statphys_flows.sampling.adaptive.refine import refine
 from statphys_flows.sampling.adaptive.search import (
     preconditioner_for,
     preconditioner_of,
@@ -32,21 +32,22 @@ from statphys_flows.sampling.adaptive.search import (
     spread_over,
 )
 from statphys_flows.sampling.adaptive.tempering import temper
-from statphys_flows.sampling.coverage.scores import log_density, with_rounding
+from statphys_flows.sampling.adaptive.warm_up import WarmChains, scales_within, warm_up
+from statphys_flows.sampling.coverage.scores import with_rounding
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
-from statphys_flows.sampling.record import PIECES, Production, check_counts, join, observed, piece_of, run_in_pieces
+from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
+from statphys_flows.sampling.record import Production, join, observed, pieces_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
-from statphys_flows.sampling.samplers.options import FlowMCMC
-from statphys_flows.sampling.samplers.production import refine
+from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
 from statphys_flows.sampling.stopwatch import stopwatch
-from statphys_flows.spaces import Euclidean
 from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
-from statphys_flows.systems.walls import is_inside
+from statphys_flows.systems.walls import is_inside, log_density
 from statphys_flows.theory import seed_states
+from statphys_flows.treatments import treatment_of
 
 # Of the pilot population, from which the levels are read off.
 _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
@@ -86,20 +87,18 @@ class ParallelTempering(Sampler):
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
-        if not isinstance(self.local, LocalKernel):
+        check_chains(self)
+        check_kernel("ParallelTempering", self.local, "ParallelTempering(local=NUTS())")
+        if not (self.assisted_by is None or isinstance(self.assisted_by, FlowMCMC)):
             raise StudyError(
-                f"ParallelTempering(local={self.local!r}): write for example ParallelTempering(local=NUTS())."
+                f"ParallelTempering(assisted_by={self.assisted_by!r}): write for example "
+                "ParallelTempering(assisted_by=FlowMCMC())."
             )
         if self.levels < 2:
             raise StudyError(f"ParallelTempering(levels={self.levels}): a ladder has at least 2.")
 
-    @property
-    def buffer(self) -> int:
-        """Configurations that a warm-up hands over; none are needed."""
-        return self.chains
-
     def pieces(self, system: System) -> int:
-        return PIECES + 3 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
+        return pieces_of(self).total + 2 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
 
     @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
@@ -131,7 +130,9 @@ class ParallelTempering(Sampler):
                 "seconds_sampling": watch.lap(),
             }
         log_z = with_rounding(_ladder_log_z(log_w, levels), float(np.mean(np.abs(production.energy)) / kT))
-        evaluations = 1.1 * production.evaluations.sum() + self.chains * self.levels * self.warm_up
+        evaluations = (
+            pieces_of(self).run_for_each * production.evaluations.sum() + self.chains * self.levels * self.warm_up
+        )
         diagnostics = {
             "log_z_bar": log_z,
             "step_size": float(warm.step_size[-1]),
@@ -158,7 +159,7 @@ class ParallelTempering(Sampler):
     def _reference(self, system, kT, key, tick, journal) -> Reference:
         if self.assisted_by is None:
             return reference_to_temper(system, kT, key)
-        adapted = adapt(system, float(kT), key, self.assisted_by, tick=tick, journal=journal)
+        adapted = adapt(system, float(kT), key, self.assisted_by.adaptation, tick=tick, journal=journal)
         flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
         if flow.has_auxiliary:
             raise StudyError(
@@ -175,29 +176,40 @@ class ParallelTempering(Sampler):
         particles = pilot.particles if inside.all() else pilot.particles[np.flatnonzero(inside)]
         return spread_over(particles, self.chains)
 
-    def _warm(self, ladder: "_Ladder", positions, key, kT) -> WarmUp:
-        rescale = scales_within if isinstance(ladder.system.space, Euclidean) else None
+    def _warm(self, ladder: "_Ladder", positions, key, kT) -> WarmChains:
+        rescale = scales_within if treatment_of(ladder.system.space).scales_from_chains else None
         factor = preconditioner_for(ladder.system, kT, key)
 
         def one(level, key):
             rung = _Rung(ladder.system, ladder.kT, ladder.reference, level)
-            return warm_up(rung, jnp.ones_like(level), positions, factor, key, self, rescale=rescale)
+            return warm_up(
+                rung,
+                jnp.ones_like(level),
+                positions,
+                factor,
+                key,
+                self.local,
+                moves=self.warm_up,
+                buffer=self.chains,
+                rescale=rescale,
+            )
 
         return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
 
     def _produce(
-        self, ladder: "_Ladder", warm: WarmUp, key, tick, journal
+        self, ladder: "_Ladder", warm: WarmChains, key, tick, journal
     ) -> tuple[Production, np.ndarray, np.ndarray]:
-        length, thin = piece_of(self)
+        pieces = pieces_of(self)
 
         def run(positions, key):
-            return _run(ladder, self, warm.preconditioner, warm.step_size, positions, key, length=length, thin=thin)
+            moved = (self.local, warm.preconditioner, warm.step_size)
+            return _run(ladder, *moved, positions, key, moves=self.moves, length=pieces.length)
 
-        records = run_in_pieces(run, warm.positions, key, lambda: tick("sampling"), journal)
+        records = run_in_pieces(run, warm.positions, key, pieces, lambda: tick("sampling"), journal)
         log_w = np.concatenate([record.pop("log_w") for record in records])
         exchanged = np.concatenate([record.pop("exchanged") for record in records])
         # (draw, level, chain) to (level, chain, draw)
-        return join(records, thin), np.moveaxis(log_w, 0, -1), exchanged.mean(axis=0)
+        return join(records, pieces), np.moveaxis(log_w, 0, -1), exchanged.mean(axis=0)
 
 
 class _Ladder(NamedTuple):
@@ -238,14 +250,14 @@ class _OfFlow(eqx.Module):
 
 
 @eqx.filter_jit
-def _run(ladder: _Ladder, options: ParallelTempering, factors: Factor, steps, positions, key, *, length, thin):
+def _run(ladder: _Ladder, local: LocalKernel, factors: Factor, steps, positions, key, *, moves: int, length: int):
     system, kT, reference, levels = ladder
     target = log_density(system, kT)
-    shape = (options.levels, options.chains)
+    shape = (len(levels), positions.shape[1])
 
     def at_level(level, factor, step, keys, x):
         density = log_density(_Rung(system, kT, reference, level), 1.0)
-        sweep = jax.vmap(lambda k, x: local_sweep(k, x, density, options.local, factor, step, options.moves))
+        sweep = jax.vmap(lambda k, x: local_sweep(k, x, density, local, factor, step, moves))
         x, _, rate, evaluations = sweep(keys, x)
         return x, rate, evaluations
 
@@ -253,11 +265,11 @@ def _run(ladder: _Ladder, options: ParallelTempering, factors: Factor, steps, po
         local_key, fresh_key, swap_key = jax.random.split(key, 3)
         keys = jax.random.split(local_key, shape)
         positions, rate, evaluations = eqx.filter_vmap(at_level)(levels, factors, steps, keys, positions)
-        fresh = jax.vmap(reference.sample)(jax.random.split(fresh_key, options.chains))
+        fresh = jax.vmap(reference.sample)(jax.random.split(fresh_key, shape[1]))
         positions = positions.at[0].set(fresh)
         log_w = jax.vmap(jax.vmap(lambda x: target(x) - reference.log_prob(x)))(positions)
         log_w = jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
-        uniforms = jax.random.uniform(swap_key, (_EXCHANGES, options.levels - 1, options.chains), log_w.dtype)
+        uniforms = jax.random.uniform(swap_key, (_EXCHANGES, shape[0] - 1, shape[1]), log_w.dtype)
         rates = []
         for i in range(_EXCHANGES):
             positions, log_w, found = _exchange(levels, positions, log_w, uniforms[i], i % 2)
@@ -267,14 +279,12 @@ def _run(ladder: _Ladder, options: ParallelTempering, factors: Factor, steps, po
             **observed(system, x),
             "energy": jax.vmap(system.energy)(x),
             "local_acceptance_rate": rate[-1],
-            "evaluations": jnp.sum(evaluations, axis=0) + options.levels,
+            "evaluations": jnp.sum(evaluations, axis=0) + shape[0],
             "log_w": log_w,
             "exchanged": jnp.mean(jnp.stack(rates), axis=(0, 2)),
         }
 
-    positions, record = jax.lax.scan(draw, positions, jax.random.split(key, length))
-    record["positions"] = record["positions"][thin - 1 :: thin]
-    return positions, record
+    return jax.lax.scan(draw, positions, jax.random.split(key, length))
 
 
 def _exchange(levels, positions, log_w, uniforms, parity):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ConditionalFlow
+from statphys_flows.flows.conditional import ConditionalFlow, points_of
 from statphys_flows.training.objectives.objective import Objective
 
 
@@ -57,13 +57,8 @@ class Conditional(Objective):
     def stage(self, progress):
         return self.objective.stage(progress)
 
-    def loss(self, flow, samples, reduced_energy, key):
-        if not isinstance(flow, ConditionalFlow):
-            raise StudyError(
-                f"Conditional trains a ConditionalFlow, but got a {type(flow).__name__}; write "
-                "conditional(flows, conditions), or use the objective itself."
-            )
-        grid = flow.conditions.shape[0]
+    def loss(self, flow: ConditionalFlow, samples, reduced_energy, key):
+        grid = points_of(flow)
         if samples.ndim < 2 or samples.shape[1] != grid:
             raise StudyError(
                 f"Conditional: samples of shape (n, P, ...) are needed, with a column for each of the {grid} points; "

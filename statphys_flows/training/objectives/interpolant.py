@@ -34,6 +34,10 @@ class Interpolant(Objective):
     def trains_base(self):
         return False
 
+    @property
+    def solves_map(self):
+        return False
+
     def loss(self, flow: ContinuousFlow, samples, reduced_energy, key):
         needs_velocity(flow, "Interpolant")
         check_ends(self.path, samples.shape[1:])
@@ -77,7 +81,7 @@ def needs_velocity(flow, name: str) -> None:
 
     **Raises:** `StudyError`, naming objectives that would do.
     """
-    if not isinstance(flow, ContinuousFlow):
+    if not flow.follows_ode:
         raise StudyError(
             f"{name} trains the velocity of a ContinuousFlow; {type(flow).__name__} has none: "
             "use MaximumLikelihood or ReverseKL."

@@ -1,6 +1,6 @@
 """Maximum likelihood of the samples."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ContinuousFlow, Flow, Velocity
+from statphys_flows.flows import Velocity
 from statphys_flows.training.objectives.objective import Objective
 
 _DIVERGENCES = ("exact", "hutchinson")
@@ -50,10 +50,10 @@ class MaximumLikelihood(Objective):
         return -jnp.mean(flow.log_prob(samples, key)) / samples[0].size
 
 
-def estimated_log_prob(flow: Flow, samples: Float[Array, "n ..."], key: PRNGKeyArray) -> Float[Array, " n"]:
+def estimated_log_prob(flow: Any, samples: Float[Array, "n ..."], key: PRNGKeyArray) -> Float[Array, " n"]:
     """An unbiased estimate of log q of each of `samples`, by one probe each, along the same trajectories as the exact
     one. For training losses only: its exponential is biased."""
-    if not isinstance(flow, ContinuousFlow):
+    if not flow.follows_ode:
         raise StudyError(
             f'MaximumLikelihood(divergence="hutchinson"): the density of a {type(flow).__name__} holds no divergence; '
             'write MaximumLikelihood("exact").'

@@ -48,6 +48,12 @@ class Objective(eqx.Module):
         """Whether the loss evaluates the energy; false if not said otherwise."""
         return False
 
+    @property
+    def solves_map(self) -> bool:
+        """Whether the loss passes through the flow's map, as a likelihood does; true if not said otherwise. A loss of
+        the velocity alone does not, and needs a flow that has one."""
+        return True
+
     def at(self, progress: Float[Array, ""]) -> Self:
         """What to minimise when a fraction `progress` in [0, 1) of the steps is done: itself, if not said otherwise."""
         return self

@@ -1,11 +1,11 @@
 """Denoising score matching."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import ContinuousFlow
-from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.training.objectives.objective import Objective
 
 
@@ -27,9 +27,13 @@ class DenoisingScore(Objective):
     def trains_base(self):
         return False
 
-    def loss(self, flow, samples, reduced_energy, key):
-        if not (isinstance(flow, ContinuousFlow) and isinstance(flow.velocity, ScoreVelocity)):
-            name = type(flow.velocity if isinstance(flow, ContinuousFlow) else flow).__name__
+    @property
+    def solves_map(self):
+        return False
+
+    def loss(self, flow: Any, samples, reduced_energy, key):
+        if not (flow.follows_ode and flow.velocity.is_score):
+            name = type(flow.velocity if flow.follows_ode else flow).__name__
             raise StudyError(
                 f"DenoisingScore trains the score of a ScoreVelocity, but got a {name}; write "
                 "ContinuousFlow(base, ScoreVelocity(base, key)), or use Interpolant() or MaximumLikelihood()."

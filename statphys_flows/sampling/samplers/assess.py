@@ -1,0 +1,200 @@
+"""What a flow's frozen phase says: log Z, how good the flow was, what may be missing, and what it cost."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from statphys_flows import analysis
+from statphys_flows.analysis import Estimate, Missed
+from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
+from statphys_flows.flows import Proposal
+from statphys_flows.sampling.adaptive.candidates import Adapted
+from statphys_flows.sampling.coverage.missing_mass import draw_proposals, features, missing_mass
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, rounded_size, with_rounding
+from statphys_flows.sampling.plan import Adaptation
+from statphys_flows.sampling.record import Pieces, Production, observed
+from statphys_flows.sampling.sampler import Sampled
+from statphys_flows.systems import System
+from statphys_flows.thresholds import MOST_REJECTED, UNCOVERED_LOG_WEIGHT
+
+
+def assess(
+    system: System,
+    kT: float,
+    flow: Proposal,
+    adapted: Adapted,
+    production: Production,
+    adaptation: Adaptation,
+    pieces: Pieces,
+    key: PRNGKeyArray,
+) -> Sampled:
+    """The draws with their estimates and diagnostics; seconds are left to the caller."""
+    forward, chain = production.proposal_log_weights, production.log_weights
+    assert forward is not None  # a flow's sampler records both
+    assert chain is not None
+    size = rounded_size(production.energy / kT, chain)
+    log_z = _estimate(analysis.bar_log_z, size, forward, chain)
+    diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size) | {"log_z_bar": log_z}
+    diagnostics |= _rates(forward, chain, log_z)
+    uncovered = float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT))
+    diagnostics["undercoverage"] = max(uncovered, adapted.missed)
+    diagnostics["missing_mass"] = _missing_mass(system, kT, flow, production, adapted, key)
+    diagnostics["defensive_share"] = float(flow.defensive_share)
+    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each)
+    return Sampled(
+        production,
+        log_z,
+        diagnostics,
+        _of_training(adapted) + _of_budget(adapted, adaptation),
+        adapted.history,
+        searched=adapted.particles is not None,
+        log_z_systematic=_unseen(adapted),
+        missed=_missed(system, adapted, uncovered),
+        log_z_by="by Bennett's acceptance ratio between the flow's proposals and the chains' states",
+    )
+
+
+def _of_weights(forward: np.ndarray, chain: np.ndarray, size: float) -> dict[str, object]:
+    return {
+        "log_z_importance": _estimate(analysis.importance_log_z, size, forward),
+        "log_z_reverse": _estimate(analysis.reverse_log_z, size, chain, forward),
+        "overlap": _number(analysis.overlap, forward, chain),
+        "ess_forward": _number(analysis.importance_ess, forward),
+        "ess_reverse": _number(analysis.reverse_ess, chain),
+    }
+
+
+def _of_chains(production: Production, adapted: Adapted) -> dict[str, object]:
+    assert production.global_acceptance_rate is not None
+    assert production.schedule is not None
+    return {
+        "global_acceptance_rate": production.global_acceptance_rate.mean(),
+        "step_size": float(adapted.step_size),
+        "local_moves": int(production.schedule.moves),
+        "local_every": int(production.schedule.every),
+        "rejected_steps": adapted.history["rejected"].max(initial=0.0),
+        "candidate": adapted.candidate,
+    }
+
+
+def _of_training(adapted: Adapted) -> list[str]:
+    """Of the flow that was kept: what others did is no reason to doubt it."""
+    history = adapted.history
+    own = np.flatnonzero(history["candidate"] == adapted.candidate)
+    if not own.size:
+        return []
+    # Counts go on from one candidate to the next.
+    rejected, steps = (
+        history[name][own[-1]] - (history[name][own[0] - 1] if own[0] else 0.0) for name in ("rejected", "step")
+    )
+    if rejected <= MOST_REJECTED * steps:
+        return []
+    return [
+        f"{rejected:.0f} of {steps:.0f} training steps blew up and were rejected; lower Optimiser(learning_rate=...)"
+    ]
+
+
+def _of_budget(adapted: Adapted, adaptation: Adaptation) -> list[str]:
+    rounds = adaptation.rounds
+    if not adapted.exhausted or (adapted.score >= rounds.good_enough and adapted.covers):
+        return []
+    return [
+        f"adaptation has taken its budget of {rounds.budget:.2g} evaluations, and the best flow has an ESS of "
+        f"{max(adapted.score, 0.0):.2g}; give Rounds(budget=...) more, or know that the chains rest on local moves"
+    ]
+
+
+def _rates(forward: np.ndarray, chain: np.ndarray, log_z: Estimate) -> dict[str, object]:
+    """An independence sampler forgets its start at a rate of at least 1/w*, w* the supremum of ρ/(Z q): Mengersen &
+    Tweedie, Ann. Stat. 24 (1996) 101. Here w* is the largest that was seen."""
+    log_largest = max(forward.max(), chain.max()) - log_z.value
+    with np.errstate(over="ignore", under="ignore"):
+        return {"largest_weight": float(np.exp(log_largest)), "mixing_rate_bound": float(np.exp(-log_largest))}
+
+
+def _missing_mass(system: System, kT: float, flow: Proposal, production: Production, adapted: Adapted, key) -> float:
+    """The larger one of what the flow's proposals and the search's particles say."""
+    chains = production.positions.astype(np.float32)
+    shape, draws = chains.shape[:2], chains.reshape(-1, *chains.shape[2:])
+    visited = np.asarray(features(system, jnp.asarray(draws)), float).reshape(*shape, -1)
+    fractions = [0.0]
+    if adapted.particles is not None:
+        fractions.append(missing_mass(visited, np.asarray(features(system, adapted.particles), float)))
+    # A mixture without a map was built from the particles or the known states: there is nothing more in it.
+    if flow.explores:
+        x, log_w = draw_proposals(system, jnp.asarray(kT, jnp.result_type(float)), flow, key, EVALUATION_DRAWS)
+        log_w = np.asarray(log_w, float)
+        # What lies behind hard walls has no weight, and an infinite energy among its features.
+        inside = np.flatnonzero(np.isfinite(log_w))
+        if inside.size:
+            there = np.asarray(features(system, x), float)[inside]
+            fractions.append(missing_mass(visited, there, log_w[inside]))
+    return max(fractions)
+
+
+def _estimate(estimator: Callable[..., Estimate], size: float, *weights: np.ndarray) -> Estimate:
+    """The estimate, or NaN with an infinite error where there is none: the rest of the point stands without it."""
+    try:
+        found = estimator(*weights)
+    except (RuntimeError, ValueError):
+        return Estimate(float("nan"), float("inf"))
+    return with_rounding(found, size)
+
+
+def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:
+    """The same for estimators without an error."""
+    try:
+        return estimator(*weights)
+    except (RuntimeError, ValueError):
+        return float("nan")
+
+
+def _unseen(adapted: Adapted) -> float:
+    """By how much log Z may be too low and no weight shows it: what the search found and the flow hardly proposes, and,
+    where nothing is known of the system but by that search, what is too rare for it, one particle's worth."""
+    held_out = adapted.held_out
+    if held_out is None:
+        return 0.0
+    # What is left of Z is 1 - missed: log Z is too low by the logarithm of that.
+    least = 1 / len(held_out)
+    return float(-np.log1p(-min(max(adapted.missed, least), 1 - least)))
+
+
+def _missed(system: System, adapted: Adapted, uncovered: float) -> Missed | None:
+    """The held-out particles that the flow hardly proposes, where they are more than might have strayed, with the
+    weight that the chains, of whose states a fraction `uncovered` is like them, have too little of. What a state too
+    rare for the search would do to averages has no bound: it may have any energy."""
+    weight = (adapted.missed - uncovered) / (1 - uncovered) if uncovered < 1 else 0.0
+    if adapted.unreached is None or adapted.covers or weight <= 0.0:
+        return None
+    seen = observed(system, adapted.unreached) | {"energy": jax.vmap(system.energy)(adapted.unreached)}
+    seen = jax.tree.map(lambda a: np.asarray(a, float), seen)
+    derivatives = {DERIVATIVE + name: values for name, values in seen["derivatives"].items()}
+    return Missed(weight, seen["energy"], seen["order_parameter"], seen["observables"] | derivatives)
+
+
+def _cost(
+    flow: Proposal, adaptation: Adaptation, adapted: Adapted, production: Production, run_for_each: float
+) -> dict[str, float]:
+    """Evaluations of the whole point, adaptive phase included (not the fits of the bases, nor backward passes)."""
+    moves, rounds = adaptation.moves, adaptation.rounds
+    steps = adapted.history["step"]
+    taken = steps[-1] if len(steps) else 0
+    schedule = production.schedule
+    assert schedule is not None
+    adaptive, frozen = adaptation.chains * rounds.draws * len(steps), run_for_each * production.energy.size
+    every = int(schedule.every)
+    local = adaptive * (1 + moves.adaptive) + adaptation.chains * adaptation.start.warm_up
+    local += run_for_each * production.evaluations.sum() - frozen * moves.flow
+    proposals = (adaptive + frozen) * moves.flow + EVALUATION_DRAWS * len(steps)
+    each = flow.evaluations_per_map
+    return {
+        "energy_evaluations": proposals + local,
+        "gradient_evaluations": local,
+        "evaluations_per_draw": float(production.evaluations.mean()),
+        "velocity_evaluations": (proposals + adaptive + frozen / every) * each + taken * rounds.optimiser.batch,
+        "ode_steps": flow.solver_steps,
+    }

@@ -1,0 +1,140 @@
+"""The frozen phase: flow, step size and schedule fixed; what is recorded here, and only here, enters a result."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.bases import Factor
+from statphys_flows.flows import Proposal
+from statphys_flows.sampling.journal import NOWHERE, Journal
+from statphys_flows.sampling.kernels import flow_move
+from statphys_flows.sampling.kernels.assisted import local_sweep
+from statphys_flows.sampling.kernels.local import LocalKernel
+from statphys_flows.sampling.kernels.schedule import Interleaving, interleaving, tune_schedule
+from statphys_flows.sampling.plan import Moves
+from statphys_flows.sampling.record import Pieces, Production, join, observed, run_in_pieces
+from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
+
+# Fewer draws are not worth a trial run of the schedule.
+_FEWEST_DRAWS = 40
+# What a trial run is judged by.
+_LOOKED_AT = ("energy", "order_parameter", "log_weights")
+
+
+class Frozen(NamedTuple):
+    """What no longer changes: the proposal, and the local moves with their scales and step size."""
+
+    flow: Proposal
+    local: LocalKernel
+    preconditioner: Factor
+    step_size: Float[Array, ""]
+
+
+def produce(
+    system: System,
+    kT: Float[Array, ""],
+    frozen: Frozen,
+    positions: Float[Array, "chains ..."],
+    key: PRNGKeyArray,
+    moves: Moves,
+    pieces: Pieces,
+    tick: Callable[[], None] = lambda: None,
+    journal: Journal = NOWHERE,
+    may_rest: bool = True,
+) -> Production:
+    """Run the frozen kernel for a tenth of the draws that is thrown away, then for those that count. `tick` is called
+    after each piece.
+
+    Where `moves.local` is not given the schedule of local moves is tuned first, on further pieces, unless the flow is
+    known to leave something to them alone, so that they must not rest (`may_rest`)."""
+    key, pilot_key, start_key = jax.random.split(key, 3)
+    states = _start(system, kT, frozen.flow, positions, start_key)
+
+    def run(states, key, schedule):
+        return _run(system, kT, frozen, states, key, schedule, flow_moves=moves.flow, length=pieces.length)
+
+    def pilot(schedule):
+        nonlocal states, pilot_key
+        records = []
+        for _ in range(pieces.discarded):
+            pilot_key, own = jax.random.split(pilot_key)
+            states, record = run(states, own, schedule)
+            records.append({n: np.asarray(record[n], np.float64) for n in _LOOKED_AT})
+        return {n: np.concatenate([record[n] for record in records]) for n in _LOOKED_AT}
+
+    def tune():
+        schedule = tune_schedule(pilot, moves.adaptive, moves.flow, frozen.flow.evaluations_per_map)
+        return states, schedule
+
+    usual = interleaving(1, moves.adaptive)
+    if moves.local is not None or pieces.draws < _FEWEST_DRAWS or not may_rest:
+        schedule = usual
+    else:
+        states, schedule = journal.recall("schedule", tune, like=lambda: (states, usual))
+    records = run_in_pieces(lambda states, own: run(states, own, schedule), states, key, pieces, tick, journal)
+    return join(records, pieces, schedule)
+
+
+@eqx.filter_jit
+def _start(system, kT, flow, positions, key):
+    density = log_density(system, kT)
+    keys = jax.random.split(key, positions.shape[0])
+    return jax.vmap(lambda x, k: flow_move.init(x, density, flow, k))(positions, keys)
+
+
+@eqx.filter_jit
+def _run(
+    system,
+    kT,
+    frozen: Frozen,
+    states,
+    key,
+    schedule: Interleaving,
+    *,
+    flow_moves: int,
+    length: int,
+):
+    flow, local, preconditioner, step_size = frozen
+    density = log_density(system, kT)
+    propose = flow_move.build_kernel(flow_moves)
+
+    def sweep(keys, renewal_keys, states):
+        position, logdensity, rate, evaluations = jax.vmap(
+            lambda k, x: local_sweep(k, x, density, local, preconditioner, step_size, schedule.moves)
+        )(keys, states.position)
+        # With auxiliary variables drawn anew, a Gibbs step: see `assisted.build_kernel`.
+        log_q = jax.vmap(lambda x, k: flow.log_prob(x[None], k)[0])(position, renewal_keys)
+        return flow_move.FlowMoveState(position, logdensity, log_q), rate, evaluations
+
+    def rest(keys, renewal_keys, states):
+        del keys, renewal_keys
+        return states, jnp.full_like(states.logdensity, jnp.nan), jnp.zeros_like(states.logdensity)
+
+    def draw(states, inputs):
+        index, key = inputs
+        chains = states.position.shape[0]
+        local_keys, global_keys, renewal_keys = (jax.random.split(own, chains) for own in jax.random.split(key, 3))
+        # One condition for all chains, outside the vmap: where it is false nothing of a sweep is computed.
+        states, rate, evaluations = jax.lax.cond(
+            index % schedule.every == 0, sweep, rest, local_keys, renewal_keys, states
+        )
+        states, info = jax.vmap(lambda k, s: propose(k, s, density, flow))(global_keys, states)
+        return states, {
+            **observed(system, states.position),
+            "energy": -kT * states.logdensity,
+            "log_weights": states.logdensity - states.log_q,
+            "proposal_log_weights": info.proposal_log_weights,
+            "local_acceptance_rate": rate,
+            "global_acceptance_rate": info.acceptance_rate,
+            "is_global": info.is_accepted,
+            "evaluations": evaluations + flow_moves,
+        }
+
+    inputs = (jnp.arange(length, dtype=jnp.int32), jax.random.split(key, length))
+    return jax.lax.scan(draw, states, inputs)

@@ -1,0 +1,36 @@
+"""Candidate flows, by name."""
+
+from collections.abc import Callable, Sequence
+from typing import overload
+
+from statphys_flows.flows import Proposal
+
+
+class Candidates(Sequence[Proposal]):
+    """Flows to try in turn, safest first, each with a name: `Candidates({"gaussians": build, ...})`.
+
+    A flow is built when it is looked at: the first is often good enough, and to build the others takes seconds.
+    """
+
+    def __init__(self, builders: dict[str, Callable[[], Proposal]]):
+        self._builders = dict(builders)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One for each flow, in order. The names of a result, and what the next point of a scan goes by."""
+        return tuple(self._builders)
+
+    def __len__(self):
+        return len(self._builders)
+
+    @overload
+    def __getitem__(self, index: int) -> Proposal: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Candidates": ...
+
+    def __getitem__(self, index):
+        chosen = self.names[index]
+        if isinstance(index, slice):
+            return Candidates({name: self._builders[name] for name in chosen})
+        return self._builders[chosen]()

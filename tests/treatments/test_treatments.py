@@ -1,0 +1,171 @@
+"""A space from outside is the equal of one inside; what is wrong with a treatment is said in a sentence."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import statphys_flows as sf
+from statphys_flows.spaces import Space
+from statphys_flows.treatments import EuclideanTreatment, treatment_of
+
+
+class Copied(Space):
+    """ℝⁿ under another name."""
+
+    dimension: int = eqx.field(static=True)
+    extent: float = eqx.field(static=True, default=3.0)
+    symmetry_names = ("sign", "reflection")
+    reaches_infinity = True
+    variable = "x"
+    dims = ("component",)
+    measure = "dx, Lebesgue measure on R^n"
+
+    @property
+    def shape(self):
+        return (self.dimension,)
+
+    @property
+    def scale(self):
+        return self.extent
+
+    def coords(self):
+        return {"component": ("component", np.arange(self.dimension))}
+
+    def cover(self, key, n):
+        return self.extent * jax.random.normal(key, (n, *self.shape))
+
+
+sf.register_treatment(Copied, EuclideanTreatment())
+
+SAMPLER = sf.FlowMCMC(
+    chains=16,
+    draws=40,
+    start=sf.Start(particles=256, warm_up=100),
+    rounds=sf.Rounds(most=2, train_steps=20, buffer=256),
+)
+
+
+def heavy(space):
+    """Two modes, and tails of a power law: what alarms look for is there."""
+
+    def energy(x):
+        centres = jnp.asarray([[4.0, 0.0], [-4.0, 1.0]])
+        return -jax.nn.logsumexp(-2.5 * jnp.log1p(jnp.sum((x - centres) ** 2, axis=1)))
+
+    return sf.Hamiltonian(energy, space=space)
+
+
+@pytest.mark.parametrize("sampler", [SAMPLER, sf.LocalMCMC(chains=16, draws=40, warm_up=100)], ids=["flow", "local"])
+def test_a_space_that_copies_another_gives_the_same_numbers(sampler):
+    ours, copied = (
+        sf.run_study(heavy(space), kT=[1.0, 1.5], sampler=sampler, progress=False)
+        for space in (sf.Euclidean(2), Copied(2))
+    )
+    said = ours["diagnostics"]["warning"].values
+    assert any("lies further out than 20 standard deviations" in str(warning) for warning in said)
+    for group in ours.children:
+        one, other = (tree[group].to_dataset() for tree in (ours, copied))
+        assert set(one.variables) == set(other.variables)
+        for name in one.variables:
+            if not name.startswith("seconds") and name != "assumption":
+                np.testing.assert_array_equal(one[name].values, other[name].values, err_msg=f"{group}/{name}")
+
+
+class Own(Space):
+    reaches_infinity = False
+    variable = "x"
+    shape = (1,)
+    dims = ("component",)
+    measure = "dx"
+
+    def coords(self):
+        return {}
+
+    def cover(self, key, n):
+        return jnp.zeros((n, 1))
+
+
+def test_a_treatment_that_lacks_a_part():
+    class Empty(sf.Treatment):
+        pass
+
+    with pytest.raises(sf.StudyError, match="Empty lacks candidates; write def candidates"):
+        sf.register_treatment(Own, Empty)
+
+
+def test_two_treatments_of_one_space():
+    with pytest.raises(sf.StudyError, match="Euclidean has a treatment already, EuclideanTreatment"):
+        sf.register_treatment(sf.Euclidean, EuclideanTreatment())
+
+
+@pytest.mark.parametrize(
+    ("space", "treatment", "sentence"),
+    [
+        (sf.Euclidean(2), EuclideanTreatment(), "give the class of a space"),
+        (Own, lambda *_: None, "give an object of a subclass of statphys_flows.Treatment"),
+    ],
+)
+def test_what_is_not_a_treatment(space, treatment, sentence):
+    with pytest.raises(sf.StudyError, match=sentence):
+        sf.register_treatment(space, treatment)
+
+
+def test_a_space_without_a_treatment():
+    with pytest.raises(sf.StudyError, match="No treatment is known for Own: write a class of"):
+        treatment_of(Own())
+
+
+def test_candidates_are_built_when_they_are_looked_at():
+    built = []
+    candidates = sf.Candidates({name: lambda name=name: built.append(name) for name in ("safe", "sharp", "sharper")})
+    assert candidates.names == ("safe", "sharp", "sharper")
+    assert len(candidates) == 3
+    assert candidates[1:].names == ("sharp", "sharper")
+    assert built == []
+    _ = candidates[-1]
+    assert built == ["sharper"]
+
+
+def test_other_draws_and_rounds_compile_nothing_anew():
+    """What a compiled function does not use is not in its key."""
+    traces = []
+
+    def energy(x):
+        traces.append(1)
+        return 0.5 * jnp.sum(x**2) + 0.1 * x[0] ** 4
+
+    system = sf.Hamiltonian(energy, space=sf.Euclidean(2), states=[[0.0, 0.0]])
+    rounds = sf.Rounds(most=2, train_steps=10, buffer=128, good_enough=0.0, target_ess=1.0)
+    first = sf.FlowMCMC(chains=16, draws=100, start=sf.Start(warm_up=50), rounds=rounds)
+
+    def run(sampler):
+        return sf.run_study(system, kT=1.0, sampler=sampler, progress=False)
+
+    run(first)
+    run(first)  # what is looked at afterwards depends on the numbers
+    so_far = len(traces)
+    more = dataclasses.replace(rounds, most=3, target_ess=0.9999, good_enough=0.01, budget=10**8)
+    for other in (
+        dataclasses.replace(first, draws=95),
+        dataclasses.replace(first, draws=300),
+        dataclasses.replace(first, rounds=more),
+    ):
+        result = run(other)
+    assert result["training"].sizes["step"] == 3
+    checks = traces_of_a_check(traces, system)
+    assert len(traces) - so_far == 3 * checks
+
+
+def traces_of_a_check(traces, system):
+    """Of what looks at the declaration before every study, and traces U without compiling it."""
+    before = len(traces)
+    study = sf.Study(system)
+    from statphys_flows.theory import check_system
+
+    check_system(system, 1.0, jax.random.key(0))
+    study.configuration()
+    return len(traces) - before
