@@ -46,7 +46,7 @@ class Base(eqx.Module):
 class GaussianBase(Base):
     r"""$\rho(x) = \exp(-\frac12 |A^{-1}(x-\mu)|^2) / Z$, with $\log Z = \frac N2 \log 2\pi + \log|\det A|$.
 
-    Concrete classes say what the mean μ and the factor A are.
+    Concrete classes define the mean μ and the factor A.
     """
 
     @property
