@@ -25,8 +25,8 @@ class Base(eqx.Module):
     def sample_coupled(self, key: PRNGKeyArray, x: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """A draw to pair with `x` in an interpolant, and the mean that both belong to.
 
-        Averaged over `x` of the target the draw has the base's law, for a mixture if its weights are the target's
-        mean responsibilities.
+        Averaged over `x` of the target, the draw has the distribution of the base; for a mixture this holds if its
+        weights are the target's mean responsibilities.
 
         Independent of `x` for a unimodal base; from the component that `x` belongs to for a mixture, so that no
         path of the interpolant crosses from one mode to another.

@@ -190,7 +190,7 @@ def test_a_prior_that_is_not_normalised_is_refused_with_the_factor(log_prior, dr
 
 def test_other_laws_than_the_draws_are_refused():
     half = {"prior_sample": lambda key: jnp.abs(WIDTH * jax.random.normal(key, (2,)))}
-    with pytest.raises(sf.StudyError, match="let both be of the same law"):
+    with pytest.raises(sf.StudyError, match="use the same distribution for both"):
         conjugate(**half)
 
     class Unnormalised(Subclassed):
