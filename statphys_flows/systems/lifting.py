@@ -143,7 +143,7 @@ def _lift(system: System) -> dict[str, _Lifted] | None:
 
 
 def _made(closed: Any, shape: Any, there: dict[int, tuple[Any, jax.Array]]) -> _Lifted:
-    """`there` are arrays by the address of what they were made of, so that an array of several functions is kept once."""
+    """`there` are arrays by the address of what they were made of: an array of several functions is kept once."""
     program = _Program()
     arguments = [program.number() for _ in closed.jaxpr.invars]
     results = program.add(closed.jaxpr, closed.consts, arguments)

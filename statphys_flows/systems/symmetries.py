@@ -29,7 +29,7 @@ def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> fro
     unknown = sorted(found - set(known), key=str)
     if unknown:
         raise StudyError(
-            f"{what} names {unknown[0]!r}, which is not a symmetry of a {type(space).__name__}; write one or several of "
-            f"{', '.join(map(repr, known))}, or leave it out."
+            f"{what} names {unknown[0]!r}, which is not a symmetry of a {type(space).__name__}; write one or several "
+            f"of {', '.join(map(repr, known))}, or leave it out."
         )
     return found

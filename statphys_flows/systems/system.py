@@ -16,8 +16,8 @@ from statphys_flows.systems.reference import Reference
 class System(eqx.Module):
     """A Hamiltonian U(x) on a space, with weight exp(-U(x)/kT) at temperature kT.
 
-    To declare one, write a subclass, its parameters as annotated fields, and give `space` and `energy`; everything else
-    has a default:
+    To declare one, write a subclass with its parameters as annotated fields, and give `space` and `energy`. Everything
+    else has a default:
 
     ```python
     class DoubleWell(sf.System):

@@ -62,7 +62,7 @@ def test_what_is_right_passes():
         (lambda x: np.exp(x).sum(), ["converts its argument to a NumPy array", "use jax.numpy"]),
         (lambda x: np.asarray(x).sum(), ["converts its argument to a NumPy array", "use jax.numpy"]),
         (lambda x: float(x[0]), ["use jax.numpy"]),
-        (lambda x: x[0] if x[0] > 0 else -x[0], ["branches on its value", "jnp.where in place of if"]),
+        (lambda x: x[0] if x[0] > 0 else -x[0], ["branches on its value", "jnp.where instead of if"]),
         (lambda x: None, ["return a scalar"]),
         (lambda x: "one", ["failed on a configuration", "str"]),
         (lambda x: 1 / 0, ["failed on a configuration of shape (2,)", "ZeroDivisionError"]),

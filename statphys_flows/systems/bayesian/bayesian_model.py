@@ -15,7 +15,7 @@ class BayesianModel(System):
     At kT = 1 the weight is the posterior times its normalisation, the evidence $Z = \int p(x) L(x)\, dx$: the log Z of
     a study is the log evidence, and the difference between two models is the log of their Bayes factor.
 
-    To declare one, write a subclass, its data and settings as annotated fields, and give `space`, `log_prior`,
+    To declare one, write a subclass with its data and settings as annotated fields, and give `space`, `log_prior`,
     `log_likelihood` and `sample_prior`. (`Posterior` does this from functions.)
     """
 

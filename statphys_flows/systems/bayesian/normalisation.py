@@ -43,8 +43,8 @@ def check_normalisation(model: BayesianModel, key: PRNGKeyArray) -> None:
     raise StudyError(
         f"{type(model).__name__}: log_prior is not the density that the prior is drawn from: compared with draws it "
         f"integrates to {np.exp(log_z):.3g} instead of 1, and the evidence would be off by that factor; subtract "
-        f"{log_z:.3f} from log_prior (a normalisation, such as -n/2 log 2π of a Gaussian, is missing?), or use the same "
-        "distribution for both."
+        f"{log_z:.3f} from log_prior (a normalisation, such as -n/2 log 2π of a Gaussian, is missing?), or use the "
+        "same distribution for both."
     )
 
 

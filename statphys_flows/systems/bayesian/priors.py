@@ -1,8 +1,9 @@
 r"""Priors of physical parameters, as maps of standard normal variables.
 
 A model whose configuration is x ~ N(0, I) a priori has the prior density $(2\pi)^{-n/2} e^{-|x|^2/2}$, normalised
-exactly, on all of ℝⁿ, for any distributions of its parameters: each parameter is a monotone map of one entry of x, through
-the uniform variable Φ(x), or of the radius and angle of two. The evidence does not depend on the parametrisation.
+exactly, on all of ℝⁿ, for any distributions of its parameters: each parameter is a monotone map of one entry of x,
+through the uniform variable Φ(x), or of the radius and angle of two. The evidence does not depend on the
+parametrisation.
 """
 
 import jax.numpy as jnp

@@ -146,8 +146,8 @@ def _check_turns(times: np.ndarray, period: np.ndarray) -> None:
     dtype = jnp.result_type(float)
     if turns * float(jnp.finfo(dtype).eps) > _PHASE_ERROR:
         raise StudyError(
-            f"RadialVelocity: there are {turns:.3g} turns of the shortest period, {period.min():.3g}, between the epoch "
-            f"and the data, too many for {dtype}; raise the lower end of period, put epoch in the middle of the data, "
+            f"RadialVelocity: {turns:.3g} turns of the shortest period, {period.min():.3g}, are between the epoch and "
+            f"the data, too many for {dtype}; raise the lower end of period, put epoch in the middle of the data, "
             'or switch on 64-bit arithmetic with jax.config.update("jax_enable_x64", True).'
         )
 

@@ -12,8 +12,8 @@ class MeanFieldPhi4(MeanFieldSites):
     - \frac{J}{2N} \Big(\sum_i \phi_i\Big)^2,$$
 
     N double wells, each coupled equally to every other, i = j included (Desai & Zwanzig, J. Stat. Phys. 19 (1978) 1).
-    At h = 0 there is a continuous transition of the mean-field class, for J = 1 at kT_c = 1.0580195, where J⟨φ²⟩ = kT in
-    the single-site distribution exp(-V/kT). With the auxiliary field of (Σφ)²,
+    At h = 0 there is a continuous transition of the mean-field class, for J = 1 at kT_c = 1.0580195, where J⟨φ²⟩ = kT
+    in the single-site distribution exp(-V/kT). With the auxiliary field of (Σφ)²,
 
     $$Z = \Big(\frac{N}{2\pi\beta J}\Big)^{1/2} \int da\; e^{-N a^2/2\beta J}
     \Big[\int d\phi\; e^{-\beta V(\phi) + a\phi}\Big]^N,$$

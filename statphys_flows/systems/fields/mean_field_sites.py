@@ -101,8 +101,8 @@ def uniform_energy(system: MeanFieldSites, phi: np.ndarray) -> np.ndarray:
 
 
 def site_range(system: MeanFieldSites, kT: float, depth: float, tilt: float | None = None) -> tuple[float, float]:
-    """An interval outside which exp(-V/kT + a φ) is below e^-`depth` of its largest value, for every |a| ≤ `tilt`. If no
-    `tilt` is given, no site leaves the interval (except with a probability of about e^-`depth`).
+    """An interval outside which exp(-V/kT + a φ) is below e^-`depth` of its largest value, for every |a| ≤ `tilt`. If
+    no `tilt` is given, no site leaves the interval (except with a probability of about e^-`depth`).
 
     **Raises:** `StudyError` if V does not confine the sites.
     """
