@@ -13,7 +13,7 @@ from statphys_flows.flows.velocities import Velocity
 from statphys_flows.numbers import is_count, is_traced
 from statphys_flows.precision import full_precision
 
-# Bounds the loop for reverse-mode differentiation; the number of steps taken is an array and costs no compilation.
+# Bounds the loop for reverse-mode differentiation; the actual number of steps is an array and costs no compilation.
 MAX_STEPS = 64
 
 
@@ -21,8 +21,8 @@ class ContinuousFlow(Flow):
     r"""$\dot X_t = v_t(X_t)$ from $X_0 \sim \rho_b$ to $X_1$, with
     $\log q(X_1) = \log \rho_b(X_0) - \int_0^1 \nabla\cdot v_t(X_t)\, dt$ (Chen et al., arXiv:1806.07366, eq. 8).
 
-    The divergence is the velocity's exact one. Solved by Dopri5 at a fixed step; the solver's error enters log q and is
-    measured by `round_trip_error`.
+    The velocity gives its exact divergence. The solver is Dopri5 at a fixed step; its error enters log q, and
+    `round_trip_error` measures it.
 
     **Arguments:**
 
@@ -53,7 +53,7 @@ class ContinuousFlow(Flow):
         return eqx.tree_at(lambda f: (f.velocity, f.steps), self, (velocity, trained.steps))
 
     def with_more_steps(self) -> "ContinuousFlow":
-        """Half as many solver steps again, up to the bound. Costs no compilation."""
+        """1.5 times as many solver steps, up to the bound. Costs no compilation."""
         return self._with_steps(jnp.minimum(jnp.maximum(3 * self.steps // 2, self.steps + 1), MAX_STEPS))
 
     def with_fewer_steps(self) -> "ContinuousFlow":

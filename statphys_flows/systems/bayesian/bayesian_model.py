@@ -26,7 +26,7 @@ class BayesianModel(System):
 
     @abc.abstractmethod
     def log_likelihood(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
-        """log L(x), with all factors that depend on x. Include the other factors if they should count in the evidence."""
+        """log L(x), with all factors that depend on x, and the others if they should count in the evidence."""
 
     @abc.abstractmethod
     def sample_prior(self, key: PRNGKeyArray) -> Float[Array, " ..."]:

@@ -72,8 +72,8 @@ class Conditions:
     r"""The conditions on a state in addition to stationarity, $\psi + \beta\, W\rho - \lambda\varphi = 0$.
 
     - `phi`: φ, of mean 0; the order parameter is m = ∫φρ.
-    - `free`: the unknown number. `"beta"`: m is given, and β at λ = 0 is unknown; `"field"`: m and β are given, and λ is
-      unknown; None: β is given.
+    - `free`: the unknown number. `"beta"`: m is given, and β at λ = 0 is unknown; `"field"`: m and β are given, and λ
+      is unknown; None: β is given.
 
     Solved for ψ and the unknown number together, the equations stay regular where the branch turns back in
     temperature. Newton's method acts on the Fourier modes of ψ that W has, which are real because states are even.
