@@ -98,8 +98,8 @@ def test_the_message_shows_where():
         (np.zeros((3, 4)), ["has shape (3, 4)"]),
         (np.zeros((0, 2)), ["has shape (0, 2)"]),
         (np.zeros((1, 2, 1)), ["has shape (1, 2, 1)"]),
-        (np.array([[0.0, 0.0], [1.0, np.nan]]), ["known_states[1] holds NaN or infinity"]),
-        (np.array([[np.inf, 0.0]]), ["known_states[0] holds NaN or infinity"]),
+        (np.array([[0.0, 0.0], [1.0, np.nan]]), ["known_states[1] contains NaN or infinity"]),
+        (np.array([[np.inf, 0.0]]), ["known_states[0] contains NaN or infinity"]),
     ],
 )
 def test_known_states(states, sentences):

@@ -160,7 +160,7 @@ def test_what_is_reported():
         ({"log_likelihood": lambda x, data: jnp.sum(jnp.log(x))}, "log_likelihood is nan at x = "),
         ({"log_likelihood": lambda x: jnp.sum(x)}, "log_likelihood failed: TypeError"),
         ({"data": [np.nan, 1.0]}, "NaN or infinity; leave out"),
-        ({"data": ["a"]}, "holds 'a'"),
+        ({"data": ["a"]}, "contains 'a'"),
         ({"observables": {"log_likelihood": jnp.sum}}, "another name"),
     ],
 )
