@@ -68,7 +68,7 @@ def test_what_is_refused_is_what_cannot_be_written(name, tmp_path):
 
 
 def test_names_beside_each_other(nothing_runs):
-    with pytest.raises(sf.StudyError, match="this is what the standard error of 'v' is called"):
+    with pytest.raises(sf.StudyError, match="this is the name of the standard error of 'v'"):
         sf.run_study(observing("v", "v_err"), 1.0, sampler=SAMPLER, progress=False)
 
 

@@ -33,7 +33,7 @@ class Histogram(NamedTuple):
     draws: float
 
     def tilted(self, by: Array) -> "Histogram":
-        """Every row with weights times exp(-by·e): the same draws at a parameter that adds by·e to the reduced energy."""
+        """Every row with weights times exp(-by·e): the same draws with by·e added to the reduced energy."""
         e = self.centres - self.centres.mean()
         log_factor = -np.asarray(by)[:, None] * e
         weight = self.weight * np.exp(log_factor - log_factor.max(axis=1, keepdims=True))
