@@ -24,7 +24,7 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
     for field in scanned:
         if field != "kT" and field in own:
             raise StudyError(
-                f"scan[{field!r}]: the result has a variable of its own called {field}; call this field of {name} "
+                f"scan[{field!r}]: the result already has a variable called {field}; call this field of {name} "
                 f"something else, for example {field}_parameter."
             )
     x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
@@ -40,7 +40,7 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
         stem = observable.removesuffix("_err")
         if stem in own or observable in scanned or stem.startswith(DERIVATIVE):
             raise StudyError(
-                f"{where}: the result has a variable or coordinate of its own called {observable}, which this would "
+                f"{where}: the result already has a variable or coordinate called {observable}, which this would "
                 f"replace; call it something else, for example {f'own_{observable}'!r}."
             )
         if stem != observable and stem in (*observables, *scanned):
