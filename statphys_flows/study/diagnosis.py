@@ -44,9 +44,9 @@ def warnings(diagnostics: Mapping) -> list[str]:
         ),
         _when(
             diagnostics["undercoverage"] > _UNCOVERED,
-            f"the flow almost never proposes a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or "
-            "of the states from the search for modes: their weight depends on local moves alone, and averages may lack "
-            "it",
+            f"a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or of those from the search for "
+            "modes, is almost never proposed by the flow: their weight depends on local moves alone, and averages may "
+            "lack it",
         ),
         _when(
             diagnostics["missing_mass"] > 0.005,
