@@ -15,8 +15,8 @@ from scipy.stats import chi2
 from statphys_flows import FlowMCMC, Posterior, Rounds, Start, run_study
 
 RUNS, BINS = 200, 10
-# One draw of each chain enters a rank: independent by construction. A flow that is half as good will do: what it lacks
-# the chains make up for.
+# One draw of each chain enters a rank: independent by construction. A flow half as good is sufficient: the chains
+# correct it.
 SAMPLER = FlowMCMC(
     chains=99,
     draws=40,

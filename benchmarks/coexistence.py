@@ -1,8 +1,8 @@
-"""Two phases whose law is known exactly: barrier, location of equal weight and latent heat, in errors, over many seeds.
+"""Two phases with an exactly known distribution: pulls of barrier, equal weight and latent heat over many seeds.
 
 python -m benchmarks.coexistence gaussians   # N(±D/2, 1) tilted by a field, D = 4 to 9, in a narrow and a wide scan
-python -m benchmarks.coexistence unequal     # phases of other weights and widths, and with what is neither between them
-python -m benchmarks.coexistence merged      # one peak: how often two are seen in it
+python -m benchmarks.coexistence unequal     # phases of other weights and widths, also with states between them
+python -m benchmarks.coexistence merged      # one peak: how often two are found in it
 python -m benchmarks.coexistence lattice     # φ⁴ below its transition in a field: equal weight at 0 by symmetry
 """
 
@@ -19,7 +19,7 @@ SEEDS = 40
 
 
 def found(phases: TwoPhases, centre: float, width: float, seed: int, draws: int = 400) -> Coexistence | None:
-    """In eight points within `width` of `centre`, 32 chains each."""
+    """A scan of eight points within `width` of `centre`, 32 chains each."""
     data = pooled(study(phases, centre + np.linspace(-width, width, 8), draws=draws, seed=seed))
     return coexistence(data, 1, np.asarray([1.0, np.nan]), centre - width, centre + width)
 

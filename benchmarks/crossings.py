@@ -1,8 +1,8 @@
-"""Crossings between the two wells per second: flow-assisted chains, training and compilation included, against MALA
+"""Crossings between the two wells per second: flow-assisted chains, including training and compilation, against MALA
 alone on the same machine, in the same run, with the same preconditioner, step size and number of chains.
 
-A crossing is a change of sign of the field's mean between two draws of one chain. MALA alone is given `--factor` times
-the wall time of the whole assisted run. Where it shows none, its rate is bounded by 3/time (95%).
+A crossing is a change of sign of the field's mean between two draws of one chain. MALA alone gets `--factor` times the
+wall time of the whole assisted run. If it shows no crossing, its rate is bounded by 3/time (95%).
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def mala_alone(system, kT, preconditioner, step_size, positions, chains: int, budget: float):
-    """Crossings, seconds and moves of local chains that run for `budget` seconds, compilation not counted."""
+    """Crossings, seconds and moves of local chains that run for `budget` seconds, without compilation."""
 
     def whitened(z):
         return log_density(system, kT)(preconditioner.apply(z))

@@ -1,14 +1,15 @@
-"""Held-out negative log likelihood of every kind of flow that `fit_density` trains: three sets with known entropy, two
-real ones, as a Markdown table.
+"""Held-out negative log likelihood of every kind of flow that `fit_density` trains, on three sets with known entropy
+and two real ones, as a Markdown table.
 
     python -m benchmarks.density_estimation [--seed 2026] [--only moons]
 
 The real sets come with scikit-learn (`pip install -e '.[benchmarks]'`), are small, and are standardised. A set is split
-once, at random, the same for every flow: of the toys 70% to train on, 5% to stop by and 25% to test on; of the real
-sets 55%, 20% and 25%. Options are the defaults of `fit_density`, but for the steps and, at the few that a likelihood
-through the ODE can afford, its rate. In the plane a fit has about 12 seconds on two cores, which sets its steps
-(`STEPS`), and does not stop before; on the real sets, where all overfit soon, it has enough for the stopping rule to
-end it. The first row of a set is the Gaussian fitted to the training part, on which all others are built.
+once, at random, in the same way for every flow: the toy sets into 70% for training, 5% for early stopping and 25% for
+the test; the real sets into 55%, 20% and 25%. Options are the defaults of `fit_density`, except for the number of steps
+and, for the likelihood through the ODE with its few steps, the learning rate. In the plane a fit has about 12 seconds
+on two cores, which sets its steps (`STEPS`), and does not stop early. On the real sets, where all flows overfit soon,
+it has enough steps for the stopping rule to end it. The first row of a set is the Gaussian fitted to the training part,
+on which all others are built.
 """
 
 import argparse
@@ -62,8 +63,8 @@ def checkerboard() -> Toy:
 
 
 def two_moons(noise: float = 0.1) -> Toy:
-    """Two half circles of radius 1, interlocked, with Gaussian noise; the angle uniform, its integral by Gauss and
-    Legendre."""
+    """Two interlocked half circles of radius 1 with Gaussian noise; the angle is uniform, and its integral is by
+    Gauss-Legendre quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(128)
 
     def arcs(angle):
@@ -91,8 +92,8 @@ def ring(modes: int = 8, radius: float = 3.0, width: float = 0.35) -> Toy:
 
 
 def _entropy(centres, weights, width: float) -> float:
-    """-∫ p log p of a mixture of Gaussians of one width, by the trapezoidal rule, which for smooth integrands
-    that vanish at both ends converges faster than any power; five points to a width."""
+    """-∫ p log p of a mixture of Gaussians of one width, by the trapezoidal rule with five points per width. For smooth
+    integrands that vanish at both ends it converges faster than any power."""
     low, high = centres.min(axis=0) - 8 * width, centres.max(axis=0) + 8 * width
     axes = [np.arange(a, b, width / 5) for a, b in zip(low, high, strict=True)]
     one, two = (np.exp(-0.5 * ((x[:, None] - c) / width) ** 2) for x, c in zip(axes, centres.T, strict=True))

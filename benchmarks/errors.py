@@ -1,8 +1,8 @@
-"""Error bars and alarms on chains and weights whose truth is known, over many seeds.
+"""Error bars and warnings for chains and weights with known exact values, over many seeds.
 
-python -m benchmarks.errors drift       # how often a drift of all chains is told, and how often one that is not there
-python -m benchmarks.errors gap         # pulls of log Z by Bennett's ratio, alone and with what its gaps add
-python -m benchmarks.errors discarded   # what a start far from equilibrium leaves in the draws that count
+python -m benchmarks.errors drift       # how often a drift of all chains is detected, and how often falsely
+python -m benchmarks.errors gap         # pulls of log Z by Bennett's ratio, without and with the error from its gaps
+python -m benchmarks.errors discarded   # the effect of a start far from equilibrium on the draws that count
 python -m benchmarks.errors smc         # mean of the estimates of Z of tempered populations over Z
 """
 
@@ -70,7 +70,7 @@ def _rms(x) -> float:
 
 
 def discarded() -> None:
-    """AR(1) chains that start 3 standard deviations off, a tenth of a run thrown away, 128 chains of 100 draws."""
+    """AR(1) chains that start 3 standard deviations off, with a tenth of a run discarded, 128 chains of 100 draws."""
     for tau in (1, 3, 5, 10, 20, 40):
         rng, rho, pulls, found = np.random.default_rng(0), np.exp(-1 / tau), [], []
         for _ in range(200):
@@ -82,7 +82,7 @@ def discarded() -> None:
 
 
 class _Wells(sf.System):
-    """Two Gaussians of unlike widths at ±5, weights 0.7 and 0.3; Z = 2π."""
+    """Two Gaussians of different widths at ±5, weights 0.7 and 0.3; Z = 2π."""
 
     space = sf.Euclidean(2)
 
@@ -96,7 +96,7 @@ class _Wells(sf.System):
 
 
 def smc() -> None:
-    """Two wells; many populations, so that the mean of Ẑ/Z is known to a fraction of a percent."""
+    """Two wells with many populations, so that the mean of Ẑ/Z is known to a fraction of a percent."""
     for draws in (64, 256):
         sampler = sf.TemperedSMC(chains=2**20 // draws, draws=draws, moves=4)
         sampled = sampler.run(_Wells(), 1.0, jax.random.key(0))

@@ -2,7 +2,7 @@
 
 python -m benchmarks.evidence synthetic    # systems/radial_velocity_synthetic.py: evidence, aliases of the period
 python -m benchmarks.evidence k2_24        # systems/k2_24.py with 0, 1 and 2 planets
-python -m benchmarks.evidence k2_24_likelihood  # where the likelihood of two circular orbits has its maximum
+python -m benchmarks.evidence k2_24_likelihood  # the maximum of the likelihood of two circular orbits
 """
 
 import dataclasses
@@ -41,8 +41,8 @@ def k2_24() -> None:
 
 
 def k2_24_likelihood() -> None:
-    """Least squares over a grid of periods, with a constant, a line and a parabola beside the orbits: how well 32
-    velocities know the periods that the transits know."""
+    """Least squares over a grid of periods, with a constant, a line and a parabola in addition to the orbits: how well
+    32 velocities determine the periods that are known from the transits."""
     system = declared_k2_24.system
     times, velocities, errors = (np.asarray(a, float) for a in (system.times, system.velocities, system.errors))
     sigma = np.hypot(errors, 3.0)  # with a jitter of 3 m/s
@@ -86,7 +86,7 @@ def _sampled(name, system, sampler):
 
 
 def _modes(period: np.ndarray) -> dict[float, float]:
-    """Shares of the half-day bins that hold at least `LEAST`, or any at all, by their centre."""
+    """Shares of the half-day bins with at least `LEAST`, or with any, by their centre."""
     bins = np.floor(2 * period)
     return {float(b / 2 + 0.25): float(np.mean(bins == b)) for b in np.unique(bins)}
 

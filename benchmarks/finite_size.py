@@ -1,4 +1,4 @@
-"""Finite-size fits of synthetic Binder cumulants: X_c, ν and U* in their own errors over 40 sets of 3 and of 4 sizes.
+"""Finite-size fits of synthetic Binder cumulants: pulls of X_c, ν and U* over 40 sets of 3 and of 4 sizes.
 
 python -m benchmarks.finite_size
 """

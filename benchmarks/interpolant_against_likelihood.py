@@ -3,17 +3,17 @@
     python -m benchmarks.interpolant_against_likelihood [--figure docs/interpolant_against_likelihood.png]
 
 Checkerboard, two moons (a network on a Gaussian base) and the φ⁴ field on an interval (N = 32, a = 0.1, β = 20;
-`PathVelocity` on both bases of `flows_for`; exact draws by the transfer operator). Each objective has the best of the
-rates 3e-3, 1e-2 and 2e-2, found on other seeds, and three runs, of all its steps, half of them and an eighth: a cosine
-schedule is at its best when it ends, so a shorter one is sooner at what it can reach. The runs take turns, so that they
-share whatever else the machine does.
+`PathVelocity` on both bases of `flows_for`; exact draws by the transfer operator). Each objective uses the best of the
+rates 3e-3, 1e-2 and 2e-2, found on other seeds, and three runs, with all its steps, half of them and an eighth: a
+cosine schedule is best at its end, so a shorter one reaches its best value sooner. The runs take turns, so that other
+load on the machine affects all of them.
 
-Held-out NLL has the exact divergence, in twice the 8 solver steps that the likelihood trains through. (Through 4 it
-learns to exploit them: its loss falls below any entropy, and the true likelihood with it.) What counts are evaluations
-where log q forwards and backwards agree to 0.1 over 256 draws; the others leave a gap in the curve. Seconds are those
-of training: compilation, by a discarded chunk before the clock starts, and the evaluations are left out. "To reach" is
-the first evaluation, in any run, at or below the worse of the two objectives' best values plus 0.01 nats; plus 0.05 is
-shown beside it.
+Held-out NLL uses the exact divergence and 16 solver steps, twice the 8 that the likelihood is trained with. (With 4 it
+learns to exploit them: its loss falls below any entropy, and the true likelihood falls with it.) Only evaluations count
+in which log q forwards and backwards agree to 0.1 over 256 draws; the others leave a gap in the curve. Seconds are
+those of training, without compilation (by a discarded chunk before the clock starts) and without evaluations. "To
+reach" is the first evaluation, in any run, at or below the worse of the two objectives' best values plus 0.01 nats; the
+time for plus 0.05 is shown too.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _BLUE, _ORANGE, _INK = "#20639b", "#d1661c", "#333333"
 
 
 class Case(NamedTuple):
-    """What both objectives start from, and how many steps each takes at which rate. `exact` is the held-out NLL of the
+    """The start of both objectives, and the number of steps and the rate of each. `exact` is the held-out NLL of the
     target itself."""
 
     name: str
@@ -60,7 +60,7 @@ class Case(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Seconds of training; held-out NLL after them, NaN where the solver is not accurate, and the error of log q."""
+    """Seconds of training; held-out NLL after them, NaN if the solver is not accurate, and the error of log q."""
 
     seconds: np.ndarray
     nll: np.ndarray
@@ -105,9 +105,9 @@ def phi4(key, seed: int) -> list[Case]:
 def exact_paths(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Independent draws (n, SITES) of the φ⁴ field, and -log p of each, (n,).
 
-    The weight is a product over links: integrating from the left end gives, at each site, the weight of all that is
-    left of it; from the right end inwards every site is then drawn given its neighbour. Grid of 20 points to a link's
-    width; within a cell the density is taken as constant, which moves the variance of a draw by 2e-4 of the link's.
+    The weight is a product over links. Integration from the left end gives, at each site, the weight of everything to
+    its left. Then every site is drawn given its neighbour, from the right end inwards. The grid has 20 points per width
+    of a link. Within a cell the density is constant, which changes the variance of a draw by 2e-4 of the link's.
     """
     spacing = 1 / (SITES + 1)
     stiffness = BETA * WIDTH / spacing
@@ -198,12 +198,12 @@ def compared(case: Case, key) -> dict[str, list[Curve]]:
 
 
 def time_to(curves: list[Curve], nll: float) -> float:
-    """Seconds to the first evaluation at or below `nll`, in whichever run comes first."""
+    """Seconds to the first evaluation at or below `nll`, in the run that reaches it first."""
     return min(float(c.seconds[np.argmax(c.nll <= nll)]) if np.any(c.nll <= nll) else np.inf for c in curves)
 
 
 def report(case: Case, curves: dict[str, list[Curve]]) -> float:
-    """Prints a case; returns the NLL to be reached."""
+    """Prints a case; returns the NLL to reach."""
     best = {name: min(np.nanmin(c.nll) for c in runs) for name, runs in curves.items()}
     start = curves["likelihood"][0].nll[0]
     print(f"{case.name}: held-out NLL of the target itself {case.exact:.4f}, of the start {start:.4f}")

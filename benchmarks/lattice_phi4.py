@@ -2,8 +2,8 @@
 
     python -m benchmarks.lattice_phi4 6 [8 14 20 32] [--seed 0] [--seconds 600]
 
-Larger lattices start from flows trained at half the size, L = 20 from 10 and L = 32 from 8 and 16: their time counts.
-Seconds are wall time, compilation and warm-up included.
+Larger lattices start from flows trained at half the size, L = 20 from 10 and L = 32 from 8 and 16. Their training time
+is included. Seconds are wall time, with compilation and warm-up.
 """
 
 import argparse

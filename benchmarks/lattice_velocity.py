@@ -1,11 +1,11 @@
-"""Cost of one velocity and divergence on a square lattice, against bare FFTs, and how it grows.
+"""Cost of one velocity and divergence on a square lattice, compared with bare FFTs, and its growth with size.
 
     python -m benchmarks.lattice_velocity
 
 The bare version is the contraction Σ_f ŵ_f(k) ŝ_f(k) and Σ_f w_f(0) Σ_x s_f'(φ_x) by rfft2 and irfft2, with the same
 features, written out in one jitted function on the whole batch. It is compared with the convolutional part of
-`LatticeVelocity` alone (`modulators=0`), which is the same function of the field; what the modulated term adds is
-shown beside it. Medians over alternating runs.
+`LatticeVelocity` alone (`modulators=0`), which is the same function of the field. The cost of the modulated term is
+shown too. Times are medians over alternating runs.
 """
 
 import time

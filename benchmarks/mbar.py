@@ -1,18 +1,18 @@
-"""The multistate Bennett acceptance ratio: its speed, its solutions, and what scans make of it.
+"""The multistate Bennett acceptance ratio: its speed, its solutions, and its use in scans.
 
     python -m benchmarks.mbar            # or speed: against pymbar's, on its harmonic oscillators
     python -m benchmarks.mbar random     # 500 random problems against a slow minimiser
     python -m benchmarks.mbar scan       # pulls of `consistency` from points that overlap to points that do not
 
-speed: states in a row, each a quarter of a width from the next, 1000 samples each: 64 of them by both, 256 by ours
-alone, then 200 bootstrap replicas of the 64. Seconds are medians of three, pymbar's too, which is used with JAX, as it
-comes, and asked for log Z alone. Compilation is what the first call takes more than the median.
+speed: states in a row, each a quarter of a width from the next, 1000 samples each: 64 states with both libraries, 256
+with ours alone, then 200 bootstrap replicas of the 64. Seconds are medians of three. pymbar is used with JAX and its
+defaults, and computes only log Z. Compilation is the difference between the first call and the median.
 
 random: 2 to 20 oscillators in one to three dimensions, in any order; widths that differ by up to e¹⁰; neighbours whose
 exact overlap is 1e-4 to 1 (exp(-z²/2), z their distance over the sum of their widths); in every fifth problem one gap a
 thousand times as wide, in every fifth scattered centres. The slow minimiser is SciPy's `trust-exact` from the exact
-log Z, followed by Newton steps with gradients in 80 bits. A problem should be refused where the weakest link that holds
-its states together, at the minimum, is below SHARED; within a factor of 10 of that either will do.
+log Z, followed by Newton steps with gradients in 80 bits. A problem should be refused if the weakest link that connects
+its states, at the minimum, is below SHARED; within a factor of 10 of that, both outcomes are accepted.
 """
 
 import resource
@@ -128,7 +128,7 @@ def random_problem(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def slow_minimum(u: np.ndarray, counts: np.ndarray, log_z: np.ndarray) -> tuple[np.ndarray, float]:
-    """log Z, and the weakest of the links that hold all states together there."""
+    """log Z, and the weakest of the links that connect all states there."""
     v = u + log_z[:, None]
     v = v - v.min(axis=0)
 
@@ -185,7 +185,7 @@ def scan() -> None:
 
 
 def oscillators(states: int) -> tuple[np.ndarray, np.ndarray]:
-    """Reduced energies row by row, so that no more memory than theirs was ever held, and counts."""
+    """Reduced energies and counts; row by row, so that no more memory is used than for the result."""
     system = HarmonicOscillatorsTestCase(O_k=0.25 * np.arange(states), K_k=np.linspace(1, 2, states))
     noise = np.random.default_rng(0).normal(size=(states, SAMPLES))
     x = (system.analytical_means()[:, None] + system.analytical_standard_deviations()[:, None] * noise).ravel()
@@ -196,7 +196,7 @@ def oscillators(states: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def timed(function: Callable, repeat: int = 1):
-    """The median of the seconds that it takes, and its result."""
+    """The median of the seconds that a call takes, and its result."""
     seconds = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -206,7 +206,7 @@ def timed(function: Callable, repeat: int = 1):
 
 
 def memory() -> float:
-    """The most memory this process has held, in GB."""
+    """The largest memory of this process so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 

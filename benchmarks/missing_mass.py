@@ -1,4 +1,4 @@
-"""How far away, and of what weight, a mode must be for `missing_mass` to see that no chain has been there.
+"""The distance and the weight that a mode without chains needs for `missing_mass` to detect it.
 
 python -m benchmarks.missing_mass power         # half of the weight, and a fiftieth, in a mode without chains
 python -m benchmarks.missing_mass false_alarms  # nothing is missing
@@ -62,7 +62,7 @@ def _correlated(chains: int, draws: int, tau: float):
 
 
 def _weighted(scale: float, shift: float):
-    """Proposals that are too wide and shifted: few are worth anything."""
+    """Proposals that are too wide and shifted: few of them have weight."""
 
     def case(rng, d):
         z = rng.normal(size=(PARTICLES, d))
@@ -82,7 +82,7 @@ def _lopsided(rng, d):
 
 
 def _modes(rng, d):
-    """Three modes in a row, ten apart, which every chain has the same share of."""
+    """Three modes in a row, ten apart; every chain has the same share of each."""
 
     def draws(*shape):
         x = rng.normal(size=(*shape, d))
@@ -102,7 +102,7 @@ def _banana(rng, d):
 
 
 def _copies(rng, d):
-    """Particles of which each stands there four times, nearly."""
+    """Particles in four nearly identical copies each."""
     chains, others = _independent(rng, d)
     return chains, np.repeat(others[: PARTICLES // 4], 4, axis=0) + 0.3 * rng.normal(size=others.shape)
 

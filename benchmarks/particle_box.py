@@ -27,7 +27,7 @@ DIVIDE = 0.5
 
 
 def prepared(n: int, kT: float, key, draws: int = 4096) -> tuple[PairParticles, LatentField]:
-    """The system, and its latent field with weights found in one round of draws."""
+    """The system, and its latent field with weights from one round of draws."""
     system = PairParticles(PeriodicWell(4.0, 1.0), n=n, dimension=2)
     field = latent_field(system, kT)
     system = with_array_parameters(system)
@@ -131,7 +131,7 @@ def scaling(kT: float = 0.0892, batch: int = 16) -> None:
 
 
 def invariance(n: int = 8, kT: float = 0.0892, chains: int = 256, draws: int = 1000) -> None:
-    """Two MALA moves, nearly all rejected, and one proposal in turn: where the auxiliary field were a function of the
+    """Two MALA moves, nearly all rejected, and one proposal in turn. If the auxiliary field were a function of the
     positions, log Z of chains and proposals together would be 0.017(3) too high."""
     system = with_array_parameters(PairParticles(PeriodicWell(4.0, 1.0), n=n, dimension=2))
     field = latent_field(system, kT)

@@ -1,7 +1,7 @@
 """Particles in one dimension, and with cores: log Z of whole studies against exact values and against long MALA.
 
 python -m benchmarks.particle_models hmf            # N=64: log Z of a study against the exact one
-python -m benchmarks.particle_models generalised    # Δ=0.6, N from 64 to 2048: where the two phases have equal depth
+python -m benchmarks.particle_models generalised    # Δ=0.6, N from 64 to 2048: kT at which both phases have equal depth
 python -m benchmarks.particle_models soft           # repulsion, 1D, N=8: log Z of a study against quadrature
 python -m benchmarks.particle_models lennard_jones  # 2D, N=8: log Z and <U> of the study against long MALA, insertion
 """
@@ -58,7 +58,7 @@ def lennard_jones() -> None:
 
 
 def _by_insertion(system: PairParticles, kT: float):
-    """log Z as the sum over N of log <exp(-ΔU/kT)> of a further particle at random places (Widom, J. Chem. Phys. 39
+    """log Z as the sum over N of log <exp(-ΔU/kT)> of one more particle at random positions (Widom, J. Chem. Phys. 39
     (1963) 2808), and <U>, from MALA alone; each with its error from independent chains."""
     chains, each, log_z, variance = 128, 1000, 0.0, 0.0
 
@@ -82,7 +82,7 @@ def _by_insertion(system: PairParticles, kT: float):
 
 @eqx.filter_jit
 def _inserted(more, fewer, x, key, kT):
-    """exp(-ΔU/kT) of a further particle, mean over draws for each chain."""
+    """exp(-ΔU/kT) of one more particle, averaged over the draws of each chain."""
 
     def one(state):
         x, key = state
@@ -111,7 +111,8 @@ def _compared(system: PairParticles, temperatures: list[float], exact: list[tupl
 
 
 def generalised(delta: float = 0.6, exact: float = 0.306887843, draws: int = 131072) -> None:
-    """Where p(m)/m, the density of the order parameter in the plane of ρ̂_1, is as high at 0 as on the ring."""
+    """The kT at which p(m)/m, the density of the order parameter in the plane of ρ̂_1, is as high at 0 as on the
+    ring."""
     print("| N | kT of equal depth | off T_t(∞) | barrier / kT | forward ESS | log Z off exact, in errors |")
     print("| --- | --- | --- | --- | --- | --- |")
     sizes, roots, spreads = (64, 128, 256, 512, 1024, 2048), [], []

@@ -1,5 +1,5 @@
-"""What products in TF32 would do to an energy and to a base: those that are not asked for at the highest precision are
-computed from factors rounded to ten bits of mantissa, as an NVIDIA card may. Over 20 orientations.
+"""The effect of products in TF32 on an energy and on a base, over 20 orientations. Products that do not request the
+highest precision are computed from factors rounded to ten bits of mantissa, as an NVIDIA card may do.
 
 python -m benchmarks.precision
 """
@@ -16,14 +16,14 @@ DRAWS, ORIENTATIONS = 10_000, 20
 
 
 def rounded(x):
-    """To ten bits of mantissa, half to even."""
+    """Rounded to ten bits of mantissa, half to even."""
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
     bits = (bits + 0xFFF + ((bits >> 13) & 1)) & jnp.uint32(0xFFFFE000)
     return jax.lax.bitcast_convert_type(bits, jnp.float32)
 
 
 def emulated(function, *arguments):
-    """The function's value with products in TF32 wherever its program leaves that open."""
+    """The function's value with products in TF32 wherever its program does not fix the precision."""
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
     found = _evaluated(closed.jaxpr, closed.consts, jax.tree.leaves(arguments))
     return jax.tree.unflatten(jax.tree.structure(shape), found)
@@ -53,7 +53,7 @@ def targets(ratio: float, dimension: int):
 
 
 def energy_errors(kept: bool) -> list[float]:
-    """Of ½xᵀPx in kT, rms over draws, for scales that differ by up to 10 in 16 dimensions."""
+    """The error of ½xᵀPx in kT, rms over draws, for scales that differ by up to 10 in 16 dimensions."""
     errors = []
     for turn, scales in targets(10.0, 16):
         x = np.asarray(np.random.default_rng(0).normal(size=(DRAWS, scales.size)) * scales @ turn.T, np.float32)
@@ -69,7 +69,7 @@ def energy_errors(kept: bool) -> list[float]:
 
 
 def widths(kept: bool) -> list[float]:
-    """Of draws of a dense Gaussian along its narrowest axis, over what they should be, for a ratio of scales of
+    """The width of draws of a dense Gaussian along its narrowest axis, over the correct width, for a ratio of scales of
     3000."""
     found = []
     for turn, scales in targets(3000.0, 2):

@@ -1,6 +1,6 @@
-"""False alarms, and power, of the test whether a prior's density is normalised.
+"""False alarms and power of the test whether a prior's density is normalised.
 
-python -m benchmarks.priors 200    # so many keys for each law
+python -m benchmarks.priors 200    # this many keys for each distribution
 """
 
 import sys
@@ -52,7 +52,7 @@ LAWS = {
 
 
 def model(name: str, factor: float = 1.0) -> sf.BayesianModel:
-    """A model whose prior density is `factor` times what it should be."""
+    """A model whose prior density is `factor` times the correct one."""
     n, density, sample = LAWS[name]
 
     class Model(sf.BayesianModel):

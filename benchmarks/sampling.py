@@ -1,7 +1,7 @@
-"""Samplers on densities whose log Z and weights are known, each figure from a whole study.
+"""Samplers on densities whose log Z and weights are known; each number comes from a whole study.
 
 python -m benchmarks.sampling two_gaussians   # ±4: ESS of sign(x₀) per evaluation, weight over 5 seeds, seconds
-python -m benchmarks.sampling far             # ±8, all walkers in one mode, 20 seeds: found, or the alarm sounds
+python -m benchmarks.sampling far             # ±8, all walkers in one mode, 20 seeds: the mode is found, or a warning
 python -m benchmarks.sampling many_well       # 32 dimensions, 65 536 modes, from seeds in 8 of them
 python -m benchmarks.sampling funnel          # ten dimensions
 python -m benchmarks.sampling forty           # 40 Gaussians in two dimensions

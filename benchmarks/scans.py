@@ -1,8 +1,8 @@
 """Scans against exact values.
 
 python -m benchmarks.scans continuum     # φ⁴ on an interval, N=64, 12 temperatures: F, U, C at and between the points
-python -m benchmarks.scans conditional   # the same: one flow for all temperatures against one for one, in seconds
-python -m benchmarks.scans coverage      # two wells, 200 studies: how often 95% intervals hold the exact value
+python -m benchmarks.scans conditional   # the same: seconds for one flow for all temperatures, and for a single one
+python -m benchmarks.scans coverage      # two wells, 200 studies: how often 95% intervals contain the exact value
 """
 
 import sys
@@ -48,7 +48,7 @@ def continuum() -> None:
 
 
 def conditional() -> None:
-    """Compilation is run once before and not counted."""
+    """Everything is compiled once before; compilation is not counted."""
     system = with_array_parameters(sf.ContinuumPhi4(sites=SITES, a=A))
     sampler = sf.FlowMCMC()
     conditions = np.log(KT)[:, None]
@@ -81,7 +81,7 @@ def conditional() -> None:
 
 
 class TiltedWell(sf.System):
-    """Two wells of unequal depth: the heat capacity has a maximum where the upper one begins to fill."""
+    """Two wells of unequal depth: the heat capacity has a maximum where the upper well begins to fill."""
 
     barrier: float = 4.0
     tilt: float = 0.6

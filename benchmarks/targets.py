@@ -1,4 +1,4 @@
-"""Densities whose log Z is known, on which samplers are compared."""
+"""Densities with known log Z for the comparison of samplers."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ class ManyWell(sf.System):
         return jnp.mean(x[0::2])
 
     def known_states(self):
-        """Few of the modes, at random."""
+        """A few of the modes, at random."""
         signs = np.sign(np.random.default_rng(0).normal(size=(self.seeds, self.space.dimension // 2)))
         states = np.zeros((self.seeds, self.space.dimension))
         states[:, 0::2] = np.sqrt(3.0) * signs
@@ -107,8 +107,8 @@ class WideScales(sf.System):
 
 
 class Correlated(sf.System):
-    """A Gaussian whose precision has eigenvalues spread evenly in the logarithm over `condition`, in a frame turned at
-    random."""
+    """A Gaussian whose precision has eigenvalues spread evenly in the logarithm over `condition`, in a randomly rotated
+    frame."""
 
     condition: float = 1e3
     space: sf.Euclidean = sf.Euclidean(50)

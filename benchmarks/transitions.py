@@ -1,4 +1,4 @@
-"""Transitions, located in whole studies, against what is known.
+"""Transitions located in whole studies, compared with known values.
 
 python -m benchmarks.transitions mean_field    # mean-field φ⁴, N = 64 to 512: T_c, and log Z at every point
 python -m benchmarks.transitions lattice       # φ⁴ in two dimensions, L = 6 to 12: critical coupling, Binder cumulant

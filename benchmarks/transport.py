@@ -1,12 +1,12 @@
-"""Kinetic energy of flows between Gaussians in the plane, on paths given and learned, against the optimal transport.
+"""Kinetic energy of flows between Gaussians in the plane, on given and learned paths, against the optimal transport.
 
     python -m benchmarks.transport
 
-From N(0, 1) to N(m, R diag(s²) Rᵀ) the exact cost is W₂² = |m|² + Σ (s - 1)²; E∫|v|² dt is at least that, and equal for
-the optimal map alone. All paths have the same velocity, affine in x and so with the exact one in its reach but for its
-eight functions of time, the same start and as many descents. That the flow is still a transport to the target is what
-its held-out NLL shows, beside the target's entropy. The error of the excess is that of the draws; training leaves the
-flow's mean right to about 0.01, which moves a cost of 9 by 0.06.
+From N(0, 1) to N(m, R diag(s²) Rᵀ) the exact cost is W₂² = |m|² + Σ (s - 1)². E∫|v|² dt is at least that, and equal
+only for the optimal map. All paths have the same velocity, the same start and the same number of descents. The velocity
+is affine in x and contains the exact one, up to its eight functions of time. The held-out NLL, compared with the
+target's entropy, shows that the flow is still a transport to the target. The error of the excess is that of the draws.
+After training, the flow's mean is accurate to about 0.01, which changes a cost of 9 by 0.06.
 """
 
 import equinox as eqx
@@ -73,8 +73,8 @@ def main() -> None:
 
 
 def _standardised(z):
-    """With mean 0 and covariance 1 to rounding: else the few thousand draws would be those of another target, whose W₂²
-    differs by more than the learned path's excess."""
+    """Draws with mean 0 and covariance 1 up to rounding. Otherwise the few thousand draws would belong to another
+    target, whose W₂² differs by more than the learned path's excess."""
     z = z - jnp.mean(z, axis=0)
     return jnp.linalg.solve(jnp.linalg.cholesky(jnp.cov(z.T, bias=True)), z.T).T
 

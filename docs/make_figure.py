@@ -14,7 +14,7 @@ from PIL import Image
 
 COLD, HOT, INK = "#20639b", "#d1661c", "#333333"
 PATHS = 10
-UP_TO = 5.6  # of F - F_min in units of kT: beyond it bins hold a handful of draws
+UP_TO = 5.6  # of F - F_min in units of kT: beyond it bins have only a few draws
 
 
 def make_figure(result: xr.DataTree) -> Figure:
@@ -36,7 +36,7 @@ def make_figure(result: xr.DataTree) -> Figure:
 
 def _paths(axes, result, kT, colour):
     phi = result["posterior"]["phi"].sel(kT=kT).stack(sample=("chain", "draw")).transpose("sample", "site")
-    # At even steps of rank in the order parameter: as many from each well as there are.
+    # At even steps of rank in the order parameter: each well has its share of the paths.
     rank = np.argsort(phi.mean("site").values)
     chosen = phi.values[rank[((np.arange(PATHS) + 0.5) * phi.sizes["sample"] / PATHS).astype(int)]]
     ends = np.concatenate([[0.0], phi["s"].values, [1.0]])

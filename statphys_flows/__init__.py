@@ -1,7 +1,7 @@
 """Free energies and phase transitions from a declared Hamiltonian, by normalizing flows inside MCMC.
 
 The public names, each once. They are imported when first used, so that `import statphys_flows` and the shell's
-`--help` answer at once.
+`--help` are fast.
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """The shell: `statphys-flows run | new | show`.
 
-Nothing heavy is imported at the top, so that `--help` answers at once: each command imports what it needs when it runs.
+Nothing heavy is imported at the top, so that `--help` is fast: each command imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def run(
         typer.Option(
             "--scan",
             metavar="FIELD=VALUES",
-            help="Values of a field of the system, as those of --kT; repeated for each field, in place of FILE's scan.",
+            help="Values of a field of the system, as for --kT; repeat it for each field. Replaces FILE's scan.",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random numbers.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.nc", help="Result file. [default: name of FILE, .nc]")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no closing line.")] = False,
     settings: Annotated[
@@ -72,7 +72,7 @@ def run(
         result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet)
         _print_warnings(result)
         if not quiet:
-            done = f"{out} was finished: nothing was left to run." if finished else f"The result is in {out}."
+            done = f"{out} was finished: there was nothing to run." if finished else f"The result is in {out}."
             typer.echo(f"{done} To see it: statphys-flows show {_quoted(out)}")
 
 
@@ -139,10 +139,10 @@ def _plain_errors() -> Iterator[None]:
 
 def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
-        raise StudyError("--resume goes on with an earlier run and --overwrite throws it away: give one of them.")
+        raise StudyError("--resume continues an earlier run and --overwrite deletes it: give one of them.")
     if out.exists() and not (resume or overwrite):
         raise StudyError(
-            f"{out} exists already: add --resume to go on with it, --overwrite to replace it, or another --out."
+            f"{out} exists already: add --resume to continue it, --overwrite to replace it, or another --out."
         )
 
 

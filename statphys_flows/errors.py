@@ -1,8 +1,8 @@
-"""What this library raises on purpose. Each message is a sentence: what was wrong, where, and what to write instead."""
+"""The errors of this library. Each message is a sentence: what was wrong, where, and what to write instead."""
 
 
 class StudyError(ValueError):
-    """A study cannot go on as asked: bad input, an unusable file. The shell prints it and exits with status 2."""
+    """A study cannot run as requested: bad input, an unusable file. The shell prints it and exits with status 2."""
 
 
 class StudyInterrupted(KeyboardInterrupt):

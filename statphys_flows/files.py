@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear completely or not at all."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from statphys_flows.errors import StudyError
 
 @contextmanager
 def written(path: Path, advice: str) -> Iterator[None]:
-    """**Raises:** `StudyError` where what is done within cannot be written, as on a full disk: `path`, the reason, how
-    much room there is, and `advice`, a sentence on what to do."""
+    """**Raises:** `StudyError` if the code inside cannot write, for example on a full disk. The message has `path`, the
+    reason, the free space, and `advice`, a sentence on what to do."""
     try:
         yield
     except Exception as error:
@@ -23,7 +23,7 @@ def written(path: Path, advice: str) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path, advice: str) -> Iterator[Path]:
-    """A path beside `path` to write to; at the end it takes the place of `path`, or is removed after an exception.
+    """A temporary path beside `path` to write to. At the end it replaces `path`; after an exception it is removed.
 
     **Raises:** as `written`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -36,8 +36,8 @@ def whole_file(path: Path, advice: str) -> Iterator[Path]:
 
 
 def _of_the_disk(error: BaseException | None) -> BaseException | None:
-    """What the disk said, where an error, or what it came from, is about that: Equinox wraps it, and NetCDF's errors
-    have no class of their own."""
+    """The disk's error message, if an error or its cause comes from the disk: Equinox wraps such errors, and those of
+    NetCDF have no class of their own."""
     while error is not None and not isinstance(error, OSError) and not str(error).startswith("NetCDF: "):
         error = error.__cause__
     return error

@@ -1,5 +1,4 @@
-"""Numbers as users write them: what means the same is the same, be it Python's, NumPy's or JAX's, a scalar or an array
-without axes."""
+"""Numbers as users write them: numbers of Python, NumPy and JAX, scalars and arrays without axes count as the same."""
 
 import math
 import operator
@@ -9,7 +8,7 @@ from statphys_flows.errors import StudyError
 
 
 def whole(value: Any) -> Any:
-    """`value` as an int where it is an integer, else as it is, for a check to refuse. A bool is no integer."""
+    """`value` as an int if it is an integer, otherwise unchanged, for a check to refuse. A bool is not an integer."""
     if is_bool(value):
         return value
     try:
@@ -25,7 +24,7 @@ def is_count(value: Any, least: int = 1) -> bool:
 
 
 def real(value: Any) -> Any:
-    """`value` as a float where it is a real number, else as it is, for a check to refuse; so is what is traced."""
+    """`value` as a float if it is a real number, otherwise unchanged, for a check to refuse; traced values too."""
     if is_bool(value) or isinstance(value, str) or getattr(value, "ndim", 0):
         return value
     try:
@@ -35,9 +34,9 @@ def real(value: Any) -> Any:
 
 
 def check_real(what: str, value: Any, *, positive: bool = False, advice: str = "") -> float | None:
-    """The number that `what` is given; None where it is traced.
+    """The number that was given for `what`; None if it is traced.
 
-    **Raises:** `StudyError` for what is no finite real number, or, if asked for, not positive."""
+    **Raises:** `StudyError` for a value that is not a finite real number, or, with `positive`, not positive."""
     if is_traced(value):
         return None
     number = real(value)
@@ -48,12 +47,12 @@ def check_real(what: str, value: Any, *, positive: bool = False, advice: str = "
 
 
 def is_bool(value: Any) -> bool:
-    """Whether `value` is a truth value, of Python, NumPy or JAX."""
+    """Whether `value` is a boolean of Python, NumPy or JAX."""
     return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
 
 
 def is_traced(value: Any) -> bool:
-    """Whether `value` is no number yet, but stands for one in a program that JAX compiles."""
+    """Whether `value` is not a number yet, but represents one in a program that JAX compiles."""
     if not hasattr(value, "aval"):
         return False
     from jax.core import Tracer
@@ -64,7 +63,7 @@ def is_traced(value: Any) -> bool:
 def as_floats(what: str, value: Any) -> Any:
     """`value` as an array of JAX's default precision.
 
-    **Raises:** `StudyError` for what holds no real numbers."""
+    **Raises:** `StudyError` for anything but real numbers."""
     import jax
     import jax.numpy as jnp
 
@@ -75,7 +74,7 @@ def as_floats(what: str, value: Any) -> Any:
 def as_numbers(what: str, value: Any) -> Any:
     """`value` as a NumPy array in 64 bits.
 
-    **Raises:** `StudyError` for what holds no real numbers."""
+    **Raises:** `StudyError` for anything but real numbers."""
     import numpy as np
 
     try:

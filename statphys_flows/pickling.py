@@ -1,5 +1,5 @@
-"""What flows and systems hold beside numbers can be pickled: functions that JAX has wrapped, by name, as Python pickles
-its own; and, within a flow, functions that a package made within others, as layers are of, by their code."""
+"""Pickling of the functions in flows and systems: functions that JAX has wrapped are pickled by name, as Python does
+with its own functions; functions inside a flow that a package made inside other functions are pickled by their code."""
 
 import copyreg
 import dataclasses
@@ -13,13 +13,13 @@ from typing import Any
 
 import jax
 
-# Where functions of JAX are found in every version; what they say of themselves is private.
+# The modules in which functions of JAX are found in every version; their own `__module__` is private.
 _PUBLIC = ("jax.nn", "jax.numpy", "jax.lax", "jax.scipy.special")
 _PACKAGES = ("statphys_flows", "flowjax", "equinox", "paramax", "jax")
 
 
 def register() -> None:
-    """For this process. What Python pickles already stays as it is."""
+    """Register this for the process. Objects that Python can already pickle are not affected."""
     for kind in (type(jax.jit(register)), jax.custom_jvp, jax.custom_vjp):
         copyreg.pickle(kind, _by_name)  # pyright: ignore[reportArgumentType]
 

@@ -1,4 +1,4 @@
-"""φ⁴ field on an interval, from one well at high temperature to two at low.
+"""φ⁴ field on an interval, from one well at high temperature to two at low temperature.
 
 Run it with `statphys-flows run systems/continuum_phi4.py`, or copy it and change what you like.
 """

@@ -1,4 +1,4 @@
-"""A tilted double well in two dimensions: the smallest system of one's own."""
+"""A tilted double well in two dimensions: the smallest user-defined system."""
 
 import numpy as np
 

@@ -1,11 +1,11 @@
-"""The star K2-24 (EPIC 203771098): how many planets do 32 radial velocities over 101 days show, and at what periods?
+"""The star K2-24 (EPIC 203771098): how many planets do 32 radial velocities over 101 days show, and with what periods?
 
     statphys-flows run systems/k2_24.py --out k2_24.nc
     statphys-flows run systems/k2_24.py --set planets=1 --out k2_24_one.nc
 
-Log Z at kT = 1 is the log evidence; its differences between 0, 1 and 2 planets are comparable, for the priors are the
-same. Two planets transit, with periods of 20.885 and 42.363 days (Petigura et al. 2016, ApJ 818, 36), which is not told
-to the model: any two periods from 10 to 60 days, P_1 < P_2.
+Log Z at kT = 1 is the log evidence. Its values for 0, 1 and 2 planets can be compared, because the priors are the same.
+Two planets transit, with periods of 20.885 and 42.363 days (Petigura et al. 2016, ApJ 818, 36). The model does not use
+this: it allows any two periods from 10 to 60 days, P_1 < P_2.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""φ⁴ theory on an 8 × 8 lattice, four correlation lengths wide at kT = 1, and a little above and below.
+"""φ⁴ theory on an 8 × 8 lattice, four correlation lengths wide at kT = 1, and slightly above and below.
 
     statphys-flows run systems/lattice_phi4.py --out lattice_phi4.nc
 
 The couplings are those of the standard set at m² = -4 in the convention without factors of one half (L/ξ ≈ 4 at L = 8
-and λ = 6.008). A colder system is nearer to the ordered phase.
+and λ = 6.008). A colder system is closer to the ordered phase.
 """
 
 import statphys_flows as sf

@@ -2,8 +2,8 @@
 
     statphys-flows run systems/lennard_jones.py --out lennard_jones.nc
 
-Particles with cores have no latent field: the flow starts from the ideal gas and moves the particles themselves. That
-is for few of them; the flow's figures (`ess_forward`, `global_acceptance_rate`) say how far it goes.
+Particles with cores have no latent field: the flow starts from the ideal gas and moves the particles themselves. This
+works for few particles; `ess_forward` and `global_acceptance_rate` show how well.
 """
 
 import statphys_flows as sf

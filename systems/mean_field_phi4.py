@@ -2,7 +2,7 @@
 
     statphys-flows run systems/mean_field_phi4.py --out mean_field_phi4.nc
 
-Sites are coupled through their mean alone, and are drawn through a latent field: nothing is trained.
+Sites are coupled only through their mean, and are drawn through a latent field: nothing is trained.
 """
 
 import statphys_flows as sf

@@ -1,9 +1,9 @@
-"""One planet, observed in four runs of a week with long gaps between: which of the aliases is its period?
+"""One planet, observed in four runs of a week with long gaps in between: which of the aliases is its period?
 
     statphys-flows run systems/radial_velocity_synthetic.py --out radial_velocity_synthetic.nc
 
-The number of orbits in a gap is not known, so that the posterior of the period has several separate modes, which differ
-by about P²/gap. The data are made below: P = 9.2 days, K = 4 m/s, e = 0.15.
+The number of orbits in a gap is not known. Therefore the posterior of the period has several separate modes, which
+differ by about P²/gap. The data are made below: P = 9.2 days, K = 4 m/s, e = 0.15.
 """
 
 import numpy as np

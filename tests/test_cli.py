@@ -152,7 +152,7 @@ def test_a_refusal_of_the_study_is_one_sentence(declaration, monkeypatch):
 
 def test_what_is_finished_is_said_to_be(declaration):
     assert "The result is in well.nc." in shell("run", "well.py").output
-    assert "well.nc was finished: nothing was left to run." in shell("run", "well.py", "--resume").output
+    assert "well.nc was finished: there was nothing to run." in shell("run", "well.py", "--resume").output
 
 
 def test_interruption_says_how_to_resume(declaration, monkeypatch):

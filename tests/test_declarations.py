@@ -144,7 +144,7 @@ def test_one_symmetry_is_a_name():
 
     assert declared("sign") == declared(["sign"]) == declared({"sign"}) == {"sign"}
     assert declared(()) == set()
-    with pytest.raises(StudyError, match=r"'sgn', which is no symmetry of a Euclidean; .* 'sign', 'reflection'"):
+    with pytest.raises(StudyError, match=r"'sgn', which is not a symmetry of a Euclidean; .* 'sign', 'reflection'"):
         declared("sgn")
 
 
@@ -215,11 +215,11 @@ def test_a_potential_that_jumps_at_half_the_box_is_refused():
         squared = jnp.sum(r**2)
         return jnp.where(squared < 0.25, jnp.exp(-squared), 0.0)
 
-    with pytest.raises(StudyError, match=r"jumps by 0\.7\d* at half the box.*take off its value"):
+    with pytest.raises(StudyError, match=r"jumps by 0\.7\d* at half the box.*subtract its value"):
         pairs(sf.UserPotential(truncated))
     with pytest.raises(StudyError, match=r"jumps by .* at half the box"):
         pairs(sf.UserPotential(lambda r: r[0] * r[1]))
-    with pytest.raises(StudyError, match=r"said to be 0 from the distance 0\.4 on, but is .*take off its value"):
+    with pytest.raises(StudyError, match=r"should be 0 beyond the distance 0\.4, but is .*subtract its value"):
         pairs(sf.UserPotential(lambda r: jnp.where(jnp.sum(r**2) < 0.16, 1.0 - jnp.sum(r**2), 0.0), cutoff=0.4))
 
 

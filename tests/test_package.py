@@ -211,7 +211,11 @@ class Spring(sf.System):
 
 
 sampler = sf.FlowMCMC(
-    chains=16, draws=20, local_moves=2, global_moves=1, warm_up=20, rounds=1, train_steps=5, buffer=64
+    chains=16,
+    draws=20,
+    moves=sf.Moves(local=2, flow=1),
+    start=sf.Start(warm_up=20),
+    rounds=sf.Rounds(most=1, train_steps=5, buffer=64),
 )
 study = sf.Study(Spring(), kT=[1.0, 0.5], seed=0, sampler=sampler)
 """

@@ -202,7 +202,7 @@ def test_what_is_no_flow(tmp_path):
     with pytest.raises(sf.StudyError, match=r"a cannot be read as a flow \(UnpicklingError.*it is damaged"):
         sf.load_flow(tmp_path / "a")
     (tmp_path / "a").write_bytes(pickle.dumps((1, {})))
-    with pytest.raises(sf.StudyError, match="a holds no flow that save_flow wrote"):
+    with pytest.raises(sf.StudyError, match="a does not contain a flow that save_flow wrote"):
         sf.load_flow(tmp_path / "a")
 
 

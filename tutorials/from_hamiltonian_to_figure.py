@@ -13,9 +13,10 @@
 # %% [markdown]
 # # From a Hamiltonian to a figure
 #
-# We write down a double well, get its free energy at three temperatures, and compare with an integral that NumPy
-# can do. Then the same for a field with 24 degrees of freedom, where no grid helps. You need NumPy and a little
-# xarray. Each part takes about half a minute on two cores; most of that is compilation, which happens once.
+# We write down a double well, compute its free energy at three temperatures, and compare it with an integral that
+# NumPy can do. Then we do the same for a field with 24 degrees of freedom, for which no grid is possible. You need
+# NumPy and a little xarray. Each part takes about half a minute on two cores. Most of that is compilation, which
+# happens once.
 #
 # Open this file as a notebook with Jupytext, or run it: `python tutorials/from_hamiltonian_to_figure.py`. As a
 # script it writes its figures only if you name a folder for them: `FIGURES=figures python tutorials/...`.
@@ -31,7 +32,7 @@ import statphys_flows as sf
 
 
 def finish(figure, name):
-    """Save the figure if asked, and show it where there is something to show it on."""
+    """Save the figure if asked, and show it if there is a display."""
     if folder := os.environ.get("FIGURES"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         figure.savefig(Path(folder) / f"{name}.png", dpi=120)
@@ -41,11 +42,11 @@ def finish(figure, name):
 
 
 # %% [markdown]
-# ## A system of one's own
+# ## Your own system
 #
-# A system is a class with a `space` and an `energy`. Annotated fields are its parameters. `energy` is handed one
-# configuration, an array of two numbers here, and returns one number. Arithmetic works as in NumPy; for functions
-# write `jax.numpy` in place of `numpy`, because the energy will be differentiated and compiled.
+# A system is a class with a `space` and an `energy`. Annotated fields are its parameters. `energy` takes one
+# configuration, here an array of two numbers, and returns one number. Arithmetic works as in NumPy. For functions write
+# `jax.numpy` instead of `numpy`, because the energy will be differentiated and compiled.
 
 
 # %%
@@ -67,8 +68,8 @@ system = DoubleWell()
 print("U at the two wells and on the barrier:", [float(system.energy(np.array([x, 0.0]))) for x in (-1.0, 1.0, 0.0)])
 
 # %% [markdown]
-# Look at it first. At kT = 0.5 the barrier is 16 kT high: a chain of local moves would sit in one well for millions
-# of steps, and the relative weight of the two wells, which the tilt decides, would be out of reach.
+# Look at it first. At kT = 0.5 the barrier is 16 kT high. A chain of local moves would stay in one well for millions of
+# steps, and would not find the relative weight of the two wells, which the tilt determines.
 
 # %%
 x0, x1 = np.linspace(-1.8, 1.8, 181), np.linspace(-3, 3, 121)
@@ -82,8 +83,8 @@ finish(figure, "energy")
 # %% [markdown]
 # ## Run it
 #
-# `FlowMCMC` holds the options of the sampler. The defaults are good for real work; these are smaller, to be quick.
-# Temperatures are run from the hottest down, and each starts from the flow that the one before has learnt.
+# `FlowMCMC` contains the options of the sampler. The defaults are for real work; these are smaller, to be quick.
+# Temperatures are run from the hottest down, and each starts from the trained flow of the one before.
 
 # %%
 quick = sf.FlowMCMC(chains=64, rounds=sf.Rounds(most=5, train_steps=100, buffer=4096, good_enough=0.5))
@@ -100,7 +101,7 @@ print(thermodynamics[["log_z", "log_z_err", "free_energy", "energy", "heat_capac
 # %% [markdown]
 # ## Is it right?
 #
-# In two dimensions the integral Z = ∫ exp(-U/kT) dx can be done on a grid. Compare, in units of the stated error:
+# In two dimensions the integral Z = ∫ exp(-U/kT) dx can be computed on a grid. Compare, in units of the stated error:
 # two numbers out of three should be below 1, and about one in twenty above 2.
 
 # %%
@@ -121,9 +122,9 @@ for kT, z, error, e, o in zip(
 assert np.all(np.abs(off) < 5)
 
 # %% [markdown]
-# Where no grid can say, the result has to judge itself. log Z is estimated in three ways that fail differently:
-# from the flow's proposals, from the chains' states, and from both. `warning` is empty where nothing looks wrong.
-# `assumption` says what was taken for granted: a mode that neither flow nor chains ever reach cannot be seen.
+# Without a grid, the result must be checked by other means. log Z is estimated in three ways that fail differently:
+# from the flow's proposals, from the chains' states, and from both. `warning` is empty if nothing looks wrong.
+# `assumption` says what was taken for granted: no number shows a mode that neither flow nor chains have reached.
 
 # %%
 diagnostics = result["diagnostics"].to_dataset()
@@ -133,12 +134,13 @@ print("warnings:", [w for w in diagnostics["warning"].values if w] or "none")
 print("assumed:", diagnostics["assumption"].values[0])
 
 # %% [markdown]
-# `ess_forward` and `ess_reverse` say how close the flow is to the Boltzmann weight, 1 if equal;
-# `global_acceptance_rate` how often its proposals are accepted, each of which may go to the other well.
+# `ess_forward` and `ess_reverse` say how close the flow is to the Boltzmann weight: they are 1 if it is equal.
+# `global_acceptance_rate` says how often its proposals are accepted. Each of them may lead to the other well.
 #
 # ## The figure
 #
-# The free energy with its error bars; and along the order parameter, where the two wells and their tilt appear.
+# The left panel shows the free energy with its error bars. The right panel shows the free energy along the order
+# parameter, with the two wells and their tilt.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
@@ -158,11 +160,11 @@ right.legend()
 finish(figure, "double_well")
 
 # %% [markdown]
-# Bins that no draw fell into are empty: of them the data say only that their free energy is high.
+# Bins without any draw are empty: the data only say that their free energy is high.
 #
 # ## Save it and read it back
 #
-# One NetCDF file holds everything: draws, log weights, the configuration, versions and the seed.
+# One NetCDF file contains everything: draws, log weights, the configuration, versions and the seed.
 
 # %%
 result.to_netcdf("double_well.nc")
@@ -172,13 +174,13 @@ print(sf.summary(again))
 
 # %% [markdown]
 # `run_study(..., out="double_well.nc")` writes the same file, and keeps each finished temperature on disk while it
-# runs, so that `resume=True` can go on after an interruption.
+# runs, so that `resume=True` can continue after an interruption.
 #
 # # A field
 #
 # The φ⁴ field on an interval, zero at both ends: $E = \int_0^1 [\frac a2 |\phi'|^2 + \frac1{4a}(1-\phi^2)^2]\,ds$.
-# At low temperature it is near +1 or near -1, and in between lies a barrier. The system knows these two states, and
-# half of the chains start in each. The observable `positive_midpoint` tells in which one a configuration is.
+# At low temperature it is near +1 or near -1, with a barrier in between. The system declares these two states, and half
+# of the chains start in each. The observable `positive_midpoint` tells in which of them a configuration is.
 
 # %%
 field = sf.ContinuumPhi4(sites=24)
@@ -191,8 +193,8 @@ print(of_phi4[["log_z", "log_z_err"]].to_dataframe())
 print(of_phi4[["order_parameter_abs", "positive_midpoint", "positive_midpoint_err"]].to_dataframe())
 
 # %% [markdown]
-# By symmetry `positive_midpoint` is ½. That it comes out so is a test: the chains have gone back and forth. The
-# acceptance of the flow's proposals says how often.
+# By symmetry `positive_midpoint` is ½. This is a test: the result is right only if the chains have moved back and
+# forth. The acceptance of the flow's proposals says how often they did.
 
 # %%
 of_field = phi4["diagnostics"].to_dataset()
@@ -202,7 +204,7 @@ half_off = (of_phi4["positive_midpoint"] - 0.5) / of_phi4["positive_midpoint_err
 assert np.all(np.abs(half_off) < 5)
 
 # %% [markdown]
-# Draws are in `posterior`, with their axes named: `phi` has `chain`, `draw` and `site`, and `s` is the position.
+# Draws are in `posterior`, with named axes: `phi` has `chain`, `draw` and `site`, and `s` is the position.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained")
@@ -226,8 +228,8 @@ finish(figure, "field")
 #
 # A field h tilts the two wells: `sf.ContinuumPhi4(sites=24, field=0.1)`.
 #
-# 1. Run it at kT = 0.2. How far is `positive_midpoint` from ½ now? The walkers still start half in each well.
+# 1. Run it at kT = 0.2. How far is `positive_midpoint` from ½ now? Half of the walkers still start in each well.
 # 2. To first order in h, log Z does not change and ⟨m⟩ = h χ, with χ the `susceptibility` at h = 0, which you have.
-#    Does `order_parameter` agree within its error? At which h does it stop to?
+#    Does `order_parameter` agree within its error? From which h on does it not?
 # 3. Lower the temperature to 0.05 and use the default sampler. What happens to `ess_forward`, and to which of the three
 #    log Z?

@@ -1,6 +1,6 @@
 """From labelled samples and log weights to free energies, observables and their errors.
 
-Knows arrays only: samples are (chain, draw), results are `Estimate(value, error)`. Everything is float64 NumPy.
+It uses arrays only: samples are (chain, draw), results are `Estimate(value, error)`. Everything is float64 NumPy.
 """
 
 from statphys_flows.analysis.errors.autocorrelation import integrated_autocorrelation_time, mean_error

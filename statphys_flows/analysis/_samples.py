@@ -1,4 +1,4 @@
-"""What every estimator accepts, checked in one place."""
+"""Checks of the arguments of all estimators, in one place."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,14 +14,14 @@ def as_chains(samples: ArrayLike, name: str) -> Array:
             f"{name} has shape {array.shape}, but samples are (chain, draw). For a single chain write {name}[None, :]."
         )
     if array.size == 0:
-        raise ValueError(f"{name} has shape {array.shape}: it holds no samples.")
+        raise ValueError(f"{name} has shape {array.shape}: it contains no samples.")
     return array
 
 
 def as_finite_chains(samples: ArrayLike, name: str) -> Array:
     """`as_chains`, and ValueError naming the first value that is NaN or infinite."""
     array = as_chains(samples, name)
-    refuse(array, ~np.isfinite(array), name, "every sample has to be finite; discard the chain or repair what made it")
+    refuse(array, ~np.isfinite(array), name, "every sample must be finite; discard the chain, or fix its source")
     return array
 
 
@@ -35,17 +35,17 @@ def refuse(array: Array, bad: Array, name: str, advice: str) -> None:
 
 
 def check_forward(log_w: ArrayLike, name: str) -> Array:
-    """Log weights of proposals, (chain, n). Raises ValueError for NaN and +inf, and where every weight is zero."""
+    """Log weights of proposals, (chain, n). Raises ValueError for NaN and +inf, and if every weight is zero."""
     log_w = as_chains(log_w, name)
     bad = np.isnan(log_w) | np.isposinf(log_w)
     refuse(log_w, bad, name, "a proposal's log weight -u(x) - log q(x) is a number, or -inf where u is +inf")
     if np.isneginf(log_w).all():
-        raise ValueError(f"Every weight in {name} is zero: no proposal has a finite energy, so nothing is known of Z.")
+        raise ValueError(f"Every weight in {name} is zero: no proposal has a finite energy, so Z is unknown.")
     return log_w
 
 
 def check_reverse(log_w: ArrayLike, name: str) -> Array:
-    """Log weights of a chain's draws, (chain, draw). Raises ValueError for NaN and -inf, and where all are +inf."""
+    """Log weights of a chain's draws, (chain, draw). Raises ValueError for NaN and -inf, and if all are +inf."""
     log_w = as_chains(log_w, name)
     bad = np.isnan(log_w) | np.isneginf(log_w)
     refuse(log_w, bad, name, "a draw's log weight -u(x) - log q(x) is a number, or +inf where q(x) is zero")

@@ -1,4 +1,4 @@
-"""Where further points of a scan would tell most."""
+"""Where further points of a scan are most useful."""
 
 import itertools
 
@@ -13,17 +13,19 @@ def refinement(x: ArrayLike, values: ArrayLike, errors: ArrayLike, points: int) 
 
         √( (h² |y''|/8)² + σ² ),    h the interval's length, y'' and σ the larger one at its two ends,
 
-    is largest: the error of a straight line across it, and that of the values themselves. A point that was added halves
-    h and brings no other y''; its σ is taken for √2 times smaller, since the two share the interval's draws.
+    is largest: the error of a straight line across it, and that of the values themselves. An added point halves h and
+    does not change y''; its σ is assumed to be √2 times smaller, because the two halves share the interval's draws.
 
     `x`, `values` and `errors` are (T,), x in any order and T at least 2. Raises ValueError for other shapes, or fewer
     than one point.
     """
     x, y, sigma = (np.asarray(a, np.float64) for a in (x, values, errors))
     if x.ndim != 1 or x.size < 2 or x.shape != y.shape or x.shape != sigma.shape:
-        raise ValueError(f"x, values and errors are {x.shape}, {y.shape} and {sigma.shape}: give three lists, alike.")
+        raise ValueError(
+            f"x, values and errors are {x.shape}, {y.shape} and {sigma.shape}: give three lists of equal length."
+        )
     if points < 1:
-        raise ValueError(f"points is {points}: give how many to add, at least 1.")
+        raise ValueError(f"points is {points}: give the number of points to add, at least 1.")
     order = np.argsort(x)
     x, y, sigma = x[order], y[order], np.where(np.isfinite(sigma[order]), sigma[order], 0.0)
     bend = _second_derivative(x, y)
@@ -41,7 +43,8 @@ def refinement(x: ArrayLike, values: ArrayLike, errors: ArrayLike, points: int) 
 
 
 def _second_derivative(x: Array, y: Array) -> Array:
-    """|y''| by the parabola through each point and its neighbours; at the ends as next to them, 0 of two points."""
+    """|y''| from the parabola through each point and its neighbours; the ends take the value next to them; 0 for two
+    points."""
     if x.size < 3:
         return np.zeros(x.size)
     slopes = np.diff(y) / np.diff(x)

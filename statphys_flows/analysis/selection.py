@@ -1,19 +1,20 @@
-"""Results that a part was selected of."""
+"""Selected parts of results."""
 
 import xarray as xr
 
 from statphys_flows.errors import StudyError
 
-# What is recorded of each field that is scanned: energy_derivative_<field>.
+# The variable recorded for each scanned field: energy_derivative_<field>.
 DERIVATIVE = "energy_derivative_"
 _OVER_THE_SCAN = ("thermodynamics", "diagnostics")
 
 
 def over_the_scan(tree: xr.DataTree) -> xr.DataTree:
-    """A result in which every parameter of the scan is a dimension: `result.sel(kT=1.3)` leaves a coordinate without
-    one, which becomes a dimension of length 1 here. Anything else is returned as it is; of several sizes each is done.
+    """A result in which every parameter of the scan is a dimension: `result.sel(kT=1.3)` leaves a coordinate without a
+    dimension, which becomes a dimension of length 1 here. Anything else is returned unchanged; in a result of several
+    sizes this is done for each size.
 
-    **Raises:** `StudyError` where the temperature was dropped.
+    **Raises:** `StudyError` if the temperature was dropped.
     """
     if any("size" in node.attrs for node in tree.children.values()):
         whole = xr.DataTree.from_dict({name: over_the_scan(node) for name, node in tree.children.items()})

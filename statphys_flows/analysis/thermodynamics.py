@@ -26,12 +26,12 @@ class Missed(NamedTuple):
 def estimate_with_missed(
     function_of_means: Callable[[Array], Array], features: Array, missed_features: Array | None, weight: float
 ) -> Estimate:
-    """`jackknife_means`, with an error that holds, in quadrature, by how much f moves where a fraction w of the means
-    is that of states which the draws lack,
+    """`jackknife_means`, with an error that includes, in quadrature, the change of f if a fraction w of the means
+    belongs to states that the draws lack,
 
         f((1-w) ⟨x⟩ + w ⟨x⟩_missed) - f(⟨x⟩),    to first order  w Σ ∂f/∂⟨x⟩ (⟨x⟩_missed - ⟨x⟩).
 
-    **Arguments:** `function_of_means`, `features` as in `jackknife_means`; `missed_features`, (F, n), or None where
+    **Arguments:** `function_of_means`, `features` as in `jackknife_means`; `missed_features`, (F, n), or None if
     nothing is known to be missed; `weight`, w.
     """
     found = jackknife_means(function_of_means, features)
@@ -63,9 +63,9 @@ def thermodynamics(
     - `kT`: the temperature, positive.
     - `missed`: states that the draws may lack.
 
-    Errors are delete-one-chain jackknife errors (see `jackknife`), with what is missed (`estimate_with_missed`). log Z
-    and ⟨E⟩ come from the same chains and may fluctuate together in either direction, so the entropy's error is the sum
-    of theirs, error(⟨E⟩)/kT + error(log Z): an upper bound whatever their correlation. Raises ValueError for other
+    Errors are delete-one-chain jackknife errors (see `jackknife`), including missed states (`estimate_with_missed`).
+    log Z and ⟨E⟩ come from the same chains and may be correlated with either sign, so the entropy's error is the sum of
+    theirs, error(⟨E⟩)/kT + error(log Z): an upper bound for any correlation. Raises ValueError for other
     shapes, values that are not finite, kT <= 0 or too little data. Source: Landau & Lifshitz, Statistical Physics I,
     §§31, 112; Binder, Z. Phys. B 43, 119 (1981).
     """
@@ -95,13 +95,13 @@ def thermodynamics(
 
 def vanishes(m: Array, error: Array, m_abs: Array) -> bool:
     """Whether ⟨m⟩, along a scan, is zero by symmetry: within 4 errors everywhere, or below a twentieth of ⟨|m|⟩. Then
-    the fluctuations of |m| are what has a maximum at a transition."""
+    the fluctuations of |m| have a maximum at a transition."""
     return bool(np.all(np.abs(m) < np.maximum(4 * error, 0.05 * m_abs)))
 
 
 def estimated_mean(x: Array, missed: Array | None = None, weight: float = 0.0) -> Estimate:
     """⟨x⟩ with its error, x (chain, draw); `missed` (n,) and `weight` as in `estimate_with_missed`."""
-    # The reference keeps the digits of a small spread about a large value.
+    # The reference preserves the digits of a small spread about a large value.
     reference = x.mean()
     other = None if missed is None else (missed - reference)[None]
     value, error = estimate_with_missed(lambda means: means[..., 0], (x - reference)[None], other, weight)

@@ -34,8 +34,8 @@ class Base(eqx.Module):
     def sample_coupled(self, key: PRNGKeyArray, x: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """A draw to pair with `x` in an interpolant, and the mean that both belong to.
 
-        Averaged over `x` of the target the draw has the base's law, for a mixture if its weights are the target's
-        mean responsibilities.
+        Averaged over `x` of the target, the draw has the distribution of the base; for a mixture this holds if its
+        weights are the target's mean responsibilities.
 
         Independent of `x` for a unimodal base; from the component that `x` belongs to for a mixture, so that no
         path of the interpolant crosses from one mode to another.
@@ -68,7 +68,7 @@ class Base(eqx.Module):
 class GaussianBase(Base):
     r"""$\rho(x) = \exp(-\frac12 |A^{-1}(x-\mu)|^2) / Z$, with $\log Z = \frac N2 \log 2\pi + \log|\det A|$.
 
-    Concrete classes say what the mean μ and the factor A are.
+    Concrete classes define the mean μ and the factor A.
     """
 
     @property

@@ -43,8 +43,8 @@ class BrownianBridge(GaussianBase):
 class MassiveBridge(GaussianBase):
     r"""Weight $\exp(-\frac12 \kappa \int (|\phi'|^2 + m^2 \phi^2)\, ds)$: a bridge whose correlations decay over 1/m.
 
-    The precision is (κ/ds) [tridiag(-1, 2, -1) + m² ds²]. The mass is a parameter that training may move; only its
-    square enters, so the precision is positive whatever its sign.
+    The precision is (κ/ds) [tridiag(-1, 2, -1) + m² ds²]. The mass is a parameter that training may change; only its
+    square enters, so the precision is positive for either sign.
 
     **Arguments:**
 

@@ -10,10 +10,10 @@ from statphys_flows.errors import StudyError
 
 
 class GaussianChain(GaussianBase):
-    """N(state, P⁻¹) with a tridiagonal precision P, which may vary from site to site. All of it is O(N).
+    """N(state, P⁻¹) with a tridiagonal precision P, which may vary from site to site. All operations are O(N).
 
-    This is what the Laplace approximation of any nearest-neighbour field is: P is the Hessian of the reduced energy at
-    a minimum.
+    The Laplace approximation of any nearest-neighbour field has this form: P is the Hessian of the reduced energy at a
+    minimum.
 
     **Arguments:**
 

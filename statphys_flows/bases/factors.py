@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from statphys_flows.precision import full_precision
 
-# Below this a matrix product beats an FFT whose length 2(N+1) is often twice a prime.
+# Below this length a matrix product is faster than an FFT, whose length 2(N+1) is often twice a prime.
 _MATRIX_UP_TO = 256
 
 
@@ -47,8 +47,9 @@ def laplacian_eigenvalues(n: int) -> np.ndarray:
 
 
 def at_least_rounding(spread: Float[Array, " n"], values: Float[Array, "m n"]) -> Float[Array, " n"]:
-    """Spreads of coordinates, none below the rounding of their `values`: of a coordinate in which all agree nothing
-    else is known. No coordinate's depends on another's, which may be larger or smaller by any factor."""
+    """Spreads of coordinates, none below the rounding of their `values`: if all values of a coordinate agree, nothing
+    else is known about its spread. The spread of one coordinate does not depend on the others, which may be larger or
+    smaller by any factor."""
     rounding = jnp.finfo(spread.dtype).eps * jnp.max(jnp.abs(values), axis=0)
     return jnp.maximum(spread, rounding + jnp.finfo(spread.dtype).tiny)
 
@@ -120,9 +121,9 @@ class SineDiagonal(Factor):
 
 
 class Bidiagonal(Factor):
-    """A = L⁻ᵀ with L lower bidiagonal: Gaussians whose precision L Lᵀ is tridiagonal. All of it is O(N).
+    """A = L⁻ᵀ with L lower bidiagonal: Gaussians whose precision L Lᵀ is tridiagonal. All operations are O(N).
 
-    `log_diagonal` (n,) is the logarithm of L's diagonal, so the precision is positive whatever its values;
+    `log_diagonal` (n,) is the logarithm of L's diagonal, so the precision is positive for any values;
     `lower` (n-1,) is L's subdiagonal.
     """
 
@@ -130,7 +131,7 @@ class Bidiagonal(Factor):
     lower: Float[Array, " n-1"]
 
     def apply(self, z):
-        # Lᵀ x = z from the last site back: x_i = (z_i - lower_i x_{i+1}) / diagonal_i, a linear recurrence.
+        # Lᵀ x = z, solved from the last site to the first: x_i = (z_i - lower_i x_{i+1}) / diagonal_i.
         diagonal = jnp.exp(self.log_diagonal)
         slope = jnp.append(-self.lower, jnp.zeros(1, self.lower.dtype)) / diagonal
 

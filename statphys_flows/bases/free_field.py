@@ -32,10 +32,11 @@ class HarmonicDiagonal(Factor):
 
 class FreeField(GaussianBase):
     r"""Weight $\exp(-\frac12 \sum_x [\kappa \sum_\mu (\phi_{x+\mu}-\phi_x)^2 + \kappa m^2 (\phi_x-c)^2])$ about a
-    constant c, on periodic and Dirichlet axes (there with the links to the zeros beyond the ends, and c = 0).
+    constant c, on periodic and Dirichlet axes (a Dirichlet axis includes the links to the zeros beyond the ends, and
+    has c = 0).
 
     The precision κ(-Δ + m²) is diagonal in the lattice's real harmonics: a draw, a log density and log Z cost one
-    transform, O(V log V). Its parameters may be trained; m² = exp(log_mass_squared) is positive whatever happens.
+    transform, O(V log V). Its parameters may be trained; m² = exp(log_mass_squared) is always positive.
 
     **Arguments:**
 

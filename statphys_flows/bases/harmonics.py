@@ -1,4 +1,4 @@
-"""Real harmonics of a lattice: what diagonalises every kernel that is even along each axis."""
+"""Real harmonics of a lattice, which diagonalise every kernel that is even along each axis."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from statphys_flows.bases.factors import laplacian_eigenvalues, sine_squared, si
 from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Lattice
 
-# Along shorter axes a matrix product beats an FFT, on a CPU by far.
+# Along shorter axes a matrix product is faster than an FFT, on a CPU by far.
 _MATRIX_UP_TO = 64
 
 
@@ -29,7 +29,8 @@ def harmonic_transform(lattice: Lattice, x: Float[Array, "*batch_and_lattice"]) 
     """Coefficients of a field in the real harmonics of a lattice: a Hartley transform along each periodic axis, a sine
     transform along each Dirichlet axis. Orthonormal, and its own inverse.
 
-    A kernel that is even along each axis is diagonal in them, so that a convolution is transform, product, transform.
+    A kernel that is even along each axis is diagonal in these harmonics, so a convolution is transform, product,
+    transform.
     """
     axes = len(lattice.shape)
     for axis, periodic in zip(range(-axes, 0), lattice.periodic, strict=True):
@@ -52,8 +53,8 @@ def lattice_laplacian(lattice: Lattice) -> np.ndarray:
 def kernel_diagonal(
     lattice: Lattice, spectrum: Float[Array, "*batch_and_lattice"]
 ) -> Float[Array, "*batch_and_lattice"]:
-    """K(x, x) of a kernel with the given `spectrum` in the harmonics, even along periodic axes: constant along periodic
-    axes (kept there with length 1), a profile along Dirichlet ones."""
+    """K(x, x) of a kernel with the given `spectrum` in the harmonics, even along periodic axes. It is constant along
+    periodic axes (which are kept with length 1), and a profile along Dirichlet axes."""
     axes = len(lattice.shape)
     for axis, n, periodic in zip(range(-axes, 0), lattice.shape, lattice.periodic, strict=True):
         if periodic:

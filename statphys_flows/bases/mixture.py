@@ -19,16 +19,16 @@ from statphys_flows.precision import full_precision
 class Mixture(Base):
     """ρ(x) = Σ_k w_k ρ_k(x).
 
-    A continuous flow is a diffeomorphism: from one Gaussian it must tear space to reach two wells. A mixture with a
-    component in every known state spares it that, and the weights w_k need not be known: they are re-estimated while
-    the flow is trained.
+    A continuous flow is a diffeomorphism: from one Gaussian it must tear space to reach two wells. With a component in
+    every known state it need not do this. The weights w_k need not be known: they are re-estimated while the flow is
+    trained.
 
     **Arguments:**
 
     - `components`: the bases ρ_k, on the same space.
     - `orbits`: one integer for each component; components of one orbit are images of each other under a symmetry of
-      the system and share their weight equally. Every component its own orbit if not given.
-    - `weights`: one positive number for each orbit, equal over components if not given; need not be normalised.
+      the system and share their weight equally. If not given, every component is its own orbit.
+    - `weights`: one positive number for each orbit, not necessarily normalised; equal over components if not given.
 
     The first component's covariance preconditions local moves.
     """
@@ -116,15 +116,15 @@ class Mixture(Base):
     def _draw(self, key, index):
         stacked = _stacked(self.components)
         if stacked is None:
-            # Every component draws and one draw is kept: no branch survives vmap, and components are few.
+            # Every component draws and one draw is kept: vmap evaluates all branches anyway, and components are few.
             keys = jax.random.split(key, len(self.components))
             return jnp.stack([c.sample(k) for c, k in zip(self.components, keys, strict=True)])[index]
         return jax.tree.map(lambda a: a[index] if eqx.is_array(a) else a, stacked).sample(key)
 
 
 def _stacked(components: tuple[Base, ...]) -> Base | None:
-    """Components of one kind and size as one with a leading axis, so that dozens of them cost no more to compile than
-    one; None if they are not."""
+    """Components of one kind and size as one component with a leading axis, so that dozens of them cost no more to
+    compile than one; None if they differ in kind or size."""
     arrays, rest = zip(*(eqx.partition(c, eqx.is_array) for c in components), strict=True)
     shapes = [[(a.shape, a.dtype) for a in jax.tree.leaves(each)] for each in arrays]
     alike = all(eqx.tree_equal(rest[0], r) for r in rest) and all(s == shapes[0] for s in shapes)

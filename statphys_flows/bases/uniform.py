@@ -21,8 +21,8 @@ class UniformTorus(Base):
 
     **Arguments:**
 
-    - `lengths`: positive array of periods, which are not trained; of the shape of a configuration.
-    - `normalised`: whether densities are meant for the measure ∏ dxᵢ/Lᵢ instead of ∏ dxᵢ.
+    - `lengths`: positive array of periods, which are not trained; it has the shape of a configuration.
+    - `normalised`: whether densities refer to the measure ∏ dxᵢ/Lᵢ instead of ∏ dxᵢ.
 
     **Raises:** `StudyError` for lengths that are not an array of positive numbers.
     """
@@ -65,7 +65,7 @@ class UniformTorus(Base):
         return self.lengths * jax.random.uniform(key, self.lengths.shape, self.lengths.dtype)
 
     def sample_coupled(self, key, x):
-        """Of the images of an independent draw the one nearest to `x`, so that the straight line between them is the
+        """The image of an independent draw that is nearest to `x`, so that the straight line between them is the
         shortest geodesic."""
         step = (self.sample(key) - x) / self.lengths
         return x + self.lengths * (step - jnp.round(step)), self.mean

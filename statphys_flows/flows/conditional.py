@@ -22,11 +22,12 @@ class ConditionalFlow(eqx.Module):
 
     $$\theta(c) = \sum_{|j| \le \text{order}} \theta_j\, T_{j_1}(\hat c_1) \cdots T_{j_k}(\hat c_k),$$
 
-    T_n the Chebyshev polynomials and ĉ the condition scaled to [-1, 1] over its grid. Made by `conditional`.
+    with the Chebyshev polynomials T_n and the condition ĉ scaled to [-1, 1] over its grid. `conditional` makes it.
 
-    θ are the parameters of the map; the base, and what is not trained (frames of coupling flows, step counts), belong
-    to the system at c: they are kept for every point of the grid and interpolated in between. `at` and `at_index` give
-    an ordinary flow, which samples, trains and weighs as any other. Both are differentiable in θ and may be traced.
+    θ are the parameters of the map. The base and everything that is not trained (frames of coupling flows, step counts)
+    belong to the system at c: they are kept for every point of the grid and interpolated in between. `at` and
+    `at_index` give an ordinary flow, which samples, trains and weighs like any other. Both are differentiable in θ and
+    may be traced.
 
     **Fields:**
 
@@ -41,15 +42,15 @@ class ConditionalFlow(eqx.Module):
     fixed: PyTree
     conditions: Float[Array, "P k"]
     order: int = eqx.field(static=True)
-    # The values along each axis of a grid that is a product, for interpolation; none for a scattered one.
+    # The values along each axis of a product grid, for interpolation; empty for a scattered one.
     axes: tuple[tuple[float, ...], ...] | None = eqx.field(static=True)
 
     def at(self, condition) -> Flow:
         """The flow at a condition of shape (k,), or a number if k is 1.
 
         At a grid point it is `at_index` of that point. Elsewhere the base is interpolated multilinearly if the
-        grid is a product of axes (a grid of one parameter always is), else taken from the nearest point. Conditions
-        beyond the grid are taken as its nearest edge.
+        grid is a product of axes (a grid of one parameter always is), and otherwise taken from the nearest point.
+        Conditions beyond the grid are moved to its nearest edge.
         """
         c = jnp.asarray(condition, self.conditions.dtype).reshape(-1)
         if c.shape != self.conditions.shape[1:]:
@@ -64,7 +65,7 @@ class ConditionalFlow(eqx.Module):
         def blended(a):
             if not eqx.is_inexact_array(a):
                 return a[nearest]
-            # Not a product of matrices, which accelerators would round.
+            # Not a matrix product, which accelerators would round.
             return jnp.sum(weights.astype(a.dtype).reshape(-1, *[1] * (a.ndim - 1)) * a, axis=0)
 
         return self._assembled(c, blended)
@@ -109,7 +110,7 @@ class ConditionalFlow(eqx.Module):
         return jnp.prod(jnp.stack(polynomials)[degrees, np.arange(y.shape[0])], axis=1)
 
     def _weights(self, c) -> Float[Array, " P"]:
-        """The share of each grid point in what is interpolated at c."""
+        """The weight of each grid point in the interpolation at c."""
         grid = jax.lax.stop_gradient(self.conditions)
         if self.axes is None:
             low, high = self._range
@@ -130,12 +131,12 @@ def conditional(flows: Sequence[Proposal], conditions, order: int = 2) -> Condit
 
     **Arguments:**
 
-    - `flows`: an untrained flow for each condition, built alike: the same class, options and key. Only their bases
-      and what is not trained may differ in value.
+    - `flows`: an untrained flow for each condition, all with the same class, options and key. Only their bases and
+      untrained values may differ.
     - `conditions`: an array (P, k) of distinct rows, or (P,) for one parameter.
     - `order`: highest total degree of the Chebyshev polynomials; fewer than the number of values of a parameter.
 
-    **Raises:** `StudyError` if the flows are not alike, or the conditions or the order do not fit them.
+    **Raises:** `StudyError` if the flows are not built in the same way, or the conditions or the order do not fit them.
     """
     grid = as_numbers("conditional(conditions", conditions)
     grid = grid[:, None] if grid.ndim == 1 else grid
@@ -186,7 +187,7 @@ def _stopped(tree):
 
 
 def _stack(trees):
-    """Arrays stacked; of the rest, functions for instance, the first."""
+    """Arrays stacked; everything else (for example functions) from the first."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *trees)
 
 

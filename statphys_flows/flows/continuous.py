@@ -16,7 +16,7 @@ from statphys_flows.flows.velocities import Velocity
 from statphys_flows.numbers import is_count, is_traced
 from statphys_flows.precision import full_precision
 
-# Bounds the loop for reverse-mode differentiation; the number of steps taken is an array and costs no compilation.
+# Bounds the loop for reverse-mode differentiation; the actual number of steps is an array and costs no compilation.
 MAX_STEPS = 64
 # Velocity evaluations for each step of Dopri5.
 _STAGES = 6
@@ -26,8 +26,8 @@ class ContinuousFlow(Flow):
     r"""$\dot X_t = v_t(X_t)$ from $X_0 \sim \rho_b$ to $X_1$, with
     $\log q(X_1) = \log \rho_b(X_0) - \int_0^1 \nabla\cdot v_t(X_t)\, dt$ (Chen et al., arXiv:1806.07366, eq. 8).
 
-    The divergence is the velocity's exact one. Solved by Dopri5 at a fixed step; the solver's error enters log q and is
-    measured by `round_trip_error`.
+    The velocity gives its exact divergence. The solver is Dopri5 at a fixed step; its error enters log q, and
+    `round_trip_error` measures it.
 
     **Arguments:**
 

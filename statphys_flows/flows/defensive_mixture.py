@@ -10,17 +10,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Base
 from statphys_flows.flows.proposal import Proposal
 
-# Neither of the two is ever given up.
+# Each of the two keeps at least this share.
 _LEAST_SHARE = 0.05
 _STEPS = 200
 
 
 class DefensiveMixture(Proposal):
-    r"""$q(x) = (1 - s)\, q_1(x) + s\, q_2(x)$: a sharp proposal, and one that reaches what the first leaves out.
+    r"""$q(x) = (1 - s)\, q_1(x) + s\, q_2(x)$: a sharp proposal, and one that covers what the first leaves out.
 
     No importance weight exceeds $1/s$ times what it would be under $q_2$ alone (a defensive mixture: Hesterberg,
-    Technometrics 37 (1995) 185). `log_prob` costs one pass through each, a draw as much. Where either has auxiliary
-    variables both are variables of the mixture, those of the one that did not draw x drawn from p(h | x).
+    Technometrics 37 (1995) 185). `log_prob` costs one pass through each, and so does a draw. Auxiliary variables of
+    both are variables of the mixture; those of the proposal that did not draw x are drawn from p(h | x).
 
     **Arguments:**
 
@@ -45,8 +45,8 @@ class DefensiveMixture(Proposal):
         samples: Float[Array, "samples ..."],
         key: PRNGKeyArray | None = None,
     ) -> "DefensiveMixture":
-        """The share under which `samples` of the target are likeliest, and no less than 0.05 of each: the q that is
-        nearest to the target in KL(p‖q). `key` is for auxiliary variables."""
+        """The mixture with the share that maximises the likelihood of `samples` of the target, at least 0.05 of each:
+        the q that is nearest to the target in KL(p‖q). `key` is for auxiliary variables."""
         return cls(sharp, safe, _likeliest_share(sharp, safe, samples, key))
 
     @property
@@ -115,7 +115,7 @@ class DefensiveMixture(Proposal):
 
 @eqx.filter_jit
 def _likeliest_share(sharp: Proposal, safe: Proposal, samples, key) -> Float[Array, ""]:
-    """By expectation maximisation; the likelihood of one share is concave."""
+    """By expectation maximisation; the likelihood is a concave function of the share."""
     keys = (None, None) if key is None else jax.random.split(key)
     log_ratio = safe.log_prob(samples, keys[1]) - sharp.log_prob(samples, keys[0])
     log_ratio = jnp.where(jnp.isnan(log_ratio), 0.0, log_ratio)

@@ -17,8 +17,7 @@ class Flow(Proposal):
     r"""An invertible map T that pushes a base density ρ_b to
     $q(x) = \rho_b(T^{-1}(x))\, |\det \partial T^{-1}/\partial x|$.
 
-    Batches are arrays (n, *space.shape). The log density is that of the map as it is computed: nothing in it is
-    estimated.
+    Batches are arrays (n, *space.shape). The log density is that of the computed map: nothing in it is estimated.
     """
 
     has_map: ClassVar[bool] = True
@@ -49,15 +48,15 @@ class Flow(Proposal):
 
     @full_precision()
     def base_log_prob(self, z: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
-        """log ρ_b of a batch; `key` is for auxiliary variables, of which a density known exactly has none."""
+        """log ρ_b of a batch; `key` is for auxiliary variables, which a density known exactly does not have."""
         del key
         return jax.vmap(self.base.log_prob)(z)
 
     def round_trip(
         self, key: PRNGKeyArray, n: int
     ) -> tuple[Float[Array, "n ..."], Float[Array, " n"], Float[Array, " n"]]:
-        """n draws x, their log q(x), and log q from the way back less that from the way forward: the error of the map
-        alone, of which auxiliary variables are no part."""
+        """n draws x, their log q(x), and log q of the reverse map minus that of the forward map: the error of the map
+        alone, without auxiliary variables."""
         x, log_q = self.sample_and_log_prob(key, n)
         return x, log_q, self.log_prob(x) - log_q
 
@@ -91,15 +90,15 @@ class Flow(Proposal):
 
 
 def strongly_typed(tree):
-    """`tree` with weakly typed arrays made strong: what leaves a compiled function is strong, and a loop whose first
-    input is weak would compile twice."""
+    """`tree` with weakly typed arrays made strong: the outputs of a compiled function are strong, and a loop whose
+    first input is weak would be compiled twice."""
     return jax.tree.map(lambda a: jnp.asarray(a, a.dtype) if eqx.is_array(a) else a, tree)
 
 
 @eqx.filter_jit
 def round_trip_error(flow: Flow, key: PRNGKeyArray, n: int) -> Float[Array, ""]:
-    """Largest |log q(forward) - log q(reverse)| over n draws: the error of the map's own numerics.
+    """Largest |log q(forward) - log q(reverse)| over n draws: the numerical error of the map.
 
-    For a continuous flow this is the error of the ODE solver; acceptance and weights are right to this."""
+    For a continuous flow this is the error of the ODE solver. Acceptance and weights are accurate to this error."""
     _, _, error = flow.round_trip(key, n)
     return jnp.max(jnp.abs(error))

@@ -15,20 +15,21 @@ _PACKAGES = ("jax", "equinox", "flowjax")
 
 
 def save_flow(flow: Proposal, path: str | PathLike) -> Path:
-    """Write a flow to a file, with everything that it holds: `load_flow` needs nothing else.
+    """Write a flow to a file, with everything in it: `load_flow` needs nothing else.
 
-    The file is a Python pickle: it is read by the versions of the library and its packages that wrote it, or near ones.
+    The file is a Python pickle: the versions of the library and its packages that wrote it can read it, or similar
+    versions.
 
     **Returns:** its path.
 
-    **Raises:** `StudyError` for what is no flow, for a function in it that has no name to find it by, and where the
-    file cannot be written.
+    **Raises:** `StudyError` for a value that is not a flow, for a function in it that cannot be found by name, and if
+    the file cannot be written.
     """
     path = Path(path)
     if not isinstance(flow, Proposal):
         raise StudyError(
-            f"save_flow was given a {type(flow).__name__}: give a flow, such as the `flow` of fit_density's result or "
-            "what train returns."
+            f"save_flow was given a {type(flow).__name__}: give a flow, such as the `flow` of the result of "
+            "fit_density or train."
         )
     try:
         data = pickle.dumps(flow)
@@ -47,8 +48,8 @@ def load_flow(path: str | PathLike) -> Proposal:
     """Read the flow that `save_flow` wrote: the same numbers, bit for bit. Reading a pickle can run any code: load only
     files that you trust.
 
-    **Raises:** `StudyError` where there is no such file, or it cannot be read; with the versions that wrote it, where
-    these differ.
+    **Raises:** `StudyError` if there is no such file, or if it cannot be read. The message names the versions that
+    wrote it if they differ.
     """
     path, written = Path(path), None
     if not path.is_file():
@@ -62,7 +63,7 @@ def load_flow(path: str | PathLike) -> Proposal:
         differ = {} if written is None else {n: v for n, v in written.items() if _versions().get(n) != v}
         by = f"it was written with {', '.join(f'{n} {v}' for n, v in differ.items())}" if differ else "it is damaged"
         raise StudyError(f"{path} cannot be read as a flow ({type(error).__name__}: {error}): {by}.") from error
-    raise StudyError(f"{path} holds no flow that save_flow wrote.")
+    raise StudyError(f"{path} does not contain a flow that save_flow wrote.")
 
 
 def _versions() -> dict[str, str]:

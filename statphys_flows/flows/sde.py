@@ -1,4 +1,4 @@
-"""Scores from velocities, and the stochastic samplers they give."""
+"""Scores from velocities, and stochastic samplers that use them."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -18,7 +18,7 @@ from statphys_flows.precision import full_precision
 
 
 class Amplitudes(Protocol):
-    """What is to be known of x_t = μ + α(t)(x_b - μ) + β(t)(x_* - μ): a `training.Path` that is linear in its ends."""
+    """The coefficients of x_t = μ + α(t)(x_b - μ) + β(t)(x_* - μ), a `training.Path` that is linear in its ends."""
 
     def amplitudes(self, t: Float[Array, ""], /) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """α(t) and β(t)."""
@@ -29,7 +29,7 @@ class Amplitudes(Protocol):
 def score(
     flow: ContinuousFlow, path: Amplitudes | None, t: Float[Array, ""] | float, x: Float[Array, "n ..."]
 ) -> Float[Array, "n ..."]:
-    r"""∇ log ρ_t(x) of the interpolant that the flow's velocity was trained on, of a batch at one time.
+    r"""∇ log ρ_t(x) of the interpolant on which the flow's velocity was trained, for a batch at one time.
 
     For a base N(μ, A Aᵀ) drawn independently of the target, and x_t = μ + α(x_b - μ) + β(x_* - μ)
     (Albergo, Boffi & Vanden-Eijnden, arXiv:2303.08797),
@@ -37,13 +37,14 @@ def score(
     $$s = -\frac{(A A^{\mathsf T})^{-1} \eta}{\alpha}, \qquad
     \eta = \mathbb E[x_b - \mu \,|\, x_t] = \frac{\beta v - \dot\beta (x - \mu)}{\beta \dot\alpha - \alpha \dot\beta}.$$
 
-    Written like this nothing is singular at t = 0, where s is the base's score. At t = 1 both η and α vanish and
-    the quotient of their derivatives is taken: right for the exact velocity, and as good as ∂_t v for a learnt one.
+    In this form nothing is singular at t = 0, where s is the base's score. At t = 1 both η and α vanish, and the
+    quotient of their derivatives is taken: it is correct for the exact velocity, and as good as ∂_t v for a learned
+    one.
 
     **Arguments:**
 
-    - `flow`: its base Gaussian, its velocity that of an interpolant, or a `ScoreVelocity`.
-    - `path`: the path it was trained on; None for a `ScoreVelocity`, which knows its own.
+    - `flow`: a flow with a Gaussian base, whose velocity is that of an interpolant or a `ScoreVelocity`.
+    - `path`: the path on which it was trained; None for a `ScoreVelocity`, which defines its own.
     - `t`: in [0, 1].
     - `x`: (n, ...).
 
@@ -73,7 +74,7 @@ def noise_mean(
     (alpha, beta), (alpha_rate, beta_rate) = jax.jvp(path.amplitudes, (t,), (jnp.ones_like(t),))
     offset = x - flow.base.mean
     determinant = beta * alpha_rate - alpha * beta_rate
-    # Where the path stands still at one of its ends: all noise at the base's end, none at the target's.
+    # If the path has zero speed at one of its ends: all noise at the base's end, none at the target's.
     degenerate = jnp.abs(determinant) < 1e-6
     limit = jnp.where(alpha > beta, offset, jnp.zeros_like(offset))
     found = beta * flow.velocity.field(t, x) - beta_rate * offset
@@ -96,18 +97,18 @@ def sample_sde(
     $$dX = \big[v_t - \kappa\, \eta_t(X)\big]\, dt + \sqrt{2 \kappa\, \alpha_t}\, A\, dW, \qquad X_0 \sim \rho_b,$$
 
     which is $dX = [v + \epsilon\, A A^{\mathsf T} s]\, dt + \sqrt{2\epsilon}\, A\, dW$ with ε = κ α_t and the score
-    s of `score`. The marginals are those of the ODE for any κ(t) ≥ 0 where v is exact; where it is learnt the noise
-    corrects what the ODE would carry to the end. An ε that vanishes with α keeps the drift bounded.
+    s of `score`. If v is exact, the marginals are those of the ODE for any κ(t) ≥ 0. If v is learned, the noise
+    corrects errors that the ODE would carry to the end. An ε that vanishes with α keeps the drift bounded.
     For a `ScoreVelocity` κ = θ̇/sin θ is the reverse SDE of Anderson, in OU time (Song et al., arXiv:2011.13456).
 
-    Draws alone: their density is not known, so nothing that decides (acceptance, weights) may use them. Solved
-    by a strong order 1.5 method for additive noise (SRA1 of Rößler, SIAM J. Numer. Anal. 48 (2010) 922).
+    These are draws alone: their density is not known, so acceptance and weights must not use them. The solver is a
+    strong order 1.5 method for additive noise (SRA1 of Rößler, SIAM J. Numer. Anal. 48 (2010) 922).
 
     **Arguments:**
 
     - `flow`, `path`: as for `score`.
     - `key`, `n`: n draws, compiled for each n.
-    - `steps`: of the solver, an integer; take more than 2κ over the smallest ratio of the target's width to the base's.
+    - `steps`: the number of solver steps; use more than 2κ over the smallest ratio of the target's width to the base's.
     - `noise`: κ, a number ≥ 0 or a function of t.
 
     **Returns:** (n, ...).
@@ -153,8 +154,8 @@ def sample_sde(
 def _checked(flow: ContinuousFlow, path: Amplitudes | None) -> tuple[Amplitudes, GaussianBase]:
     if not isinstance(flow.base, GaussianBase):
         raise StudyError(
-            f"A velocity gives the score where the base is Gaussian; this flow's is a {type(flow.base).__name__}. Draw "
-            "with flow.sample_and_log_prob instead."
+            f"A velocity gives the score if the base is Gaussian; this flow's base is a {type(flow.base).__name__}. "
+            "Draw with flow.sample_and_log_prob instead."
         )
     if path is not None:
         return path, flow.base

@@ -1,4 +1,4 @@
-"""A base as it is."""
+"""A base without a map."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from statphys_flows.flows.recipe import WEIGHTS_ALONE, Recipe
 
 
 class Untransformed(Flow):
-    """The identity map on a base: a proposal that costs nothing and has nothing to learn but a mixture's weights."""
+    """The identity map on a base: a proposal that costs nothing and learns only the weights of a mixture."""
 
     has_map: ClassVar[bool] = False
     explores: ClassVar[bool] = False
@@ -32,5 +32,5 @@ class Untransformed(Flow):
         return jnp.zeros(())  # of no map
 
     def adopt(self, trained: Proposal) -> "Untransformed":
-        del trained  # all of it was built from the system
+        del trained  # everything here was built from the system
         return self

@@ -1,4 +1,4 @@
-"""A result shown to a person: a summary in words, figures, a page."""
+"""Reports of a result for people: a summary in words, figures, a page."""
 
 from statphys_flows.report.figures import write_figures
 from statphys_flows.report.load import load

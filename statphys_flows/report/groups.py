@@ -1,4 +1,4 @@
-"""Access to a result that may lack a group or a variable: an interrupted run, a system that says less."""
+"""Access to a result that may lack a group or a variable, for example from an interrupted run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import xarray as xr
 
 
 def group(tree: xr.DataTree | None, name: str) -> xr.Dataset:
-    """The group as a dataset, empty if the tree has none of that name. Of parameters that were scanned beside that of
-    `along_of` the first value."""
+    """The group as a dataset, empty if the tree has none of that name. Scanned parameters other than that of `along_of`
+    take their first value."""
     if tree is None or name not in tree.children:
         return xr.Dataset()
     data = tree[name].to_dataset()
@@ -16,7 +16,7 @@ def group(tree: xr.DataTree | None, name: str) -> xr.Dataset:
 
 
 def along_of(tree: xr.DataTree) -> str:
-    """The parameter that a figure is drawn along: the temperature if it has several values, otherwise the first field
+    """The parameter on the abscissa of a figure: the temperature if it has several values, otherwise the first field
     that has."""
     parameters = parameters_of(tree)
     return next((name for name, values in parameters.items() if len(values) > 1), next(iter(parameters), "kT"))
@@ -30,7 +30,7 @@ def parameters_of(tree: xr.DataTree) -> dict[str, np.ndarray]:
 
 
 def first_values(tree: xr.DataTree) -> dict[str, float]:
-    """The values of parameters that `group` takes the first of."""
+    """The values of the parameters of which `group` takes the first."""
     return {name: float(parameters_of(tree)[name][0]) for name in _at_first(tree)}
 
 
@@ -45,7 +45,7 @@ def sizes(tree: xr.DataTree) -> dict[float, xr.DataTree]:
 
 
 def scanned(tree: xr.DataTree) -> list[str]:
-    """The fields of the system that were scanned beside the temperature."""
+    """The fields of the system that were scanned in addition to the temperature."""
     for name in ("thermodynamics", "diagnostics"):
         for variable in ("log_z", "r_hat"):
             if name in tree.children and variable in tree[name].to_dataset():
@@ -73,8 +73,8 @@ def values_of(data: xr.Dataset | xr.DataArray, name: str) -> np.ndarray:
 
 
 def numbers(data: xr.Dataset, name: str, along: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """The parameter, the quantity and its error (NaN where it is not known); None where there is no such quantity or it
-    is NaN throughout."""
+    """The parameter, the quantity and its error (NaN if it is not known); None if there is no such quantity or all
+    values are NaN."""
     if name not in data or data[name].dims != (along,) or data[name].dtype.kind not in "fiub":
         return None
     x, y = (np.asarray(data[each].values, dtype=float) for each in (along, name))
@@ -87,7 +87,7 @@ def numbers(data: xr.Dataset, name: str, along: str) -> tuple[np.ndarray, np.nda
 
 
 def over_kT(data: xr.Dataset, name: str) -> np.ndarray | None:
-    """The values of a number that depends on kT alone; None where there is no such variable or it is NaN throughout."""
+    """The values of a number that depends on kT alone; None if there is no such variable or all values are NaN."""
     found = numbers(data, name, "kT")
     return None if found is None else found[1]
 

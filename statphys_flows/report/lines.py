@@ -18,9 +18,9 @@ _POOLED = {"sample_stats": ("energy", "order_parameter"), "thermodynamics": ("lo
 class Line(NamedTuple):
     """One line.
 
-    - `value`: what tells it from the others; NaN of the only one.
+    - `value`: the value that distinguishes it from the other lines; NaN if it is the only one.
     - `points`: the group `thermodynamics`, over the parameter alone.
-    - `curve`: the same between the points, reweighted; empty where draws cannot be pooled.
+    - `curve`: the same between the points, reweighted; empty if draws cannot be pooled.
     - `transitions`: the rows of the group `transitions` that were found on it.
     """
 
@@ -34,8 +34,8 @@ class Lines(NamedTuple):
     """All lines.
 
     - `along`: the parameter on the abscissa.
-    - `by`: the name of what differs from line to line, a field that was scanned or `size`; empty of a single line.
-    - `fixed`: further parameters with the values that they have on all lines.
+    - `by`: the name of the quantity that differs from line to line, a scanned field or `size`; empty for a single line.
+    - `fixed`: further parameters with their values on all lines.
     - `joint`: transitions that were found from several sizes together.
     """
 
@@ -50,8 +50,8 @@ def lines_of(tree: xr.DataTree) -> Lines:
     """The lines of a result, or of results of several sizes.
 
     The temperature is on the abscissa if it has several values, otherwise the first field that has. A second parameter
-    with several values gives a line each; further ones stay at their first value, and so do all others where lines are
-    sizes. No lines where there is no group `thermodynamics`.
+    with several values gives one line for each value. Further parameters stay at their first value; if lines are sizes,
+    all other parameters do. There are no lines without a group `thermodynamics`.
     """
     if found := sizes(tree):
         return _of_sizes(tree, found)
@@ -92,15 +92,15 @@ def _line(tree: xr.DataTree, along: str, place: dict[str, int], value: float, ot
 
 
 def _curve(tree: xr.DataTree, along: str, place: dict[str, int]) -> xr.Dataset:
-    """From the draws on this line alone: those of other lines would narrow the band, but the cost goes with the square
-    of the points, minutes for a grid of 45."""
+    """From the draws on this line alone: those of other lines would make the band narrower, but the cost grows with the
+    square of the number of points, to minutes for a grid of 45."""
     x = np.unique(tree["thermodynamics"].to_dataset()[along].values)
     if len(x) < 2 or not _can_be_pooled(tree):
         return xr.Dataset()
     alone = tree.isel({name: i for name, i in place.items() if name != "kT"})
     try:
         with warnings.catch_warnings():
-            # The gaps in the curve say it.
+            # The gaps in the curve show this.
             warnings.simplefilter("ignore", UserWarning)
             curve = reweight(alone, {along: np.linspace(x[0], x[-1], _GRID)})
     except ValueError:
@@ -123,7 +123,7 @@ def _table(tree: xr.DataTree) -> xr.Dataset:
 
 
 def _rows(table: xr.Dataset, along: str, at: dict[str, float]) -> xr.Dataset:
-    """The transitions along a parameter at these values of others; empty where there are none."""
+    """The transitions along a parameter at these values of the others; empty if there are none."""
     if not {"parameter", "method", "location", "location_err"} <= {*map(str, table)}:
         return xr.Dataset()
     kept = np.isfinite(table["location"].values) & (table["parameter"].values.astype(str) == along)
@@ -133,7 +133,7 @@ def _rows(table: xr.Dataset, along: str, at: dict[str, float]) -> xr.Dataset:
 
 
 def _of_size(rows: xr.Dataset, size: float) -> xr.Dataset:
-    """The transitions of one size alone; for NaN those of several together."""
+    """The transitions of one size alone; for NaN, those of several sizes together."""
     if "size" not in rows:
         return xr.Dataset()
     alone = np.where(np.isfinite(_column(rows, "size_2")), np.nan, _column(rows, "size"))

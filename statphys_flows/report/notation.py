@@ -1,12 +1,12 @@
-"""Numbers for people."""
+"""Numbers formatted for people."""
 
 import math
 
 
 def with_error(value: float, error: float) -> str:
-    """Value with its error in parentheses, which count in the last digits shown: -197.3502(14) is -197.3502 ± 0.0014.
+    """Value with its error in parentheses, in units of the last digit: -197.3502(14) is -197.3502 ± 0.0014.
 
-    The error has two digits. With no error known, six digits of the value; with no value, a dash.
+    The error has two digits. Without an error, the value has six digits; without a value, a dash.
     """
     if not math.isfinite(value):
         return "-"
@@ -19,7 +19,7 @@ def with_error(value: float, error: float) -> str:
 
 
 def _fixed(value: float, error: float) -> str:
-    # Rounding first: 0.0999 has its two digits one place higher than its logarithm says.
+    # Rounding first: the two digits of 0.0999 are one place higher than its logarithm suggests.
     error = float(f"{error:.1e}")
     place = math.floor(math.log10(error)) - 1
     decimals = max(0, -place)
@@ -31,12 +31,12 @@ def _fixed(value: float, error: float) -> str:
 
 
 def plain(value: float, decimals: int) -> str:
-    """`value` with so many decimals; "-" if it is not finite."""
+    """`value` with this many decimals; "-" if it is not finite."""
     return f"{value:.{decimals}f}" if math.isfinite(value) else "-"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, in minutes or hours where that reads better; "-" if not finite."""
+    """Seconds in words, in minutes or hours if that is easier to read; "-" if not finite."""
     if not math.isfinite(seconds):
         return "-"
     if seconds < 100:

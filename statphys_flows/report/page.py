@@ -21,11 +21,11 @@ _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 def write_page(tree: xr.DataTree, path: str | Path) -> Path:
     """Writes the result as an HTML page: what was run, why the numbers may not be right, tables and figures, and the
-    whole configuration. It holds everything, figures too, and can be sent as it is.
+    complete configuration. The page contains everything, including the figures, and can be sent as one file.
 
     **Returns:** its path.
 
-    **Raises:** `StudyError` where it cannot be written.
+    **Raises:** `StudyError` if it cannot be written.
     """
     path = Path(path)
     text = page(tree)

@@ -14,8 +14,8 @@ from statphys_flows.report.tables import Columns
 
 
 def summary(tree: xr.DataTree) -> str:
-    """Returns the result in plain text: what was run, the thermodynamics, how well it was sampled, the time it took; of
-    several sizes one after the other, and the transitions of all."""
+    """Returns the result in plain text: what was run, the thermodynamics, the quality of the sampling, the time it
+    took; for several sizes one after the other, and the transitions of all."""
     tree = over_the_scan(tree)
     if found := list(sizes(tree).values()):
         return "\n\n".join([*map(summary, found), _aligned(tables.transitions(tree, parameters_of(found[0])))]).rstrip()

@@ -1,4 +1,4 @@
-"""What is shown of a result in words and tables, whatever they are set in."""
+"""The words and tables of a report, for every output format."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LEGEND = (
 
 
 def facts(tree: xr.DataTree) -> dict[str, str]:
-    """What was run, and with what random numbers."""
+    """What was run, and with which random numbers."""
     configuration = _json(tree, "configuration")
     found = {"system": _system(configuration)}
     sampler = configuration.get("sampler")
@@ -57,7 +57,7 @@ def facts(tree: xr.DataTree) -> dict[str, str]:
 
 
 def circumstances(tree: xr.DataTree) -> dict[str, str]:
-    """The time it took, with what and on what."""
+    """The time that the run took, with which versions and on which device."""
     found = {"time": _time_used(points(tree, "diagnostics"))}
     if versions := _json(tree, "versions"):
         found["with"] = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -66,8 +66,8 @@ def circumstances(tree: xr.DataTree) -> dict[str, str]:
 
 
 def thermodynamics(tree: xr.DataTree) -> list[Columns]:
-    """Two tables, each of which fits a terminal of 80 columns: what follows from log Z, and the order parameter with
-    the system's own observables."""
+    """Two tables, each of which fits a terminal of 80 columns: quantities that follow from log Z, and the order
+    parameter with the system's own observables."""
     data = points(tree, "thermodynamics")
     known = {**_POTENTIALS, **_ORDER}
     own = {str(name): str(name) for name in data if not str(name).endswith("_err") and name not in known}
@@ -76,11 +76,11 @@ def thermodynamics(tree: xr.DataTree) -> list[Columns]:
 
 
 def transitions(tree: xr.DataTree, parameters: Iterable[str]) -> Columns:
-    """Where the scan passes a transition; nothing where none was found."""
+    """The transitions of the scan; empty if none was found."""
     data = group(tree, "transitions")
     if "location" not in data or not np.isfinite(data["location"].values).any():
         return {}
-    # Of other parameters that were scanned a transition has the value at which it was found.
+    # For the other scanned parameters, a transition has the value at which it was found.
     others = [name for name in parameters if name in data]
     columns: Columns = {"transition": [], **{name: [] for name in others}}
     columns |= {"size": [], "at": [], "": [], "latent heat": [], "order": []}
@@ -99,7 +99,7 @@ def transitions(tree: xr.DataTree, parameters: Iterable[str]) -> Columns:
 
 
 def sampling(tree: xr.DataTree) -> Columns:
-    """How well each point was sampled."""
+    """The quality of the sampling at each point."""
     data, columns = points(tree, "diagnostics"), {}
     for name, (heading, decimals) in _SAMPLING.items():
         if (values := over_kT(data, name)) is not None:
@@ -144,7 +144,7 @@ def _at_points(data: xr.Dataset, columns: Columns) -> Columns:
 
 
 def _system(configuration: dict[str, Any]) -> str:
-    """With what was scanned in place of the value that the system had."""
+    """The fields of the system, with the scanned values in place of the declared one."""
     name, parameters = _class_and_parameters(configuration.get("system", {}))
     scanned = {
         field: f"{len(values)} values from {min(values):g} to {max(values):g}" if len(values) > 1 else values[0]

@@ -8,5 +8,5 @@ from statphys_flows.spaces.particle_box import ParticleBox
 from statphys_flows.spaces.space import Space, check_space
 
 __all__ = ["Euclidean", "Interval", "Lattice", "ParticleBox", "Space", "as_space", "check_space"]
-# Everything that holds functions, to the right of here, can be pickled.
+# From here on, everything that contains functions can be pickled.
 register()

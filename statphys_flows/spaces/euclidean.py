@@ -17,8 +17,8 @@ class Euclidean(Space):
     **Arguments:**
 
     - `dimension`: n, at least 1.
-    - `extent`: the length scale on which the interesting states lie about the origin. Where a system names no known
-      states, walkers are seeded from N(0, extent²) in every component. A mode much further out than this can be missed.
+    - `extent`: the length scale of the interesting states about the origin. If a system names no known states,
+      walkers are seeded from N(0, extent²) in every component. A mode much further out than this can be missed.
 
     **Raises:** `StudyError` for a dimension below 1 or an extent that is not positive.
     """
@@ -65,7 +65,7 @@ class Euclidean(Space):
 
 
 def as_space(what: str, space: Space | int, extent: float = 3.0) -> Space:
-    """`space`, or ℝⁿ for an integer n, for what `what` was given.
+    """`space`, or ℝⁿ for an integer n; `what` names the caller in the error.
 
     **Raises:** `StudyError` for anything else."""
     space = Euclidean(space, extent) if is_count(space) else space

@@ -15,7 +15,7 @@ from statphys_flows.spaces.space import Space
 class Interval(Space):
     """A field φ(s) on an interval at equally spaced interior sites, with Dirichlet ends φ = 0.
 
-    Site i = 1, …, N lies at s = i·spacing; the ends i = 0 and i = N + 1 are not stored. Z integrates over ∏ᵢ dφᵢ.
+    Site i = 1, …, N is at s = i·spacing; the ends i = 0 and i = N + 1 are not stored. Z integrates over ∏ᵢ dφᵢ.
 
     **Arguments:**
 

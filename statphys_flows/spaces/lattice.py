@@ -17,7 +17,7 @@ _AXES = ("x", "y", "z")
 
 
 def shape_of(shape: Any) -> Any:
-    """Sites along each axis as a tuple, for one number or a list or array of them; what is neither as it is."""
+    """Sites along each axis as a tuple, from one number or a list or array of them. Invalid entries stay unchanged."""
     if np.ndim(shape) == 0:
         return (whole(shape),)
     return tuple(whole(n) for n in shape)
@@ -88,7 +88,7 @@ class Lattice(Space):
         return {name: (name, np.arange(n)) for name, n in zip(self.dims, self.shape, strict=True)}
 
     def cover(self, key, n):
-        # Uniform fields of either sign, bent to zero at Dirichlet ends.
+        # Uniform fields of either sign that go to zero at Dirichlet ends.
         profile = jnp.ones(self.shape)
         for axis, (sites, periodic) in enumerate(zip(self.shape, self.periodic, strict=True)):
             if not periodic:

@@ -26,12 +26,12 @@ class ParticleBox(Space):
 
     - `n`: number of particles, at least 1.
     - `lengths`: L, one for all axes or one for each.
-    - `dimension`: d, from 1 to 3; if not given, the number of lengths, or 2 where `lengths` is one number.
-    - `measure`: `"normalised"`, ∏ dxᵢ/volume, under which the ideal gas has log Z = 0; or `"lebesgue"`, ∏ dxᵢ, under
-      which it has n log(volume).
+    - `dimension`: d, from 1 to 3; if not given, the number of lengths, or 2 if `lengths` is one number.
+    - `measure`: `"normalised"`, ∏ dxᵢ/volume, for which the ideal gas has log Z = 0; or `"lebesgue"`, ∏ dxᵢ, for
+      which it has log Z = n log(volume).
 
-    **Raises:** `StudyError` for numbers of particles or axes that are not such, lengths that are not positive, or
-    another measure.
+    **Raises:** `StudyError` for an invalid number of particles or axes, lengths that are not positive, or another
+    measure.
     """
 
     symmetry_names: ClassVar[tuple[str, ...]] = ("permutation", "translation")
@@ -121,17 +121,17 @@ class ParticleBox(Space):
         x = jnp.asarray(x)
         lengths = jnp.asarray(self.lengths, x.dtype)
         image = x - lengths * jnp.floor(x / lengths)
-        # A hair below 0 rounds to L itself.
+        # A value just below 0 rounds to L itself.
         return jnp.where(image >= lengths, jnp.zeros_like(image), image)
 
     def displacement(self, x: Float[Array, "... d"], y: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        """x - y by way of the nearest image, every component in [-L/2, L/2]: the shortest geodesic from y to x."""
+        """x - y to the nearest image, every component in [-L/2, L/2]: the shortest geodesic from y to x."""
         difference = jnp.asarray(x) - jnp.asarray(y)
         lengths = jnp.asarray(self.lengths, difference.dtype)
         return difference - lengths * jnp.round(difference / lengths)
 
     def cover(self, key, n):
-        # Gases, and clusters about a random point of every width up to a gas: half and half.
+        # One half gases; the other half clusters about a random point, of every width up to a gas.
         key_gas, key_cluster, key_centre, key_width = jax.random.split(key, 4)
         lengths = jnp.asarray(self.lengths)
         gas = lengths * jax.random.uniform(key_gas, (n, *self.shape))

@@ -11,11 +11,11 @@ from statphys_flows.errors import StudyError
 
 
 class Space(eqx.Module):
-    """The set a configuration is an element of, and how its entries are called in a result.
+    """The set of configurations, and the names of a configuration's entries in a result.
 
     A configuration is one array of `shape`. Everything a result needs to label it comes from here. What the library
-    does differently on one space (candidate flows, walkers, alarms) stands in the treatment of the space, which is
-    registered beside it: see `statphys_flows.treatments`.
+    does differently on one space (candidate flows, walkers, warnings) is in the treatment of the space, which is
+    registered for its type: see `statphys_flows.treatments`.
 
     - `symmetry_names`: the symmetries that a Hamiltonian on this space can declare.
     - `reaches_infinity`: whether a configuration can go arbitrarily far, so that U must grow for Z to be finite.
@@ -50,26 +50,26 @@ class Space(eqx.Module):
 
     @property
     def size(self) -> int:
-        """How many sites, particles or components there are: what extensive quantities grow with."""
+        """The number of sites, particles or components: extensive quantities grow with it."""
         return int(np.prod(self.shape))
 
     def wrap(self, x):
-        """The representative of a batch of configurations that a result holds, where several arrays stand for one
+        """The representatives of a batch of configurations that a result stores, if several arrays represent the same
         configuration; by default `x` itself."""
         return x
 
     @property
     def scale(self) -> float:
-        """The length on which interesting states lie about the origin; 1 if the space does not say."""
+        """The length scale of interesting states about the origin; 1 if the space does not define it."""
         return 1.0
 
     @abc.abstractmethod
     def cover(self, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
-        """n configurations that cover the space, from which walkers start where nothing is known of a system."""
+        """n configurations that cover the space; walkers start from them if nothing is known about a system."""
 
 
 def check_space(what: str, space: Space, needs: tuple[str, ...], example: str) -> None:
-    """Refuse, for what `what` was given, a thing that is not a space or has not the attributes that it needs.
+    """Refuse a value that was given for `what` and is not a space, or lacks the attributes that are needed.
 
     **Raises:** `StudyError`."""
     if not isinstance(space, Space) or any(not hasattr(space, name) for name in needs):

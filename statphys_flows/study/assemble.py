@@ -1,4 +1,4 @@
-"""Finished points put together into one tree."""
+"""Combine finished points into one tree."""
 
 import itertools
 from collections.abc import Mapping
@@ -19,20 +19,20 @@ from statphys_flows.theory.seeding import share_outside
 
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
-# Configurations, and points, at which it is looked whether U is linear in what is scanned; how far it may be from it,
-# in kT, and in rounding errors of U.
+# The number of configurations, and of points, at which U is tested for linearity in the scanned fields; the allowed
+# deviation, in kT and in rounding errors of U.
 _LOOKED_AT = 16
-# Configurations that are asked whether hard walls pass over them.
+# The number of configurations with which moving hard walls are searched for.
 _INSIDE = 1024
 _NONLINEAR, _ROUNDINGS = 1e-3, 16
 
 
 def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> xr.DataTree:
-    """One tree with a dimension for each parameter of the scan along every group, in the order that values were given;
-    `training` is padded with NaN where a point stopped early. Adds the group `profiles`, which needs the range of the
-    order parameter over all points.
+    """One tree with a dimension for each parameter of the scan along every group, with values in the order in which
+    they were given; `training` is padded with NaN if a point stopped early. Adds the group `profiles`, which needs the
+    range of the order parameter over all points.
 
-    `points` are by their `scan.name_of`.
+    The keys of `points` are their `scan.name_of`.
     """
     linear = True
     if len(scan.names) > 1:
@@ -46,7 +46,7 @@ def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> x
 
 
 def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
-    """`assemble`, with what is asked of the system known: whether U is linear in what is scanned."""
+    """`assemble` without a system: whether U is linear in the scanned fields is an argument."""
     groups = {name: _joined(points, scan, {}, name) for name in _GROUPS if name != "profiles"}
     groups["training"] = _with_names(groups["training"])
     groups["profiles"] = _profiles(groups["sample_stats"], scan)
@@ -56,13 +56,13 @@ def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) ->
 
 
 def axes_of(tree: xr.DataTree) -> dict[str, tuple[float, ...]]:
-    """The values of each parameter that an assembled tree, or a part of it, holds, "kT" first."""
+    """The values of each parameter in an assembled tree, or in a part of it, "kT" first."""
     log_z = over_the_scan(tree)["thermodynamics"].to_dataset()["log_z"]
     return {name: tuple(log_z[name].values.tolist()) for name in ("kT", *(str(d) for d in log_z.dims if d != "kT"))}
 
 
 def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
-    """The points of an assembled tree, or of a part of it, by their `scan.name_of`: what `assemble` takes."""
+    """The points of an assembled tree, or of a part of it, by their `scan.name_of`, as `assemble` takes them."""
     tree, axes = over_the_scan(tree), axes_of(tree)
     found = {}
     for place in itertools.product(*(range(len(values)) for values in axes.values())):
@@ -74,9 +74,9 @@ def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
 
 
 def completed(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with what the scan says as a whole, where its draws can be pooled: `profiles` from the draws of all
-    points and the group `consistency`, of two points on, and `transitions`, where it is long enough; why not is said in
-    the attribute `no_transitions`."""
+    """The tree with the results of the scan as a whole, if its draws can be pooled: `profiles` from the draws of all
+    points, the group `consistency` from two points on, and `transitions` if the scan is long enough. If there is no
+    group `transitions`, the attribute `no_transitions` says why."""
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     attributes = dict(tree.attrs)
     try:
@@ -94,8 +94,8 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
 
 def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
     """Whether U is linear in the scanned fields together, so that U and its derivatives at one point give it at all
-    others: looked at on some configurations, halfway along each field and at points drawn from the whole range, against
-    what one corner and its neighbours predict, in units of the lowest kT."""
+    others. On some configurations, U halfway along each field and at points drawn from the whole range is compared with
+    the prediction of one corner and its neighbours, in units of the lowest kT."""
     if share_outside(system) and not _walls_stand(system, scan, positions):
         return False
     chosen = positions[np.linspace(0, len(positions) - 1, _LOOKED_AT).astype(int)]
@@ -118,8 +118,8 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
 
 
 def _walls_stand(system: System, scan: Scan, positions: np.ndarray) -> bool:
-    """Whether what is inside hard walls at one point of a scan is so at its corners: no slope of U shows a wall that
-    moves."""
+    """Whether configurations inside hard walls at one point of a scan are inside at its corners too: no derivative of U
+    shows a moving wall."""
     x = jnp.asarray(positions[:: max(1, len(positions) // _INSIDE)], jnp.result_type(float))
     corners = itertools.product(*[{min(values), max(values)} for name, values in scan.axes.items() if name != "kT"])
     systems = [with_array_parameters(at(system, dict(zip(scan.names[1:], c, strict=True)))) for c in corners]
@@ -127,7 +127,7 @@ def _walls_stand(system: System, scan: Scan, positions: np.ndarray) -> bool:
 
 
 def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, group: str) -> xr.Dataset:
-    """The points of a group that have `fixed` values, along the parameters that are left."""
+    """The points of a group with the `fixed` values, along the other parameters."""
     left = [name for name in scan.names if name not in fixed]
     if not left:
         return points[name_of(fixed)][group].to_dataset()
@@ -183,7 +183,7 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
 
 
 def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
-    """`profiles` with numbers from the draws of all points."""
+    """`profiles` from the draws of all points."""
     centre = profiles["order_parameter_bin"].values
     half = 0.5 * (centre[1] - centre[0])
     if not np.isfinite(draws.pool.observables[0]).all():
@@ -199,6 +199,6 @@ def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
 
 
 def _drawn(m: np.ndarray) -> np.ndarray:
-    """(chain, draw) without what pads a point that has fewer of either."""
+    """(chain, draw) without the padding of a point that has fewer of either."""
     known = np.isfinite(m)
     return m[known.any(axis=1)][:, known.any(axis=0)]

@@ -1,4 +1,4 @@
-"""Two results put together."""
+"""Combine two results."""
 
 import json
 from pathlib import Path
@@ -15,26 +15,27 @@ from statphys_flows.study.storage.store import check_same, configuration_of
 
 
 def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
-    """One result with the points of two, of the same system at different temperatures or values of what was scanned.
+    """One result with the points of two results, of the same system at different temperatures or values of the scanned
+    fields.
 
-    Samplers and seeds may differ. The attribute `joined` holds both configurations, `history` and `strategy` what both
-    say, and other attributes are those of `first`; units and descriptions stay. `profiles` are computed anew over the
-    range of both, and `transitions` over all points.
+    Samplers and seeds may differ. The attribute `joined` contains both configurations, `history` and `strategy` combine
+    those of both, and other attributes are those of `first`; units and descriptions stay. `profiles` are computed again
+    over the range of both, and `transitions` over all points.
 
-    **Raises:** `StudyError` where the systems differ, where a point is in both, or where the points of both together
-    are not all combinations of their values.
+    **Raises:** `StudyError` if the systems differ, if a point is in both, or if the points of both together are not all
+    combinations of their values.
     """
     configurations = [configuration_of(first, "The first result"), configuration_of(second, "The second result")]
     axes = [axes_of(first), axes_of(second)]
     if set(axes[0]) != set(axes[1]):
         raise StudyError(
             f"One result scans {', '.join(axes[0])} and the other {', '.join(axes[1])}: scan the same parameters in "
-            "both, the one that is fixed with a single value."
+            "both, with a single value for one that is fixed."
         )
     check_same(_system(configurations[0], axes[0]), _system(configurations[1], axes[1]), Path("The first result"))
     points = points_of(first)
     if twice := sorted(points.keys() & (more := points_of(second)).keys()):
-        raise StudyError(f"Both results hold the point {twice[0]}: drop it from one, for example with .sel.")
+        raise StudyError(f"Both results contain the point {twice[0]}: drop it from one, for example with .sel.")
     points |= more
     merged = {name: joined(axes[0][name], axes[1][name]) for name in axes[0]}
     scan = Scan(merged.pop("kT"), merged)
@@ -44,7 +45,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     tree = assembled(points, scan, linear=linear)
     tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}
     whole: dict = configurations[0] | {"kT": list(scan.axes["kT"])}
-    # Where runs started depends on the temperatures of each.
+    # The starting points of runs depend on the temperatures of each.
     if programs := whole.get("programs"):
         whole["programs"] = {name: programs[name] for name in MEANING if name in programs}
     if len(scan.names) > 1:
@@ -60,8 +61,8 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
 
 
 def _is_linear(tree: xr.DataTree, name: str) -> bool:
-    """Whether U was found to be linear in a field. Of a single value nothing was found: there is no system here to ask,
-    and draws are not reweighted along the field."""
+    """Whether U was found to be linear in a field. For a single value this was not tested: there is no system here with
+    which to test it, and draws are not reweighted along the field."""
     derivative = tree["sample_stats"].to_dataset()[DERIVATIVE + name]
     return derivative.sizes[name] > 1 and derivative.attrs.get("energy_is_linear") == "yes"
 

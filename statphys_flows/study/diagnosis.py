@@ -1,4 +1,4 @@
-"""What may be wrong with a point, in sentences."""
+"""Warnings about a point, in sentences."""
 
 from collections.abc import Mapping
 
@@ -15,16 +15,16 @@ from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP, STUCK
 from statphys_flows.treatments import treatment_of
 
-# So much of the states may rest on local moves alone.
+# The fraction of the states that may depend on local moves alone.
 _UNCOVERED = 2e-3
 # Blocks shorter than this many correlation times 2τ are not independent.
 _BLOCK = 5
-# So much of the weight may lie out of everybody's reach.
+# The fraction of the weight that may be out of reach of both flow and chains.
 _FAR_OUT = 1e-4
-# From here on the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
+# Above this, the rounding of energies may affect their mean: at 10⁵ kT in 32 bits.
 _COARSE = 1e-2
 _R_HAT = 1.05
-# Below this the solver's own error in log q decides.
+# Below this the solver's error in log q dominates.
 _NUMERICS = 1e-3
 
 
@@ -44,13 +44,14 @@ def warnings(diagnostics: Mapping) -> list[str]:
         ),
         _when(
             diagnostics["undercoverage"] > _UNCOVERED,
-            f"a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or of what the search for modes "
-            "found, lies where the flow hardly goes: their weight rests on local moves alone, and averages may lack it",
+            f"a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or of those from the search for "
+            "modes, is almost never proposed by the flow: their weight depends on local moves alone, and averages may "
+            "lack it",
         ),
         _when(
             diagnostics["missing_mass"] > 0.005,
             f"a fraction {diagnostics['missing_mass']:.2g} of the weight that the flow proposes, or that the "
-            "search for modes found, lies where no chain has been: a mode is missing, or has the wrong weight",
+            "search for modes found, is where no chain has been: a mode is missing, or has the wrong weight",
         ),
         _when(
             diagnostics["global_acceptance_rate"] < 0.05,
@@ -63,16 +64,15 @@ def warnings(diagnostics: Mapping) -> list[str]:
         ),
         _when(
             diagnostics["log_q_round_trip_error"] > 0.02,
-            f"log q is right only to {diagnostics['log_q_round_trip_error']:.2g} (round trip through the flow)",
+            f"log q is accurate only to {diagnostics['log_q_round_trip_error']:.2g} (round trip through the flow)",
         ),
     ]
     return [sentence for sentence in checks if sentence]
 
 
 def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[str]:
-    """The same of what the draws themselves show: whether chains agree, and whether they drift together; how long they
-    are correlated where chains are cut into blocks for error bars; how coarse the numbers are that hold their energies.
-    """
+    """Warnings from the draws themselves: whether chains agree, and whether they drift together; how long they are
+    correlated if chains are cut into blocks for error bars; how coarsely their energies are rounded."""
     chains, draws = production.energy.shape
     blocks, tau = blocks_per_chain(production.energy), diagnostics["autocorrelation_time"]
     largest = np.abs(production.energy).max()
@@ -87,15 +87,15 @@ def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[st
         ),
         _when(
             rounding > _COARSE * kT,
-            f"energies of up to {largest:.2g} are rounded to {rounding:.1g}, which is no small part of kT: take a "
-            "constant off U, or compute in 64 bits (JAX_ENABLE_X64=1)",
+            f"energies of up to {largest:.2g} are rounded to {rounding:.1g}, which is not small compared with kT: "
+            "subtract a constant from U, or compute in 64 bits (JAX_ENABLE_X64=1)",
         ),
     ]
     return [sentence for sentence in checks if sentence]
 
 
 def series(production: Production) -> dict[str, np.ndarray]:
-    """What is recorded of the chains, (chain, draw) each, by name."""
+    """The recorded quantities of the chains, (chain, draw) each, by name."""
     found = {"energy": production.energy, "order parameter": production.order_parameter, **production.observables}
     if production.log_weights is not None:
         found["log weight"] = production.log_weights
@@ -103,7 +103,7 @@ def series(production: Production) -> dict[str, np.ndarray]:
 
 
 def drifts(production: Production) -> dict[str, float]:
-    """`drift_p_value` of everything that is recorded and varies, times the number of these (Bonferroni), at most 1."""
+    """`drift_p_value` of every recorded quantity that varies, times their number (Bonferroni), at most 1."""
     found = {name: drift_p_value(x) for name, x in series(production).items()}
     found = {name: p for name, p in found.items() if not np.isnan(p)}
     return {name: min(p * len(found), 1.0) for name, p in found.items()}
@@ -120,19 +120,19 @@ def _of_drift(production: Production) -> str:
     return (
         f"the chains drift together: the mean of {worst} moves by {moved:+.2g} standard deviations from the first half "
         f"of the draws to the second, which happens by chance with p = {found[worst]:.1g}: they had not reached "
-        "equilibrium when draws began to count, and averages may be off by more than their errors; warm up for longer, "
-        "or run more draws"
+        "equilibrium when draws began to count, and averages may be wrong by more than their errors; warm up for "
+        "longer, or run more draws"
     )
 
 
 def _of_mixing(production: Production, tau: float) -> str:
-    """R-hat, and what it means: of chains that are not much longer than they remember it is large although they are
-    stationary and agree."""
+    """R-hat, and what it means: for chains that are not much longer than their correlation time it is large, although
+    they are stationary and agree."""
     quantities = {name: x for name, x in series(production).items() if name != "log weight"}
     found = {name: r_hat(x) for name, x in quantities.items()}
     found = {name: value for name, value in found.items() if not np.isnan(value)}
     if not found:
-        return "R-hat is nan: nothing that is recorded of the chains changes; run more draws or rounds"
+        return "R-hat is nan: no recorded quantity of the chains changes; run more draws or rounds"
     worst = max(found, key=found.__getitem__)
     value, draws = found[worst], production.energy.shape[1]
     if value <= _R_HAT:
@@ -140,29 +140,30 @@ def _of_mixing(production: Production, tau: float) -> str:
     memory = chain_memory(quantities[worst])
     if memory < CHAIN_MEMORY:
         return (
-            f"R-hat is {value:.3f} ({worst}), as of chains that are short against their correlation time: draws are "
-            f"correlated over {2 * tau:.0f} of {draws}, yet chains leave where they were (the means of their halves "
-            f"correlate by {memory:.2f}), and averages hold only if chains started in equilibrium; run more draws"
+            f"R-hat is {value:.3f} ({worst}), because chains are short compared with their correlation time: draws are "
+            f"correlated over {2 * tau:.0f} of {draws}, but chains do not stay where they are (the means of their "
+            f"halves correlate by {memory:.2f}); averages are right only if chains started in equilibrium; run more "
+            "draws"
         )
     return f"R-hat is {value:.3f} ({worst}): the chains disagree and stay where they are; run more draws or rounds"
 
 
 def of_observables(production: Production) -> list[str]:
-    """The same of what is averaged and not always a number."""
+    """Warnings about averaged quantities that are not always a number."""
     recorded = {"the order parameter": production.order_parameter}
     recorded |= {f"the observable {name!r}": values for name, values in production.observables.items()}
     return [
-        f"{what} is NaN or infinite in {bad} of {values.size} draws, and so NaN is reported for it"
+        f"{what} is NaN or infinite in {bad} of {values.size} draws, therefore NaN is reported for it"
         for what, values in recorded.items()
         if (bad := np.count_nonzero(~np.isfinite(values)))
     ]
 
 
 def assumption(system: System, searched: bool, chains: int) -> str:
-    """What the result takes for granted, because no sample can show it."""
+    """The assumptions of the result that no sample can test."""
     found = _of_modes(system, searched) + _of_walls(system)
     if chains < CHAINS_FOR_DRIFT:
-        found += f" {chains} chains are too few to see a drift common to all: they are taken to be in equilibrium."
+        found += f" {chains} chains are too few to show a drift common to all: they are assumed to be in equilibrium."
     return found
 
 
@@ -172,23 +173,23 @@ def _of_walls(system: System) -> str:
         return ""
     return (
         f" U is infinite in a part of the space (at {outside:.0%} of draws that cover it): chains start inside "
-        "these hard walls, and moves that end outside are rejected; parts that walls cut off from each other are taken "
-        "to have walkers in each."
+        "these hard walls, and moves that end outside are rejected; if walls separate several regions, each is assumed "
+        "to have walkers in it."
     )
 
 
 def _of_modes(system: System, searched: bool) -> str:
     if searched:
         return (
-            f"Every mode that matters is taken to be among those that tempering found from {_spread(system)}: one that "
-            "is narrow, or far outside, can be missed and leaves no trace."
+            f"Every mode that matters is assumed to be among those that tempering found from {_spread(system)}: a mode "
+            "that is narrow, or far outside, can be missed and leaves no trace."
         )
     if system.known_states() is None:
         return (
-            "No known states were given: every mode that matters is taken to lie where walkers were seeded "
+            "No known states were given: every mode that matters is assumed to be where walkers were seeded "
             f"({_spread(system)})."
         )
-    return "Every mode that matters is taken to be reached from the known states."
+    return "Every mode that matters is assumed to be reached from the known states."
 
 
 def _spread(system: System) -> str:
@@ -198,9 +199,9 @@ def _spread(system: System) -> str:
 
 
 def disagreement(diagnostics: Mapping) -> float:
-    """How far the three estimates of log Z are apart beyond what their own errors explain, √(gap² - (3 errors)²), the
-    larger one of two; 0 where they agree. At least one of them is then wrong, and none knows which. As the gap grows
-    this rises from 0 without a step, and to the gap itself."""
+    """The difference of the three estimates of log Z beyond their own errors, √(gap² - (3 errors)²), the larger one of
+    two; 0 if they agree. If they do not, at least one of them is wrong, and no number tells which one. As the gap
+    grows, this rises from 0 without a step, and approaches the gap itself."""
     bar: Estimate = diagnostics["log_z_bar"]
     gaps = [0.0]
     for _, other in _others(diagnostics):
@@ -214,18 +215,18 @@ def _disagreement(diagnostics: Mapping) -> str:
     if np.isnan(bar.error):
         return ""  # a sampler without a flow
     if not np.isfinite(bar.value):
-        return "log Z could not be estimated: flow and chains share nothing, or a log weight is not a number"
+        return "log Z could not be estimated: flow and chains do not overlap, or a log weight is not a number"
     for what, other in _apart(diagnostics):
         return (
             f"log Z from {what} ({other.value:.4f}) and from both ({bar.value:.4f}) differ by more than their "
             "errors: flow and chains do not cover the same states, and a mode may be missing; the error of log Z "
-            "holds the difference"
+            "includes the difference"
         )
     return ""
 
 
 def _others(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
-    """The estimates of log Z beside the one of Bennett's ratio."""
+    """The estimates of log Z other than Bennett's ratio."""
     named = {
         "the flow's proposals": diagnostics["log_z_importance"],
         "the chains' states": diagnostics["log_z_reverse"],
@@ -236,7 +237,7 @@ def _others(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
 
 
 def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
-    """Those that differ from it by more than both their errors. What could not be estimated, a NaN, differs."""
+    """Those that differ from it by more than both their errors. An estimate that is NaN counts as different."""
     bar: Estimate = diagnostics["log_z_bar"]
     return [
         (what, other)
@@ -246,8 +247,8 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
 
 
 def of_tails(system: System, production: Production, kT: float, diagnostics: Mapping) -> list[str]:
-    """The same of what lies where nothing has been: tails that fall off like a power, and valleys without an end. Of
-    these chains that have hardly moved from where they started say nothing."""
+    """Warnings about weight where no draw has been: tails that decay like a power, and valleys without an end. Chains
+    that have moved very little from their start give no information about these."""
     draws = production.positions.reshape(-1, *production.positions.shape[2:])
     weight = tail_mass(system, kT, draws)
     stuck = diagnostics["r_hat"] > STUCK
@@ -256,15 +257,15 @@ def of_tails(system: System, production: Production, kT: float, diagnostics: Map
     checks = [
         _when(
             weight > _FAR_OUT,
-            f"a fraction of about {min(weight, 1.0):.1g} of the weight lies further out than 20 standard deviations of "
-            f"the draws, for U grows so slowly there: log Z comes out too low{perhaps}, and averages lack it; change "
-            "variables so that tails fall off faster, for example x = sinh(z), with log cosh(z) taken off U/kT",
+            f"a fraction of about {min(weight, 1.0):.1g} of the weight is further out than 20 standard deviations of "
+            f"the draws, because U grows so slowly there: log Z is too low{perhaps}, and averages lack this weight; "
+            "change variables so that tails decay faster, for example x = sinh(z), and subtract log cosh(z) from U/kT",
         ),
         _when(
             beyond > BEYOND,
-            f"a fraction of about {min(beyond, 1.0):.1g} of the weight lies further out in coordinate {coordinate} "
-            "than any draw, where other coordinates spread more and more: log Z comes out too low, or does not exist; "
-            "a prior that can be normalised makes it exist",
+            f"a fraction of about {min(beyond, 1.0):.1g} of the weight is further out in coordinate {coordinate} "
+            "than any draw, where other coordinates spread more and more: log Z is too low, or does not exist; with a "
+            "prior that can be normalised it exists",
         ),
     ]
     return [sentence for sentence in checks if sentence]

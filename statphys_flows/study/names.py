@@ -1,4 +1,4 @@
-"""What a variable of the result may be called."""
+"""Allowed names of variables in the result."""
 
 import re
 import unicodedata
@@ -10,22 +10,21 @@ from statphys_flows.errors import StudyError
 from statphys_flows.labels import DERIVATIVE, LONG_NAMES
 from statphys_flows.systems import System
 
-# What draws are stacked along where they are pooled.
+# The dimensions along which draws are stacked when they are pooled.
 _STACKED = "point"
 
 
 def check_names(system: System, scanned: tuple[str, ...]) -> None:
-    """Refuse observables, and fields that are scanned (`scanned`, "kT" among them), that the result could not hold
-    under their names.
+    """Refuse observables and scanned fields (`scanned`, including "kT") whose names the result cannot use.
 
-    **Raises:** `StudyError` where a name is one of the result's own, two are alike but for `_err`, or NetCDF cannot
-    write it."""
+    **Raises:** `StudyError` if a name is one of the result's own, if two names differ only by `_err`, or if NetCDF
+    cannot write a name."""
     name, space = type(system).__name__, system.space
     own = {*LONG_NAMES, space.variable, *space.dims, *space.coords(), _STACKED}
     for field in scanned:
         if field != "kT" and field in own:
             raise StudyError(
-                f"scan[{field!r}]: the result has a variable of its own called {field}; call this field of {name} "
+                f"scan[{field!r}]: the result already has a variable called {field}; call this field of {name} "
                 f"something else, for example {field}_parameter."
             )
     x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
@@ -41,11 +40,11 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
         stem = observable.removesuffix("_err")
         if stem in own or observable in scanned or stem.startswith(DERIVATIVE):
             raise StudyError(
-                f"{where}: the result has a variable or coordinate of its own called {observable}, which this would "
+                f"{where}: the result already has a variable or coordinate called {observable}, which this would "
                 f"replace; call it something else, for example {f'own_{observable}'!r}."
             )
         if stem != observable and stem in (*observables, *scanned):
-            raise StudyError(f"{where}: this is what the standard error of {stem!r} is called; call it something else.")
+            raise StudyError(f"{where}: this is the name of the standard error of {stem!r}; call it something else.")
 
 
 def _can_be_written(name) -> bool:

@@ -40,7 +40,7 @@ def run_point(
 ) -> Point:
     """Sample and estimate. Pure: the same arguments give the same numbers on the same machine.
 
-    `system` has its fields as in `parameters` already; every group of the tree has one dimension for each of these.
+    `system` already has its fields as in `parameters`; every group of the tree has one dimension for each of these.
     """
     kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
@@ -77,7 +77,7 @@ def run_point(
 
 
 def _with_scanned(production: Production, parameters: Parameters) -> Production:
-    """Derivatives by what is scanned join the observables; those by other fields are left out."""
+    """Derivatives with respect to scanned fields join the observables; those for other fields are left out."""
     scanned = {DERIVATIVE + name: production.derivatives[name] for name in parameters if name != "kT"}
     return production._replace(observables=production.observables | scanned)
 
@@ -102,14 +102,14 @@ def _thermodynamics(
 
 
 def _of_chains(production: Production) -> dict[str, float]:
-    """NaN of what never changes, such as an indicator, or is not always a number: it is left out where anything else
-    is known."""
+    """NaN for quantities that never change, for example an indicator, or are not always a number: they are left out if
+    another quantity is known."""
     judged, others = (
         [x for x in values if np.isfinite(x).all()]
         for values in ([production.energy, production.order_parameter], production.observables.values())
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of all NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # if all are NaN
         r_hat = np.nanmax([analysis.r_hat(x) for x in (*judged, *others)])
         ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in judged])
         tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in judged])

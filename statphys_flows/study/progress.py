@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 
 class Progress:
-    """What a study reports to as it goes; this one says nothing."""
+    """Receives the progress of a study; this one reports nothing."""
 
     def start(self, points: int, ticks_per_point: int) -> None:
         """Called once, before anything is computed."""
@@ -19,7 +19,7 @@ class Progress:
         """Called when a point is finished (or was found on disk)."""
 
     def close(self) -> None:
-        """Called at the end, also of a failure."""
+        """Called at the end, also after a failure."""
 
 
 class Bar(Progress):
@@ -32,7 +32,7 @@ class Bar(Progress):
             total=points * ticks_per_point, file=sys.stderr, mininterval=0.5, bar_format="{desc:<52}{bar:20} {elapsed}"
         )
         self._bar.set_description_str("starting")
-        # The clock goes on while a compilation keeps everything else waiting.
+        # The clock continues while a compilation blocks everything else.
         self._stop = threading.Event()
         threading.Thread(target=self._keep_time, daemon=True).start()
 
@@ -42,7 +42,7 @@ class Bar(Progress):
 
     def tick(self, message: str) -> None:
         self._bar.set_description_str(message, refresh=self._bar.n == self._done * self._per_point)
-        # A point may take more pieces than foreseen (a second candidate flow); the bar waits at the point's end.
+        # A point may take more pieces than expected (a second candidate flow); the bar then waits at the point's end.
         if self._bar.n < (self._done + 1) * self._per_point - 1:
             self._bar.update(1)
         else:

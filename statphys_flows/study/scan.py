@@ -17,18 +17,18 @@ Parameters = dict[str, float]
 class Scan:
     """All combinations of temperatures and of values of the system's fields.
 
-    `axes` holds the values of each parameter, in the order that they were given, "kT" first.
+    `axes` contains the values of each parameter, in the order in which they were given, "kT" first.
     """
 
     def __init__(self, kT, scan: Mapping | None = None):
         if scan is not None and not isinstance(scan, Mapping):
             raise StudyError(
-                f'scan is a {type(scan).__name__}: write scan={{"field": [...]}}, values by the field\'s name.'
+                f'scan is a {type(scan).__name__}: write scan={{"field": [...]}}, with the values of each field.'
             )
         self.axes = {"kT": _values("kT", kT, positive=True)}
         self.axes |= {str(name): _values(str(name), values) for name, values in (scan or {}).items() if name != "kT"}
         if scan is not None and "kT" in scan:
-            raise StudyError('scan holds "kT"; give temperatures as kT=[...], and other parameters in scan.')
+            raise StudyError('scan contains "kT"; give temperatures as kT=[...], and other parameters in scan.')
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class Scan:
         return tuple(self.axes)
 
     def check(self, system: System) -> None:
-        """Refuse names that are no parameters of `system`, and values that it does not take.
+        """Refuse names that are not parameters of `system`, and values that it does not accept.
 
         **Raises:** `StudyError`."""
         known = float_parameters(system)
@@ -51,13 +51,13 @@ class Scan:
             at(system, point)
 
     def points(self) -> Iterator[Parameters]:
-        """Every point, as they are run: from the hottest down, and back and forth along the other parameters, so that
-        each is a neighbour of the one before."""
+        """Every point, in the order in which they are run: from the hottest down, and back and forth along the other
+        parameters, so that each is a neighbour of the one before."""
         kT = sorted(self.axes["kT"], reverse=True)
         yield from _snake({**self.axes, "kT": tuple(kT)})
 
     def given(self) -> Iterator[Parameters]:
-        """Every point, in the order that values were given, the last parameter fastest."""
+        """Every point, in the order in which values were given, the last parameter fastest."""
         for values in itertools.product(*self.axes.values()):
             yield dict(zip(self.axes, values, strict=True))
 
@@ -68,7 +68,7 @@ class Scan:
 def at(system: System, point: Parameters) -> System:
     """`system` with its fields as at `point`.
 
-    **Raises:** `StudyError` where it refuses a value."""
+    **Raises:** `StudyError` if it refuses a value."""
     values = {name: value for name, value in point.items() if name != "kT"}
     if not values:
         return system
@@ -80,7 +80,7 @@ def at(system: System, point: Parameters) -> System:
 
 
 def joined(old: Sequence[float], new) -> tuple[float, ...]:
-    """All values, rising; falling where the old ones fall."""
+    """All values, rising; falling if the old ones fall."""
     values = sorted({*map(float, old), *map(float, np.atleast_1d(decimals(new)))})
     falls = len(old) > 1 and old[0] > old[-1]
     return tuple(values[::-1] if falls else values)
@@ -92,7 +92,7 @@ def label(point: Parameters) -> str:
 
 
 def number(scan: Scan) -> str:
-    """How many points, in words."""
+    """The number of points, in words."""
     what = "temperature" if len(scan.names) == 1 else "point"
     return f"{len(scan)} {what}{'s' if len(scan) > 1 else ''}"
 
@@ -117,7 +117,7 @@ def _values(name: str, given, *, positive: bool = False) -> tuple[float, ...]:
         values = decimals(given)
     except (TypeError, ValueError) as error:
         raise StudyError(
-            f"{where}={given!r} is no list of numbers; write for example {name}=[0.5, 1.0, 2.0]."
+            f"{where}={given!r} is not a list of numbers; write for example {name}=[0.5, 1.0, 2.0]."
         ) from error
     if values.ndim > 1:
         raise StudyError(f"{where} has shape {values.shape}; give one {what} or a one-dimensional list of them.")

@@ -1,5 +1,5 @@
-"""What `diagnostics` holds whatever the sampler; NaN where a sampler has no such thing. And what `thermodynamics`
-says of the order parameter."""
+"""The variables of `diagnostics` for every sampler, which are NaN if a sampler has no such quantity; and those of
+`thermodynamics` about the order parameter."""
 
 LOG_Z = ("log_z_importance", "log_z_reverse", "log_z_bar")
 OF_A_SAMPLER = (

@@ -46,19 +46,19 @@ def run_size_study(
     overwrite: bool = False,
     progress: bool | Progress = True,
 ) -> xr.DataTree:
-    """Run a study at several sizes, and look for transitions in all of them together (`locate_transitions`).
+    """Run a study at several sizes, and locate transitions from all of them together (`locate_transitions`).
 
     **Arguments:**
 
-    - `system_at_size`: from a size to a system, `lambda L: sf.LatticePhi4((L, L), ...)`.
-    - `sizes`: two or more, all different. The size is what exponents refer to: the length L of a lattice, or a number
-      N of particles.
+    - `system_at_size`: a function from a size to a system, `lambda L: sf.LatticePhi4((L, L), ...)`.
+    - `sizes`: two or more, all different. Exponents refer to this size: the length L of a lattice, or a number N of
+      particles.
     - `kT`, `scan`: as in `run_study`, the same for all sizes; or functions of the size, to narrow the range for larger
       ones.
-    - `seed`, `sampler`, `progress`: as in `run_study`; each size has a seed of its own made from this one, which its
-      attribute `seed` holds.
-    - `out`, `resume`, `overwrite`: as in `run_study`. Finished sizes, and points of the one under way, are kept in a
-      folder `out.parts` until the file is whole.
+    - `seed`, `sampler`, `progress`: as in `run_study`; each size gets its own seed, derived from this one and stored in
+      its attribute `seed`.
+    - `out`, `resume`, `overwrite`: as in `run_study`. Finished sizes, and the finished points of the current size, are
+      kept in a folder `out.parts` until the file is complete.
 
     **Returns:** a tree with a child `size_<n>` for each, a result as `run_study` returns, and `transitions`.
 
@@ -106,7 +106,7 @@ def _finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTre
     tree = read_tree(path)
     check_same({"seed": int(tree.attrs.get("seed", seed))}, {"seed": seed}, path)
     if {f"size_{n}" for n in studies} != {name for name, node in tree.children.items() if "size" in node.attrs}:
-        raise StudyError(f"{path} holds other sizes: choose another out, or pass overwrite=True.")
+        raise StudyError(f"{path} contains other sizes: choose another out, or pass overwrite=True.")
     for n, study in studies.items():
         check_same(configuration_of(tree.children[f"size_{n}"], path), study.configuration(), path)
     return tree
@@ -135,8 +135,8 @@ def _study(system_at_size, n: int, kT, scan, seed: int, sampler: Sampler) -> Stu
 
 
 def _seed(seed: int, n: int) -> int:
-    """One for each size: with one for all, draws of different shapes would begin with the same numbers, and sizes that
-    are compared would not be independent."""
+    """One seed for each size: with the same seed, draws of different shapes would begin with the same numbers, and the
+    compared sizes would not be independent."""
     return zlib.crc32(f"{seed},{n}".encode())
 
 
@@ -144,7 +144,7 @@ def _checked(sizes: Sequence[int]) -> list[int]:
     found = list(np.atleast_1d(np.asarray(sizes, dtype=object)))
     for n in found:
         if not is_count(n):
-            raise StudyError(f"sizes holds {n!r}: give positive integers, for example sizes=[6, 8, 10].")
+            raise StudyError(f"sizes contains {n!r}: give positive integers, for example sizes=[6, 8, 10].")
     if len(found) < 2 or len(set(found)) < len(found):
         raise StudyError(f"sizes={found}: give two or more, all different, for example sizes=[6, 8, 10].")
     return sorted(int(n) for n in found)

@@ -43,21 +43,21 @@ from statphys_flows.theory import check_system
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A system and what to do with it; `run` does it.
+    """A system, a scan and a sampler; `run` executes the study.
 
     **Arguments:**
 
     - `system`: the Hamiltonian.
-    - `kT`: one temperature, or a list or array of them; positive, finite, all different. 1 if not given, at which Z of
-      a posterior is the evidence.
+    - `kT`: one temperature, or a list or array of them; positive, finite, all different. 1 if not given; at kT = 1, Z
+      of a posterior is the evidence.
     - `scan`: values of fields of the system, `{"field": [...], ...}`, in all combinations with each other and with
-      the temperatures. A field is scanned that is a single float.
-    - `seed`: of all random numbers.
+      the temperatures. A field can be scanned if it is a single float.
+    - `seed`: the seed of all random numbers.
     - `sampler`: `FlowMCMC` if not given; `TemperedSMC`, `ParallelTempering`, `LocalMCMC`, or your own `Sampler`.
 
-    - `strategy`: how flows of a scan are trained: `"conditional"`, one that depends on the scanned parameters, for all
-      points; `"neighbours"`, one at each point, which starts from its neighbour's; `"auto"`, the former for fields on
-      an interval with six points or more. The result says which in its attribute `strategy`.
+    - `strategy`: how flows of a scan are trained: `"conditional"`, one flow for all points, which depends on the
+      scanned parameters; `"neighbours"`, one flow at each point, which starts from its neighbour's; `"auto"`,
+      conditional for fields on an interval with six points or more. The result's attribute `strategy` says which.
 
     **Raises:** `StudyError` for values that cannot be run, or a system or sampler of another type.
     """
@@ -106,15 +106,15 @@ class Study:
         **Arguments:**
 
         - `out`: a NetCDF file to write. Finished points are kept in a folder `out.parts` beside it until the file is
-          whole, so that a run killed at any moment can go on.
-        - `resume`: go on with an interrupted run; the numbers are the same as without the interruption. If the file
-          is whole already it is read.
+          complete, so that a run killed at any moment can be continued.
+        - `resume`: continue an interrupted run; the numbers are the same as without the interruption. If the file is
+          already complete, it is read.
         - `overwrite`: replace an earlier result.
         - `progress`: a bar on standard error; `False` for none, or your own `Progress`.
 
         **Returns:** the result (groups `thermodynamics`, `profiles`, `posterior`, `sample_stats`, `training`,
-        `diagnostics`), with a dimension for the temperature and for each field of `scan`; values in the order they
-        were given.
+        `diagnostics`), with a dimension for the temperature and for each field of `scan`; values in the order in which
+        they were given.
 
         **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C.
         """
@@ -131,22 +131,23 @@ class Study:
         overwrite: bool = False,
         progress: bool | Progress = True,
     ) -> xr.DataTree:
-        """Run further points of a finished study, and none again that it has.
+        """Run further points of a finished study, without repeating any.
 
         **Arguments:**
 
-        - `result`: of `run`, or its file read back, with the same system, sampler and seed.
-        - `kT`, `scan`: values to add. Of several parameters all combinations are completed.
-        - `out`, `resume`, `overwrite`, `progress`: as in `run`; to replace the file of `result` say `overwrite=True`.
+        - `result`: the result of `run`, or its file read back, with the same system, sampler and seed.
+        - `kT`, `scan`: values to add. All combinations of several parameters are completed.
+        - `out`, `resume`, `overwrite`, `progress`: as in `run`; to replace the file of `result`, give
+          `overwrite=True`.
 
-        **Returns:** a result with the points of both, values in rising order (falling, where those of `result` fall).
+        **Returns:** a result with the points of both, values in rising order (falling if those of `result` fall).
 
-        **Raises:** as `run`; `StudyError` where `result` is of another study.
+        **Raises:** as `run`; `StudyError` if `result` belongs to another study.
         """
         old = self._axes_of(result)
         added = {"kT": kT, **(scan or {})}
         if unknown := [name for name in added if name not in old]:
-            raise StudyError(f"scan holds {unknown[0]!r}, which this result does not scan: it has {', '.join(old)}.")
+            raise StudyError(f"scan contains {unknown[0]!r}, which this result does not scan: it has {', '.join(old)}.")
         axes = {name: joined(values, added.get(name, ())) for name, values in old.items()}
         wider = dataclasses.replace(self, kT=axes.pop("kT"), scan=axes)
         before = result.attrs.get("strategy", "")
@@ -161,14 +162,14 @@ class Study:
         along: str | None = None,
         **options,
     ) -> xr.DataTree:
-        """`extend` a study where `quantity` bends most between its points, or is known least (`analysis.refinement`).
+        """`extend` a study where the curvature or the error of `quantity` is largest (`analysis.refinement`).
 
         **Arguments:**
 
         - `result`: as in `extend`.
         - `points`: how many to add.
-        - `quantity`: of the group `thermodynamics`.
-        - `along`: the parameter, if more than one has several values; of the others the mean is looked at.
+        - `quantity`: a variable of the group `thermodynamics`.
+        - `along`: the parameter, if more than one has several values; the mean over the others is used.
         - `options`: `out`, `resume`, `overwrite`, `progress`, as in `extend`.
         """
         axes = self._axes_of(result)
@@ -186,12 +187,12 @@ class Study:
         return self.extend(result, **({"kT": new} if along == "kT" else {"scan": {along: new}}), **options)
 
     def configuration(self) -> dict:
-        """Everything that decides the numbers, as plain data: what the result's attribute of this name holds."""
+        """Everything that decides the numbers, as plain data: the content of the result's attribute of this name."""
         found = provenance.configuration(self.system, Scan(self.kT, self.scan).axes, self.seed, self.sampler)
         return json.loads(json.dumps(found | {"strategy": self.strategy}))
 
     def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
-        """The values that a result holds. Refuses one of another study."""
+        """The values in a result. Refuses a result of another study."""
         old = configuration_of(result, "This result")
         scan = old.get("scan", {})
         own = dataclasses.replace(self, kT=old["kT"], scan=scan).configuration()
@@ -204,7 +205,7 @@ class Study:
     def _run(
         self, done: dict[str, xr.DataTree], out, before: str = "", *, resume: bool, overwrite: bool, progress
     ) -> xr.DataTree:
-        """`run`, but for the points that are in `done`, whose flows were trained by the strategy `before`."""
+        """`run` without the points in `done`, whose flows were trained by the strategy `before`."""
         scan = Scan(self.kT, self.scan)
         path = None if out is None else Path(out)
         if path is None and resume:
@@ -233,8 +234,8 @@ class Study:
     def _filled(
         self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report
     ) -> xr.DataTree:
-        """The whole tree, once every point that is not in `done` has been run; written, where there are `parts`."""
-        # As many as are trained for: what is in `done` takes no part in the training.
+        """The complete tree, after every point that is not in `done` has been run; written if there are `parts`."""
+        # Only the missing points count: points in `done` take no part in the training.
         missing = sum(name_of(point) not in done for point in scan.points())
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
         try:
@@ -276,8 +277,8 @@ def run_study(
 
 
 def _key(seed: int) -> PRNGKeyArray:
-    """Of all 64 bits of a seed; in JAX's 32 bits its upper half would be dropped. Seeds below 2³² give the same key in
-    both."""
+    """The key of all 64 bits of a seed; in JAX's 32 bits the upper half would be dropped. Seeds below 2³² give the same
+    key in both."""
     with jax.enable_x64(True):
         return jax.random.key(seed)
 
@@ -303,7 +304,7 @@ def _interrupted(done: int, scan: Scan, parts: Parts | None) -> str:
     after = f"Interrupted after {done} of {number(scan)}"
     if parts is None:
         return f"{after}. Nothing is on disk: give out=... to be able to resume."
-    return f"{after}, which are in {parts.folder}. To go on: the same command with --resume, or resume=True."
+    return f"{after}, which are in {parts.folder}. To continue: the same command with --resume, or resume=True."
 
 
 def _name(value) -> str:

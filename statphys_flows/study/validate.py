@@ -1,4 +1,4 @@
-"""Whether a tree is a result as `docs/result.md` describes it."""
+"""Check that a tree is a result as `docs/result.md` describes it."""
 
 import json
 
@@ -47,7 +47,7 @@ def validate(tree: xr.DataTree) -> None:
     )
     if found:
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise StudyError(f"This is no result of a study, or a damaged one: {'; '.join(found[:_SHOWN])}{more}.")
+        raise StudyError(f"This is not the result of a study, or it is damaged: {'; '.join(found[:_SHOWN])}{more}.")
 
 
 def _problems(tree: xr.DataTree) -> list[str]:
@@ -56,7 +56,7 @@ def _problems(tree: xr.DataTree) -> list[str]:
         return missing
     log_z = tree["thermodynamics"].to_dataset().get("log_z")
     if log_z is None or "kT" not in log_z.dims:
-        return ["thermodynamics holds no log_z over kT"]
+        return ["thermodynamics has no log_z over kT"]
     dims = ("kT", *(d for d in log_z.dims if d != "kT"))
     found = [f"the attribute {name} is missing" for name in _ATTRIBUTES if name not in tree.attrs]
     found += _of_json(tree)
@@ -79,7 +79,7 @@ def _of_json(tree: xr.DataTree) -> list[str]:
         try:
             json.loads(tree.attrs.get(name, "{}"))
         except (TypeError, ValueError):
-            found.append(f"the attribute {name} is no JSON")
+            found.append(f"the attribute {name} is not JSON")
     return found
 
 

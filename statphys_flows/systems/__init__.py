@@ -1,4 +1,4 @@
-"""Hamiltonians: what is declared, and what the library reads off a declaration."""
+"""Hamiltonians: how they are declared, and what the library derives from a declaration."""
 
 from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
 from statphys_flows.systems.bayesian.posterior import Posterior

@@ -13,7 +13,7 @@ from statphys_flows.systems.system import System
 
 
 class Hamiltonian(System):
-    """U(x) = energy(x), for a function that is already at hand.
+    """U(x) = energy(x), for a function that you already have.
 
     **Arguments:**
 
@@ -24,8 +24,8 @@ class Hamiltonian(System):
     - `states`: configurations near which walkers start, shape (states, *space.shape).
     - `symmetry`: name of a symmetry of U, or names, see `System.symmetries`.
 
-    **Raises:** `StudyError` for an energy that is no function, a space that is none, or a name that is none of a
-    symmetry of the space.
+    **Raises:** `StudyError` for an energy that is not a function, a `space` that is not a space, or a name that is not
+    a symmetry of the space.
     """
 
     energy_function: Callable = eqx.field(static=True)

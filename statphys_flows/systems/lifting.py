@@ -1,7 +1,7 @@
-"""Large arrays that a system's functions close over, as arguments of what is compiled.
+"""Large arrays that a system's functions close over, passed as arguments to compiled code.
 
-JAX writes an array that a function closes over into every program compiled with it, where compiling copies it several
-times. As a field of the system it is an argument, and in memory once.
+If a function closes over an array, JAX writes the array into every program that is compiled with the function, and the
+compiler copies it several times. As a field of the system it is an argument, and is in memory once.
 """
 
 import dataclasses
@@ -20,16 +20,16 @@ from statphys_flows.systems.system import System
 from statphys_flows.thresholds import LARGE_CONSTANTS
 
 _FUNCTIONS = ("energy", "order_parameter", "observables")
-# What was lifted in this session, by `known_as`; None where nothing is large.
+# What was lifted in this session, by `known_as`; None if nothing is large.
 _LIFTED: dict[tuple, "dict[str, _Lifted] | None"] = {}
-# Arrays of so many systems are kept.
+# The arrays of this many systems are kept.
 _KEPT = 8
 
 
 def lifted(system: System) -> System:
-    """`system`, of the same class to every `isinstance`, whose energy, order parameter and observables have the large
-    arrays that they close over as fields; itself where there are none. What they compute of these arrays alone is
-    computed once."""
+    """`system` (of the same class for every `isinstance`) with the large arrays that its energy, order parameter and
+    observables close over as fields; `system` itself if there are none. Whatever they compute from these arrays alone
+    is computed once."""
     name = known_as(system)
     if name is None:
         return system
@@ -47,11 +47,11 @@ def lifted(system: System) -> System:
 
 
 def known_as(system: System) -> tuple | None:
-    """What JAX tells the functions of systems apart by: classes, static fields and shapes, and nothing that they use.
-    None where a static field has no hash."""
+    """What JAX distinguishes the functions of systems by: classes, static fields and shapes, but nothing that the
+    functions use. None if a static field has no hash."""
     arrays, rest = eqx.partition(with_array_parameters(system), eqx.is_array)
     shapes = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves(arrays))
-    # The functions themselves: a hash would be that of the next one that takes their place in memory.
+    # The functions themselves: a hash could be that of a later function at the same address.
     found = (jax.tree.structure(arrays), shapes, tuple(jax.tree.leaves(rest)), str(jnp.result_type(float)))
     try:
         hash(found)
@@ -61,12 +61,12 @@ def known_as(system: System) -> tuple | None:
 
 
 def forget() -> None:
-    """Everything that was lifted: for when what functions use has changed."""
+    """Forget everything that was lifted: for the case that something that functions use has changed."""
     _LIFTED.clear()
 
 
 class _Program:
-    """Operations on numbered values, `steps` of (operation, inputs, outputs), and the values that are known without the
+    """Operations on numbered values, `steps` of (operation, inputs, outputs), and the values that do not depend on the
     arguments."""
 
     def __init__(self):
@@ -81,8 +81,8 @@ class _Program:
         return self.count
 
     def add(self, jaxpr: Any, constants: Any, arguments: list[int]) -> list[int]:
-        """The operations of a program, those of programs within it that have constants one by one. Returns the numbers
-        of its results."""
+        """Add the operations of a program; programs inside it that have constants are expanded operation by operation.
+        Returns the numbers of its results."""
         numbers = dict(zip(jaxpr.constvars, map(self.number, constants), strict=True))
         numbers |= dict(zip(jaxpr.invars, arguments, strict=True))
 
@@ -134,7 +134,7 @@ def _lift(system: System) -> dict[str, _Lifted] | None:
 
     try:
         traced = [jax.make_jaxpr(functools.partial(called, n), return_shape=True)(shapes, x) for n in _FUNCTIONS]
-    except Exception:  # what needs numbers cannot be traced without; what is wrong is said elsewhere
+    except Exception:  # a function that needs numbers cannot be traced; the error is reported elsewhere
         return None
     if sum(map(_size_of_constants, (closed for closed, _ in traced))) < LARGE_CONSTANTS:
         return None
@@ -143,14 +143,14 @@ def _lift(system: System) -> dict[str, _Lifted] | None:
 
 
 def _made(closed: Any, shape: Any, there: dict[int, tuple[Any, jax.Array]]) -> _Lifted:
-    """`there` are arrays, by where what they were made of lies: what several functions use is held once."""
+    """`there` are arrays by the address of what they were made of: an array of several functions is kept once."""
     program = _Program()
     arguments = [program.number() for _ in closed.jaxpr.invars]
     results = program.add(closed.jaxpr, closed.consts, arguments)
     used = {i for _, inputs, _ in program.steps for i in inputs} | set(results)
     program.known = {i: value for i, value in program.known.items() if i in used}
     large = tuple(i for i, value in program.known.items() if np.size(value) > 1)
-    for i in large:  # with what it was made of, or its place in memory would be another's
+    for i in large:  # together with what it was made of, so that no other array gets the same address
         there.setdefault(id(program.known[i]), (program.known[i], jnp.asarray(program.known[i])))
     constants = tuple(there[id(program.known[i])][1] for i in large)
     program.known = {i: value for i, value in program.known.items() if i not in large}
@@ -182,7 +182,7 @@ def _class_of(kind: type) -> type:
             own = object.__new__(kind)
             _copy_fields(self, own)
             x, made = jnp.asarray(x), self.lifted_functions[name]
-            # For what it was not lifted for, in another precision, as it was declared.
+            # In another precision or structure than that of the lifting: as it was declared.
             if x.shape != own.space.shape or {str(x.dtype), str(jnp.result_type(float))} != {made.precision}:
                 return getattr(own, name)(x)
             arrays = eqx.filter(with_array_parameters(own), eqx.is_array)

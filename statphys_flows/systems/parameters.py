@@ -15,7 +15,7 @@ from statphys_flows.systems.system import System
 
 
 def float_parameters(system: System) -> dict[str, Any]:
-    """The fields of `system` that are single floats, or declared as such, by name: what may be scanned."""
+    """The fields of `system` that are single floats, or declared as such, by name: these may be scanned."""
     fields: dict[dataclasses.Field, Any] = {
         f: getattr(system, f.name, None) for f in dataclasses.fields(system) if not f.metadata.get("static")
     }
@@ -27,7 +27,7 @@ def float_parameters(system: System) -> dict[str, Any]:
 
 
 def with_parameters(system: System, values: Mapping[str, Any]) -> System:
-    """`system` with these of its `float_parameters` replaced; traceable."""
+    """`system` with the given `float_parameters` replaced; traceable."""
     if not values:
         return system
     return eqx.tree_at(lambda s: [getattr(s, name) for name in values], system, list(values.values()))
@@ -60,8 +60,8 @@ def _is_declared_float(field: dataclasses.Field) -> bool:
 
 
 def with_array_parameters(system: System) -> System:
-    """`system` with its float fields as arrays of JAX's default precision, so that their values are no part of what
-    is compiled; those too that are declared as floats and hold an integer."""
+    """`system` with its float fields as arrays of JAX's default precision, so that their values are not part of what
+    is compiled. This includes fields that are declared as floats and hold an integer."""
     dtype = jnp.result_type(float)
     system = with_parameters(system, {name: jnp.asarray(v, dtype) for name, v in float_parameters(system).items()})
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if is_float(leaf) else leaf, system)

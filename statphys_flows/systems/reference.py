@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 class Reference(Protocol):
     """A normalised density on configurations, sampled and evaluated exactly, that covers every mode of a system.
 
-    What has the two methods is one: a base density (`sf.Gaussian`, …), the prior of a `BayesianModel`, or an
-    `equinox.Module` of one's own (a pytree, so that it can be handed to compiled code).
+    Anything with these two methods is a reference: a base density (`sf.Gaussian`, …), the prior of a `BayesianModel`,
+    or your own `equinox.Module` (a pytree, so that it can be passed to compiled code).
     """
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, " ..."]:

@@ -6,7 +6,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Space
 from statphys_flows.systems.system import System
 
-# What a space that names none is asked about.
+# The symmetries that a space has if it names none.
 _ALL = ("sign", "reflection", "lattice", "permutation", "translation")
 
 
@@ -20,7 +20,7 @@ def symmetries_of(system: System) -> frozenset[str]:
 def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> frozenset[str]:
     """One name or several as a set.
 
-    **Raises:** `StudyError` for a name that is none of a symmetry of the space."""
+    **Raises:** `StudyError` for a name that is not a symmetry of the space."""
     try:
         found: frozenset = frozenset([names] if isinstance(names, str) else names)
     except TypeError:
@@ -29,7 +29,7 @@ def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> fro
     unknown = sorted(found - set(known), key=str)
     if unknown:
         raise StudyError(
-            f"{what} names {unknown[0]!r}, which is no symmetry of a {type(space).__name__}; write one or several of "
-            f"{', '.join(map(repr, known))}, or leave it out."
+            f"{what} names {unknown[0]!r}, which is not a symmetry of a {type(space).__name__}; write one or several "
+            f"of {', '.join(map(repr, known))}, or leave it out."
         )
     return found

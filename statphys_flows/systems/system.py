@@ -14,10 +14,10 @@ from statphys_flows.systems.reference import Reference
 
 
 class System(eqx.Module):
-    """A Hamiltonian U(x) on a space, at inverse temperature 1/kT of weight exp(-U(x)/kT).
+    """A Hamiltonian U(x) on a space, with weight exp(-U(x)/kT) at temperature kT.
 
-    To declare one, subclass, write its parameters as annotated fields, and give `space` and `energy`; everything else
-    has a default:
+    To declare one, write a subclass with its parameters as annotated fields, and give `space` and `energy`. Everything
+    else has a default:
 
     ```python
     class DoubleWell(sf.System):
@@ -33,15 +33,15 @@ class System(eqx.Module):
     `energy` with `jax.numpy`.
     """
 
-    if TYPE_CHECKING:  # to a type checker an AbstractVar would be one more argument of the constructor
+    if TYPE_CHECKING:  # a type checker would take an AbstractVar for one more argument of the constructor
         space: ClassVar[Any]
     else:
         space: eqx.AbstractVar[Space]
 
     @abc.abstractmethod
     def energy(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
-        """U(x), a scalar, for one configuration of shape `space.shape`, in the units of kT. +inf where x is forbidden:
-        a hard wall, `jnp.where(x[0] > 0, ..., jnp.inf)`, inside which walkers start and stay."""
+        """U(x), a scalar, for one configuration of shape `space.shape`, in the units of kT. It is +inf if x is
+        forbidden: a hard wall, `jnp.where(x[0] > 0, ..., jnp.inf)`, inside which walkers start and stay."""
 
     def order_parameter(self, x: Float[Array, " ..."]) -> Float[Array, ""]:
         """The scalar m(x) that tells phases apart; the mean over the entries of x if not given."""
@@ -52,14 +52,14 @@ class System(eqx.Module):
         return {}
 
     def known_states(self) -> Float[Array, "states ..."] | None:
-        """Configurations near which walkers start, one for each mode that is known; none if not given."""
+        """Configurations near which walkers start, one for each known mode; none if not given."""
         return None
 
     def symmetries(self) -> frozenset[str]:
-        """Symmetries of U that the flow shall have, one name or several: `"sign"` (x → -x), `"reflection"` (site order
+        """Symmetries of U that the flow should have, one name or several: `"sign"` (x → -x), `"reflection"` (site order
         reversed), `"lattice"` (translations and the point group, which flows on a `Lattice` have in any case),
-        `"permutation"` (of particles, or of sites) and `"translation"` (of particles; there is no flow for particles
-        without these two)."""
+        `"permutation"` (of particles, or of sites) and `"translation"` (of particles; every flow for particles has
+        these two)."""
         return frozenset()
 
     def base(self, kT: float) -> Base | None:
@@ -67,14 +67,14 @@ class System(eqx.Module):
         return None
 
     def reference(self, kT: float) -> Reference | None:
-        """A normalised density that covers every mode, from which tempering starts and walkers are seeded: an object
-        with `sample(key) -> x` and `log_prob(x)`; chosen from the space if not given."""
+        """A normalised density that covers every mode: an object with `sample(key) -> x` and `log_prob(x)`. Tempering
+        starts from it, and walkers are seeded from it. Chosen from the space if not given."""
         return None
 
     @property
     def conventions(self) -> str:
-        """What others may define differently (factors in U, self-terms), in words, for the result; empty if not
-        given."""
+        """Conventions that others may choose differently (factors in U, self-terms), in words, for the result; empty
+        if not given."""
         return ""
 
     def units(self) -> Mapping[str, str]:

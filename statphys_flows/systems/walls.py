@@ -11,13 +11,13 @@ from jaxtyping import Array, Bool, Float
 
 from statphys_flows.systems.system import System
 
-# The fraction of draws inside hard walls from which on their mean is one.
+# The fraction of draws that must be inside hard walls for their mean to be used.
 _INSIDE = 0.25
 
 
 def reduced_energy(system: System, kT: float | Float[Array, ""]) -> Callable:
-    """x → U(x)/kT. Components of its gradient that are not finite, as a `jnp.where` or a root gives them at a wall, are
-    0: they only steer moves, which are accepted by the energy."""
+    """x → U(x)/kT. Components of its gradient that are not finite (for example from a `jnp.where` or a root at a wall)
+    are set to 0: they only steer moves, and the energy decides on acceptance."""
     return lambda x: system.energy(with_finite_gradient(x)) / kT
 
 
@@ -29,7 +29,7 @@ def log_density(system: System, kT: float | Float[Array, ""]) -> Callable:
 
 @jax.custom_vjp
 def with_finite_gradient(x: Float[Array, " ..."]) -> Float[Array, " ..."]:
-    """x itself; what is not finite in a gradient by x becomes 0."""
+    """x itself; components of a gradient with respect to x that are not finite become 0."""
     return x
 
 
@@ -54,8 +54,8 @@ def bound_inside(
     entropy: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
     r"""$\langle U/kT + \log q\rangle_{in} - \log q(in) \ge -\log Z$ at draws of q, over those inside hard walls: the
-    variational bound of q restricted to the inside; +inf where fewer than a quarter are inside, for then it rests on
-    too few. If the `entropy` of q is known, the mean of log q over all draws is replaced by it."""
+    variational bound of q restricted to the inside. It is +inf if fewer than a quarter of the draws are inside, because
+    then too few of them determine it. A known `entropy` of q replaces the mean of log q over all draws."""
     inside = jnp.isfinite(energies)
     share = jnp.mean(inside)
 

@@ -15,6 +15,6 @@ def write_template(path: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(_TEMPLATE.read_text(encoding="utf-8").replace("my_system.py", path.name))
     except FileExistsError:
-        raise StudyError(f"{path} exists already, and is left as it is: give another name.") from None
+        raise StudyError(f"{path} exists already, and was not changed: give another name.") from None
     except OSError as error:
         raise StudyError(f"Cannot write {path}: {error.strerror}.") from None

@@ -1,4 +1,4 @@
-"""What can be worked out of a declaration before anything is sampled."""
+"""Results that follow from a declaration before anything is sampled."""
 
 from statphys_flows.theory.check import check_system
 from statphys_flows.theory.seeding import seed_states

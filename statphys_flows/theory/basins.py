@@ -1,8 +1,8 @@
-"""A mixture of Gaussians read off samples by the minima of U that they run down to.
+"""A mixture of Gaussians from samples, sorted by the minima of U to which they descend.
 
 The configurations that steepest descent carries to one minimum are its basin (Stillinger & Weber, Phys. Rev. A 25
-(1982) 978). Where samples fall into few basins, those are the modes; where every other sample has its own, the
-landscape is rugged or has no minimum, and basins say nothing.
+(1982) 978). If samples fall into few basins, these are the modes. If every other sample has its own basin, the
+landscape is rugged or has no minimum, and basins give no information.
 """
 
 import blackjax
@@ -22,26 +22,28 @@ from statphys_flows.systems.walls import energies
 from statphys_flows.theory.harmonic import Harmonic, harmonic, widths_of
 from statphys_flows.theory.laplace import orbits_of, relax
 
-# Basins, at most; each of at least a fraction of the samples; and how much of them all they have to hold together.
+# The largest number of basins; the smallest fraction of the samples in each; and the fraction of all samples that they
+# must contain together.
 _MOST = 64
 _LEAST = 1 / 2000
 _COVERED = 0.9
-# Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
+# Two minima at this distance, in squared standard deviations of the harmonic approximation, count as one.
 _SAME = 4.0
-# A basin with fewer samples than this for each dimension is explored by walkers of its own, so many for each dimension,
-# at least `_FEWEST`, that take so many steps.
+# A basin with fewer samples than this for each dimension is explored by further walkers: this many for each dimension,
+# at least `_FEWEST`, which take this many steps.
 _ENOUGH, _WALKERS, _FEWEST = 10, 4, 64
 _WALK = 200
-# Samples whose curvatures tell the scales of the search for minima.
+# The number of samples whose curvatures set the scales of the search for minima.
 _PROBED = 128
-# Draws of a Gaussian that judge it.
+# The number of draws of a Gaussian with which it is tested.
 _DRAWS = 1024
 
 
 def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"]) -> Mixture | Gaussian | None:
-    """One Gaussian for each basin that a good part of `samples` falls into, weighted by its share; about the minimum
-    with U's curvature over kT (`harmonic`), or with the mean and covariance of its samples, whichever is nearer to
-    exp(-U/kT) by the smaller of its forward and its reverse effective sample size. None where basins say nothing."""
+    """One Gaussian for each basin that contains a sufficient part of `samples`, weighted by its share. It is either
+    centred at the minimum with U's curvature over kT (`harmonic`), or has the mean and covariance of its samples. The
+    one nearer to exp(-U/kT) is taken, by the smaller of its forward and its reverse effective sample size. None if
+    basins give no information."""
     found = np.asarray(relax(system, jnp.asarray(kT, samples.dtype), samples, _units(system, kT, samples)))
     groups = _grouped(system, kT, found, np.asarray(energies(system, jnp.asarray(found))))
     if groups is None:
@@ -51,9 +53,9 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
     common = counts >= max(3.0, _LEAST * len(samples))
     if counts[common].sum() < _COVERED * len(samples):
         return None
-    # What one sample in thousands has found is a mode all the same, if it has a minimum.
+    # A basin with one sample in thousands is still a mode, if it has a minimum.
     kept = np.flatnonzero(common | (np.asarray([basin.stable for basin in basins]) & (counts > 0)))
-    # In NumPy: groups are of every size, and each would be compiled anew.
+    # In NumPy, because groups have all sizes, and every size would need its own compilation.
     seen = np.asarray(samples)
     components = [_gaussian(system, kT, basins[k], seen[label == k]) for k in kept]
     if len(components) == 1:
@@ -65,8 +67,8 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
 
 
 def _units(system, kT, samples):
-    """How wide a basin is along each coordinate, (n,): by the curvatures at some of the samples, and no wider than all
-    of them are spread. A search in longer steps would leave the basin that it starts in."""
+    """The width of a basin along each coordinate, (n,): from the curvatures at some of the samples, and at most the
+    spread of all samples. A search with longer steps would leave the basin in which it starts."""
     curvature = _diagonals(system, samples[:: max(1, len(samples) // _PROBED)][:_PROBED]) / kT
     spread = at_least_rounding(jnp.std(samples, axis=0), samples)
     width = jnp.nanmedian(1 / jnp.sqrt(jnp.abs(curvature)), axis=0)
@@ -79,7 +81,7 @@ def _diagonals(system, states):
 
 
 def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | None:
-    """The distinct minima, lowest first, and the one that each sample belongs to."""
+    """The distinct minima, lowest first, and the index of the minimum that each sample belongs to."""
     label = np.full(len(found), -1)
     basins: list[Harmonic] = []
     for i in np.argsort(levels):
@@ -89,7 +91,7 @@ def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | N
             return None
         basins.append(harmonic(system, kT, found[i]))
         near = np.zeros(len(found), bool)
-        # Of a flat direction, or one that goes on falling, nothing can be said.
+        # In a flat direction, or one in which U keeps falling, no statement is possible.
         if basins[-1].stable:
             squared = np.sum(basins[-1].whitened(found - found[i]) ** 2, axis=1)
             near = (squared < _SAME) & (levels - levels[i] < _SAME * kT)
@@ -99,8 +101,8 @@ def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | N
 
 
 def _members(system, kT, basin: Harmonic, members: np.ndarray) -> np.ndarray:
-    """States of a basin: its samples, or where they are few what walkers find that start from them. A mode that is bent
-    or lopsided is not told by the Hessian at its minimum."""
+    """States of a basin: its samples, or, if they are few, states of walkers that start from them. The Hessian at its
+    minimum does not describe a mode that is curved or asymmetric."""
     n = members.shape[1]
     if len(members) >= _ENOUGH * n or not basin.stable:
         return members
@@ -112,8 +114,8 @@ def _members(system, kT, basin: Harmonic, members: np.ndarray) -> np.ndarray:
 
 @eqx.filter_jit
 def _walked(system, kT, walkers, factor):
-    """Where walkers are after MALA in the coordinates that make the harmonic approximation a standard normal. Steps
-    are long and short in turn, for widths may differ from what it says."""
+    """Positions of walkers after MALA in the coordinates that make the harmonic approximation a standard normal. Steps
+    are long and short in turn, because widths may differ from those of the approximation."""
     n = walkers.shape[1]
     kernel = blackjax.mala.build_kernel()
 
@@ -148,34 +150,35 @@ def _gaussian(system, kT, basin: Harmonic, members: np.ndarray) -> Gaussian:
 
 
 def _factor_of(members: np.ndarray) -> np.ndarray:
-    """The Cholesky factor of their covariance, taken of the correlations: scales may differ by any factor."""
+    """The Cholesky factor of their covariance, computed from the correlations: scales may differ by any factor."""
     size = members.std(axis=0, dtype=float)
     correlation = np.atleast_2d(np.cov((members - members.mean(axis=0)) / size, rowvar=False))
     return size[:, None] * np.linalg.cholesky(correlation + 1e-10 * np.eye(len(size)))
 
 
 def _quality(system, kT, gaussian: Gaussian, members: np.ndarray) -> float:
-    """The smaller of the effective sample sizes of its own draws and of the members, as fractions. The first sees where
-    it is too narrow or misshapen however narrow the members are, the second what it does not reach."""
+    """The smaller of the effective sample sizes of its own draws and of the members, as fractions. The first shows
+    whether the Gaussian has the wrong shape or width, even if the members are narrow. The second shows what it does not
+    reach."""
     n = members.shape[1]
     lower = np.asarray(gaussian.scale.lower, float)  # pyright: ignore[reportAttributeAccessIssue]
     centre = np.asarray(gaussian.mean, float)
     draws = centre + np.random.default_rng(0).normal(size=(_DRAWS, n)) @ lower.T
     forward, reverse = (_log_weights(system, kT, centre, lower, x) for x in (draws, _spread_over(members, _DRAWS)))
     own = np.exp(2 * logsumexp(forward) - logsumexp(2 * forward)) / _DRAWS
-    # One rare member does not decide, nor does one that has strayed in from another basin.
+    # Neither one rare member should decide, nor one that came from another basin.
     reverse = np.minimum(reverse, np.partition(reverse, -1 - _DRAWS // 200)[-1 - _DRAWS // 200])
     other = np.exp(2 * np.log(_DRAWS) - logsumexp(reverse) - logsumexp(-reverse))
     return float(np.nan_to_num(min(own, other)))
 
 
 def _spread_over(members: np.ndarray, count: int) -> np.ndarray:
-    """So many of them, some twice or left out, so that one shape is compiled."""
+    """`count` of them, some repeated or left out, so that only one shape is compiled."""
     return members[np.arange(count) * len(members) // count]
 
 
 def _log_weights(system, kT, centre, lower, x: np.ndarray) -> np.ndarray:
-    """-U/kT - log q, but for a constant."""
+    """-U/kT - log q, up to a constant."""
     z = solve_triangular(lower, (x - centre).T, lower=True)
     u = np.asarray(energies(system, jnp.asarray(x, jnp.result_type(float))), float) / kT
     return np.where(np.isfinite(u), 0.5 * np.sum(z**2, axis=0) - u, -np.inf)

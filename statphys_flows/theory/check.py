@@ -18,19 +18,20 @@ from statphys_flows.systems.walls import energies
 from statphys_flows.theory.growth import check_growth
 from statphys_flows.theory.seeding import draw_starts, seed_states
 
-# Starting states that are tried, and how far beside them a gradient is looked for, as a fraction of their size.
+# The number of starting states that are tried, and the distance at which a gradient is tried beside them, as a fraction
+# of their size.
 _PROBES, _BESIDE = 8, 1e-3
 
 
 def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     """Refuse a system that cannot be sampled, in a sentence, before anything is compiled for it.
 
-    **Raises:** `StudyError` if `system` is no `System`; if it names a symmetry that its space does not have; if
+    **Raises:** `StudyError` if `system` is not a `System`; if it names a symmetry that its space does not have; if
     `energy` uses NumPy or Python control flow on its argument, is not a scalar, is an integer, or cannot be
     differentiated; if a known state has the wrong shape, or an infinite energy; if no starting state has a finite
-    energy; if at one the energy is NaN or -inf, or the gradient not finite; if a prior is not normalised; if U does
-    not grow, so that Z is infinite. A starting state with an energy of +inf lies behind a hard wall, and another
-    one is taken.
+    energy; if the energy at a starting state is NaN or -inf, or its gradient is not finite; if a prior is not
+    normalised; if U does not grow, so that Z is infinite. A starting state with an energy of +inf is behind a hard
+    wall, and another one is taken.
     """
     name = type(system).__name__
     if not isinstance(system, System):
@@ -65,7 +66,7 @@ def _check_scalar(what: str, function, x) -> None:
     except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
         raise StudyError(
             f"{what} converts its argument to a NumPy array or branches on its value, which JAX cannot differentiate; "
-            "use jax.numpy in place of numpy and jnp.where in place of if."
+            "use jax.numpy instead of numpy and jnp.where instead of if."
         ) from error
     except Exception as error:
         raise StudyError(
@@ -97,7 +98,7 @@ def _check_states(name: str, system: System) -> None:
         return
     states = np.asarray(states)
     if not (np.issubdtype(states.dtype, np.floating) or np.issubdtype(states.dtype, np.integer)):
-        raise StudyError(f"{name}.known_states holds {states.dtype}; give an array of real numbers.")
+        raise StudyError(f"{name}.known_states contains {states.dtype}; give an array of real numbers.")
     if states.ndim != 1 + len(system.space.shape) or states.shape[1:] != system.space.shape or len(states) < 1:
         raise StudyError(
             f"{name}.known_states has shape {states.shape}; give (states, {', '.join(map(str, system.space.shape))}), "
@@ -105,7 +106,7 @@ def _check_states(name: str, system: System) -> None:
         )
     if not np.all(np.isfinite(states)):
         bad = int(np.argmin(np.all(np.isfinite(states.reshape(len(states), -1)), axis=1)))
-        raise StudyError(f"{name}.known_states[{bad}] holds NaN or infinity; every entry must be a finite number.")
+        raise StudyError(f"{name}.known_states[{bad}] contains NaN or infinity; every entry must be a finite number.")
 
 
 def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> jax.Array:
@@ -122,12 +123,12 @@ def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> ja
         raise StudyError(
             f"{name}: the energy is {values[bad]} at starting state {bad} (x = {_short(states[bad])}); give "
             "known_states where it is finite, or fix the energy (a log or root of a negative number, a division by "
-            "zero?). What forbids a state is +inf: jnp.where(x[0] > 0, ..., jnp.inf)."
+            "zero?). To forbid a state, write +inf: jnp.where(x[0] > 0, ..., jnp.inf)."
         )
     inside = states if given is not None else seed_states(system, kT, key, _PROBES)
     unknown = ~_has_gradient(system, inside)
     if unknown.any():
-        # At a kink the gradient may be NaN, and beside it is finite.
+        # At a kink the gradient may be NaN, and finite beside it.
         away = jax.random.normal(key, inside.shape, inside.dtype)
         unknown &= ~_has_gradient(system, inside + _BESIDE * (1 + jnp.max(jnp.abs(inside))) * away)
     if unknown.any():

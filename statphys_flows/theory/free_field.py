@@ -14,19 +14,21 @@ from statphys_flows.systems.walls import bound_inside
 _DRAWS = 64
 _MASSES = np.geomspace(1e-3, 1e4, 40)
 _CENTRES = 12
-# Fields at which bonds are looked for if there is no second derivative at zero.
+# The number of fields at which couplings are computed if there is no second derivative at zero.
 _ELSEWHERE = 8
-# Each makes the spacings six to twenty times smaller: an error of the mass costs ESS in proportion to the volume.
+# Each refinement makes the spacings six to twenty times smaller: an error of the mass costs ESS in proportion to the
+# volume.
 _REFINEMENTS = 2
 
 
 def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
     r"""The free fields nearest to a field on a lattice in reverse Kullback-Leibler divergence (the
-    Gibbs-Bogoliubov-Feynman bound): first the best one about zero, which covers all phases; then, where one about
-    some c ≠ 0 comes nearer, that one (for a system even under φ → -φ the mixture of it and its mirror image).
+    Gibbs-Bogoliubov-Feynman bound). The first is the best one about zero, which covers all phases. If one about some
+    c ≠ 0 comes nearer, it is the second (in a system that is even under φ → -φ, the mixture of it and its mirror
+    image).
 
     The stiffness is the coupling of neighbouring sites in U; m² and c are the best of a grid that is refined about its
-    best point. Where U is quadratic and invariant under translations, m² is exact.
+    best point. If U is quadratic and invariant under translations, m² is exact.
     """
     lattice: Lattice = system.space
     dtype = jnp.result_type(float)
@@ -36,7 +38,7 @@ def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
     def best(centres) -> tuple[float, FreeField]:
         masses, lowest, field = _MASSES, np.inf, FreeField(lattice, stiffness, 1.0)
         for _ in range(1 + _REFINEMENTS):
-            # As arrays: a Python number would be compiled in, anew for every temperature.
+            # As arrays: a Python number would be a constant, and every temperature would need another compilation.
             bound = _divergence(system, kT_array, stiffness, jnp.asarray(masses, dtype), jnp.asarray(centres, dtype))
             bound = np.nan_to_num(np.asarray(bound), nan=np.inf)
             c, m = np.unravel_index(np.argmin(bound), bound.shape)
@@ -48,7 +50,7 @@ def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
     covering, about_zero = best(np.zeros(1))
     if not all(lattice.periodic):
         return (about_zero,)
-    # Amplitudes of the covering field set the scale on which a shifted one is looked for.
+    # Amplitudes of the covering field set the scale of the search for a shifted one.
     spread = float(jnp.sqrt(jnp.mean(jax.vmap(about_zero.sample)(jax.random.split(jax.random.key(0), 8)) ** 2)))
     amplitudes = 3 * spread * np.arange(1, _CENTRES + 1) / _CENTRES
     if "sign" in symmetries_of(system):
@@ -60,7 +62,7 @@ def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
 
 
 def _refined(grid: np.ndarray, best) -> np.ndarray:
-    """As many points between the neighbours of the best one."""
+    """Equally many points between the neighbours of the best one."""
     return np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)], grid.size)
 
 
@@ -70,7 +72,7 @@ def _stiffness(system: System) -> float:
     lattice: Lattice = system.space
     response = np.asarray(_response(system, jnp.zeros(lattice.shape)), float)
     if not np.all(np.isfinite(response)):
-        # A field that is zero may be at a kink of U.
+        # The zero field may be at a kink of U.
         found = [np.asarray(_response(system, field), float) for field in lattice.cover(jax.random.key(0), _ELSEWHERE)]
         response = np.mean([r for r in found if np.all(np.isfinite(r))] or [np.zeros(lattice.shape)], axis=0)
     middle = tuple(n // 2 for n in lattice.shape)
@@ -78,7 +80,7 @@ def _stiffness(system: System) -> float:
     for axis, (n, periodic) in enumerate(zip(lattice.shape, lattice.periodic, strict=True)):
         if n > 1:
             neighbour = tuple(m - (a == axis) for a, m in enumerate(middle))
-            # On two periodic sites the other one is the neighbour on either side.
+            # On two periodic sites the other site is the neighbour on both sides.
             bonds.append(-response[neighbour] / (2 if periodic and n == 2 else 1))
     bond = float(np.mean(bonds)) if bonds else 0.0
     return max(bond, 1e-3 * abs(float(response[middle])), 1e-6)
@@ -97,7 +99,7 @@ def _divergence(system: System, kT, stiffness, masses, centres):
     lattice = system.space
     laplacian = jnp.asarray(lattice_laplacian(lattice), masses.dtype)
     noise = jax.random.normal(jax.random.key(0), (_DRAWS, *lattice.shape), masses.dtype)
-    # Of unit variance in every mode: so the bound of a quadratic U has no noise.
+    # With unit variance in every mode, the bound of a quadratic U has no noise.
     noise = noise / jnp.sqrt(jnp.mean(noise**2, axis=0))
     noise = jnp.concatenate([noise, -noise])
     log_q = -0.5 * jnp.sum(noise**2, axis=tuple(range(1, noise.ndim)))

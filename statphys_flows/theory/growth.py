@@ -1,4 +1,4 @@
-"""Whether U grows at all: where it is flat or periodic along a line in ℝⁿ, Z is infinite, whatever a sampler says."""
+"""Checks that U grows: if it is flat or periodic along a line in ℝⁿ, Z is infinite, whatever a sampler returns."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,14 +13,15 @@ from statphys_flows.errors import StudyError
 from statphys_flows.systems.system import System
 from statphys_flows.thresholds import LEAST_RISE, PLATEAU
 
-# Coordinates that are looked along, at most, and where a configuration is large; random directions beside them; and
-# the dimension up to which directions of slow growth are looked for.
+# The largest number of coordinate directions; that number in configurations of `_LARGE` entries or more; the number of
+# random directions; and the largest dimension in which directions of slow growth are searched for.
 _COORDINATES, _FEW, _LARGE, _RANDOM, _SMALL = 64, 8, 1024, 4, 24
 # Two groups of distances, in units of the space's extent, between which a logarithm grows by 9.
 _NEAR, _FAR = (1e2, 1e4), (1e8, 1e10)
-# Points of each group on a line, at first and where a line is looked at closely; and of these lines how many.
+# The number of points of each group on a line, in the first pass and in the close one; and the number of lines in the
+# close one.
 _GLANCE, _LOOK, _LINES = 2, 32, 6
-# Energies that are computed at once.
+# The number of energies that are computed together.
 _BLOCK = 64
 
 
@@ -33,15 +34,16 @@ def check_growth(system: System, kT: float, states: Float[Array, "states ..."], 
     """Refuse a system whose Z is infinite because U does not grow along a line; on a torus everything has a Z.
 
     If U stays bounded on the half-line x + tv, t > 0, for all x of a set that has a volume, then ∫exp(-U/kT) over these
-    lines is infinite. Points x are drawn at random about `states`, so that where all of them show it, a set with a
-    volume does. Directions v are coordinates, the constant field, a few at random, and in few dimensions those in which
-    U grows slowest at a distance. U must not rise from 10⁴ to 10⁸ lengths, over which a U with a Z rises by 9 kT or
-    more; nor lie so high there that it does not count in practice. NaN and +inf count as growth.
+    lines is infinite. Points x are drawn at random about `states`; if U stays bounded for all of them, it does so for a
+    set with a volume. Directions v are coordinates, the constant field, a few at random, and in few dimensions those in
+    which U grows slowest at a distance. The system is refused if U does not rise from 10⁴ to 10⁸ lengths, over which a
+    U with a finite Z rises by 9 kT or more, and is not so high there that it does not count in practice. NaN and +inf
+    count as growth.
 
     **Raises:** `StudyError`."""
     if not system.space.reaches_infinity:
         return
-    # Where states lie far from the origin, as frequencies in Hz do, lengths are as large.
+    # If states are far from the origin, like frequencies in Hz, lengths are as large.
     scale = max(float(system.space.scale), float(np.max(np.abs(np.asarray(states)))))
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key), np.uint32))
 
@@ -92,7 +94,7 @@ def _directions(rng, n: int) -> list[_Direction]:
 
 
 def _of_slow_growth(u: Callable, place: np.ndarray, scale: float) -> list[_Direction]:
-    """Directions in which the second differences of U over a long distance vanish beside those in others."""
+    """Directions in which the second differences of U over a long distance vanish compared with other directions."""
     i, j = np.triu_indices(len(place))
     steps = 1e6 * scale * np.eye(len(place))
     single, origin = u(place + steps), u(place[None])[0]
@@ -115,25 +117,26 @@ def _short(v: np.ndarray) -> str:
 
 
 def _distances(rng, points: int, scale: float) -> np.ndarray:
-    """So many near ones and far ones, at random within each group: a period must not be met."""
+    """This many near and far distances, at random within each group, so that none is a multiple of a period."""
     return np.concatenate([scale * np.exp(rng.uniform(*np.log(group), points)) for group in (_NEAR, _FAR)])
 
 
 def _stays(u: np.ndarray, rise: float) -> np.ndarray:
-    """Whether U/kT does not rise by more than `rise` from near to far; of a U that goes up and down the tops are
-    compared, which points at random miss by a little."""
+    """Whether U/kT does not rise by more than `rise` from near to far. If U goes up and down, its maxima are compared,
+    which random points miss by a little."""
     near, far = np.split(u, 2, axis=1)
     with np.errstate(invalid="ignore"):
         top = near.max(axis=1)
         swing = np.minimum(0.1 * (top - near.min(axis=1)), LEAST_RISE)
-        # Of 32 bits, for an energy may compute in them whatever it is given.
+        # The rounding of 32 bits, because an energy may compute in 32 bits whatever it is given.
         rounding = 16 * float(np.finfo(np.float32).eps) * np.abs(near).max(axis=1)
         stays = far.max(axis=1) - top <= rise + swing + rounding
         return stays & np.all(u < np.inf, axis=1) & (rounding < LEAST_RISE)
 
 
 def _energies(system: System, x: np.ndarray) -> np.ndarray:
-    """U in 64 bits: further out 32 hold no place between two lines. Where an energy insists on them they must do."""
+    """U in 64 bits: far out 32 bits cannot resolve the distance between two lines. An energy that insists on 32 bits is
+    computed in them."""
     with jax.enable_x64(True):
         try:
             return _in_blocks(system, x, np.float64)
@@ -159,5 +162,5 @@ def _refusal(system: System, name: str, u: np.ndarray) -> str:
     return (
         f"{type(system).__name__}: Z does not exist: U does not grow along {name}, where it {what} out to a million "
         "lengths. Did you mean angles (a torus)? They live on ParticleBox(n, lengths=2 * jnp.pi, dimension=1), shape "
-        "(n, 1). If not, add what confines x: a mass, a wall, or a prior that can be normalised."
+        "(n, 1). If not, add a term that confines x: a mass, a wall, or a prior that can be normalised."
     )

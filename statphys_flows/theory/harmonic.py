@@ -1,10 +1,10 @@
-r"""The Gaussian about a state, from U's curvature there, or from how far U lets each direction go.
+r"""The Gaussian about a state, from U's curvature there, or from the distance over which U rises in each direction.
 
     N(x₀, P⁻¹),    P = ∂²U/∂x²/kT,    P = D C D,  D = diag(√|P_ii|)
 
-Directions are the eigenvectors of C, whose diagonal is ±1: coordinates may differ in scale by any factor, and only what
-couples them has to be resolved. Where the curvature says nothing (it is flat, negative or not finite) or misleads, the
-width of a direction is the distance over which U rises by kT/2.
+Directions are the eigenvectors of C, whose diagonal is ±1: coordinates may differ in scale by any factor, and only
+their couplings must be resolved. If the curvature gives no information (U is flat, or the curvature is negative or not
+finite) or is misleading, the width of a direction is the distance over which U rises by kT/2.
 """
 
 from typing import NamedTuple
@@ -20,10 +20,10 @@ from statphys_flows.systems.system import System
 from statphys_flows.systems.walls import energies
 from statphys_flows.thresholds import FLAT, MISLEADING_RISE, ROUNDED_RISE
 
-# Distances that are tried, four a decade: from far below to far above any scale in 32 bits.
+# The distances that are tried, four per decade: from far below to far above any scale in 32 bits.
 _DISTANCES = np.geomspace(1e-12, 1e12, 97)
 _RISE = 0.5
-# The width of a direction along which U never rises, in terms of the stiffest one.
+# The width of a direction along which U never rises, in units of the width of the stiffest direction.
 _WIDTH = 1e-3
 
 
@@ -53,10 +53,10 @@ def harmonic(system: System, kT: float, about: Float[Array, " n"] | np.ndarray) 
     widths = np.where(resolved, 1 / np.sqrt(np.where(resolved, values, 1.0)), np.nan)
     widths, stable = _checked(system, kT, state, directions, widths, np.where(resolved, values, 0.0))
     columns = directions * widths
-    # Rows differ in scale by any factor: the Cholesky factor is taken of the correlations.
+    # Rows may differ in scale by any factor: the Cholesky factor is computed from the correlations.
     size = np.sqrt(np.sum(columns**2, axis=1))
     correlation = columns / size[:, None]
-    # By QR, for the product with its own transpose would square the condition number.
+    # By QR, because the product with its own transpose would square the condition number.
     triangle = np.asarray(np.linalg.qr(correlation.T, mode="r"))
     lower = size[:, None] * (triangle * np.sign(np.diag(triangle))[:, None]).T
     return Harmonic(Gaussian(state, lower), stable)
@@ -69,8 +69,8 @@ def widths_of(gaussian: Gaussian) -> np.ndarray:
 
 
 def _directions(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns D⁻¹v and C's eigenvalues. Coordinates without a curvature are directions of their own, with eigenvalue
-    0; all are where one curvature is not finite."""
+    """Columns D⁻¹v and C's eigenvalues. Coordinates without a curvature are separate directions, with eigenvalue 0; if
+    one curvature is not finite, all coordinates are."""
     n = len(precision)
     diagonal = np.diag(precision)
     if not np.all(np.isfinite(precision)):
@@ -81,11 +81,12 @@ def _directions(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _checked(system, kT, state, directions, widths, values) -> tuple[np.ndarray, bool]:
-    """The widths, with the distance over which U rises by kT/2 for those that it contradicts; and whether it does."""
+    """The widths, and whether U rises in each direction. If the distance over which U rises by kT/2 contradicts a
+    width, it replaces that width."""
     away = (directions * np.nan_to_num(widths)).T
     rises = _rises(system, kT, state, away)
     if np.isnan(rises).any():
-        # Rounded energies do not tell a rise of kT/2: only the curvature is left.
+        # Rounding of the energies hides a rise of kT/2: only the curvature is left.
         return np.where(np.isfinite(widths), widths, _widest(values)), bool(np.isfinite(widths).all())
     low, high = MISLEADING_RISE
     wrong = ~(np.isfinite(widths) & (rises > low) & (rises < high))
@@ -102,8 +103,8 @@ def _widest(values: np.ndarray) -> float:
 
 
 def _distance(system, kT, state, direction: np.ndarray) -> tuple[float, bool]:
-    """The distance, in units of `direction`, over which U/kT rises by a half, and whether it does so without falling
-    before; NaN where it never does."""
+    """The distance, in units of `direction`, over which U/kT rises by a half (NaN if it never does), and whether it
+    does so without falling before."""
     rises = _rises(system, kT, state, _DISTANCES[:, None] * direction)
     above = np.flatnonzero(rises >= _RISE)
     if not above.size:
@@ -112,19 +113,19 @@ def _distance(system, kT, state, direction: np.ndarray) -> tuple[float, bool]:
     falling = bool((rises[:k] < -_RISE / 10).any())
     if k == 0 or not (np.isfinite(rises[k]) and rises[k - 1] > 0):
         return float(_DISTANCES[k]), not falling
-    # As a power of the distance between two of them, which a smooth U is.
+    # Interpolated as a power of the distance between two of them, as for a smooth U.
     power = np.log(rises[k] / rises[k - 1]) / np.log(_DISTANCES[k] / _DISTANCES[k - 1])
     return float(_DISTANCES[k] * (_RISE / rises[k]) ** (1 / power)), not falling
 
 
 def _rises(system, kT, state: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """U/kT above that of `state` at displacements (m, n) and their opposites, the smaller of the two; NaN throughout
-    where rounding hides it."""
+    """U/kT relative to that of `state` at displacements (m, n) and their opposites, the smaller of the two; NaN
+    everywhere if rounding hides it."""
     points = np.concatenate([state[None], state + away, state - away]).astype(state.dtype)
     u = np.asarray(energies(system, jnp.asarray(points)), float) / kT
     coarse = np.finfo(state.dtype).eps * np.abs(u[0]) > ROUNDED_RISE
     if coarse or not np.isfinite(u[0]):
         return np.full(len(away), np.nan)
-    # What has no energy is out of reach.
+    # States without an energy cannot be reached.
     rises = np.where(np.isnan(u[1:]), np.inf, u[1:] - u[0])
     return np.minimum(*np.split(rises, 2))

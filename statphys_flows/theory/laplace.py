@@ -1,4 +1,4 @@
-"""Base densities read off an energy: the best free field, and the second order about its minima."""
+"""Base densities derived from an energy: the best free field, and the expansion about its minima to second order."""
 
 import equinox as eqx
 import jax
@@ -17,12 +17,12 @@ from statphys_flows.theory.harmonic import harmonic, widths_of
 from statphys_flows.theory.seeding import states_of
 
 _MASSES = 48
-# Minimisations run side by side.
+# The number of minimisations that run side by side.
 _TOGETHER = 64
 _DRAWS = 128
-# Fields at which bonds are looked for if there is no second derivative at zero.
+# The number of fields at which couplings are computed if there is no second derivative at zero.
 _ELSEWHERE = 8
-# A well keeps a thousandth of the deepest one's weight, however high it lies: the approximation may be wrong.
+# Every well keeps a thousandth of the deepest one's weight, however high it is: the approximation may be wrong.
 _LEAST_LOG_WEIGHT = -7.0
 
 
@@ -30,10 +30,11 @@ _LEAST_LOG_WEIGHT = -7.0
 def relax(
     system: System, kT: Float[Array, ""], states: Float[Array, "states ..."], units: Float[Array, "..."] | None = None
 ) -> Float[Array, "states ..."]:
-    """The minimum of U that each state runs down to (BFGS); the state itself where the search does not get lower.
+    """The minimum of U to which each state descends (BFGS); the state itself if the search does not find a lower U.
 
-    The search runs in U/kT and in displacements from the state over `units`, of the states' shape or of one state's: a
-    step is small or large by these alone. 1 if not given, as for a field whose components are alike."""
+    The search uses U/kT and displacements from the state divided by `units`, which have the shape of the states or of
+    one state and alone determine the size of steps. They are 1 if not given, as for a field with equivalent
+    components."""
     solver = optx.BFGS(rtol=1e-5, atol=1e-5)
     units = jnp.ones_like(states) if units is None else jnp.broadcast_to(units, states.shape).astype(states.dtype)
 
@@ -53,22 +54,22 @@ def relax(
 
 def variational_bridge(system: System, kT: float) -> MassiveBridge:
     """The massive bridge nearest to a field on an interval in reverse Kullback-Leibler divergence (the
-    Gibbs-Bogoliubov-Feynman bound). It is centred on zero and covers every well and all that lies between them.
+    Gibbs-Bogoliubov-Feynman bound). It is centred on zero and covers every well and the region between them.
 
-    Its stiffness is the coupling of neighbouring sites in U; its mass the best of a grid.
+    Its stiffness is the coupling of neighbouring sites in U, and its mass is the best one of a grid.
     """
     interval: Interval = system.space
     coupling = np.asarray(_curvature(system, jnp.zeros((1, *interval.shape)))[1])
     if not np.all(np.isfinite(coupling)):
-        # A field that is zero may be at a kink of U.
+        # The zero field may be at a kink of U.
         elsewhere = np.asarray(_curvature(system, interval.cover(jax.random.key(0), _ELSEWHERE))[1])
         coupling = elsewhere[np.all(np.isfinite(elsewhere), axis=1)]
-    # In a field with gradient energy κ|φ'|²/2 neighbours couple by -κ/ds. One site has no neighbour, and what
-    # has no second derivative anywhere is taken for such a field with κ = 1.
+    # In a field with gradient energy κ|φ'|²/2 neighbours couple by -κ/ds. A single site has no neighbour. If U has no
+    # second derivative anywhere, κ = 1 is assumed.
     bond = -float(np.mean(coupling)) / kT if coupling.size else 1.0 / (kT * interval.spacing)
     stiffness = max(bond, 1e-6) * interval.spacing
     masses = np.geomspace(0.1, 2.0 / interval.spacing, _MASSES) / (interval.spacing * (interval.sites + 1))
-    # As arrays: a Python number would be compiled in, anew for every temperature.
+    # As arrays: a Python number would be a constant of the program, which every temperature would compile again.
     arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (kT, stiffness, masses)]
     divergence = np.nan_to_num(np.asarray(_bridge_divergence(system, *arrays)), nan=np.inf)
     return MassiveBridge(interval, stiffness, masses[np.argmin(divergence)])
@@ -76,8 +77,8 @@ def variational_bridge(system: System, kT: float) -> MassiveBridge:
 
 def laplace_chains(system: System, kT: float) -> Base | None:
     """A `Mixture` of one `GaussianChain` about each known state of a field on an interval: the Laplace approximation
-    of each well, exact as kT → 0, blind to what lies between the wells. None without known states, or where U has no
-    second derivative at one of them."""
+    of each well. It is exact as kT → 0 and does not cover the region between the wells. None without known states, or
+    if U has no second derivative at one of them."""
     states = states_of(system)
     if states is None:
         return None
@@ -106,7 +107,7 @@ def laplace_mixture(system: System, kT: float) -> Gaussian | Mixture | None:
         return components[0]
     widths = np.stack([widths_of(c) for c in components])
     orbits = np.asarray(orbits_of(np.asarray(states), symmetries_of(system), widths))
-    # Of each well exp(-U/kT) times the width of its Gaussian.
+    # exp(-U/kT) of each well times the width of its Gaussian.
     log_weights = np.asarray([c.log_z - system.energy(s) / kT for c, s in zip(components, states, strict=True)], float)
     weights = np.exp(np.maximum(log_weights - log_weights.max(), _LEAST_LOG_WEIGHT))
     return Mixture(components, orbits=orbits, weights=np.bincount(orbits, weights))
@@ -116,7 +117,7 @@ def laplace_mixture(system: System, kT: float) -> Gaussian | Mixture | None:
 def _curvature(system: System, states) -> tuple[Float[Array, "states n"], Float[Array, "states n-1"]]:
     """Diagonal and first off-diagonal of U's Hessian in three Hessian-vector products: sites of one colour, i mod 3,
     do not interact in a nearest-neighbour field. For longer-ranged energies this is an approximation, which the flow
-    has to mend."""
+    has to correct."""
     n = states.shape[1]
     colours = jnp.asarray(np.arange(n) % 3 == np.arange(3)[:, None], states.dtype)
 
@@ -154,9 +155,9 @@ def _bridge_divergence(system, kT, stiffness, masses):
 def orbits_of(states: np.ndarray, symmetries: frozenset[str], widths: np.ndarray | None = None) -> list[int]:
     """The orbit of each state under the declared symmetries, numbered from 0.
 
-    An image and a state are one if they are nearer than half a standard deviation, `widths` (states, n), in every
-    coordinate; without widths if they are within a twentieth of the largest of all, as in a field whose components are
-    alike."""
+    An image and a state count as one if their distance is below half a standard deviation, `widths` (states, n), in
+    every coordinate; without widths, if it is within a twentieth of the largest coordinate of all, as for a field with
+    equivalent components."""
     actions = {"sign": lambda x: -x, "reflection": lambda x: x[::-1]}
     tolerance = np.full(states.shape, 0.05 * np.abs(states).max() + 1e-6) if widths is None else 0.5 * widths
     orbits: list[int] = []

@@ -11,20 +11,21 @@ from statphys_flows.errors import StudyError
 from statphys_flows.systems.system import System
 from statphys_flows.systems.walls import energies, is_inside
 
-# Where draws lie behind a hard wall others are made, so many at a time and so often: a part of 10⁻⁴ is found.
+# If draws are behind a hard wall, others are made: this many at a time, and this often. An allowed part of 10⁻⁴ is
+# found.
 _AT_A_TIME, _TRIES = 512, 128
-# Draws at which hard walls are looked for.
+# The number of draws with which hard walls are searched for.
 _PROBES = 64
 
 
 def seed_states(system: System, kT: float, key: PRNGKeyArray, walkers: int) -> Float[Array, "walkers ..."]:
     """Starting configurations of finite energy, shape (walkers, *space.shape).
 
-    The known states in turn, as many walkers in each; where the system names none, draws from its reference density;
-    where it names neither, draws that cover the space (`Space.cover`). Relative weights of the modes need not be
-    known, but a mode with no walker in it may never be found.
+    The known states in turn, with equally many walkers in each. If the system names no states, draws from its reference
+    density; if it has none either, draws that cover the space (`Space.cover`). The relative weights of the modes need
+    not be known, but a mode without a walker in it may never be found.
 
-    **Raises:** `StudyError` where no state with a finite energy is found.
+    **Raises:** `StudyError` if no state with a finite energy is found.
     """
     states = states_of(system)
     if states is not None:
@@ -33,7 +34,7 @@ def seed_states(system: System, kT: float, key: PRNGKeyArray, walkers: int) -> F
 
 
 def draw_starts(system: System, kT: float, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
-    """n draws of the reference density, or, where there is none, that cover the space; some may lie behind walls."""
+    """n draws of the reference density, or, without one, draws that cover the space; some may be behind walls."""
     reference = system.reference(kT)
     if reference is None:
         return system.space.cover(key, n)
@@ -41,8 +42,8 @@ def draw_starts(system: System, kT: float, key: PRNGKeyArray, n: int) -> Float[A
 
 
 def share_outside(system: System) -> float:
-    """The fraction of draws that cover the space at which the energy is +inf: behind hard walls. 0 where nothing covers
-    it."""
+    """The fraction of draws covering the space that have an energy of +inf: they are behind hard walls. 0 if no draws
+    cover it."""
     try:
         drawn = draw_starts(system, 1.0, jax.random.key(0), _PROBES)
     except StudyError:
@@ -51,9 +52,9 @@ def share_outside(system: System) -> float:
 
 
 def states_of(system: System) -> Float[Array, "states ..."] | None:
-    """The known states of finite energy, as floats, whatever numbers they are written with; None where there are none.
+    """The known states of finite energy, as floats; None if there are none.
 
-    **Raises:** `StudyError` where all of them lie behind hard walls."""
+    **Raises:** `StudyError` if all of them are behind hard walls."""
     states = system.known_states()
     if states is None:
         return None
@@ -67,9 +68,9 @@ def states_of(system: System) -> Float[Array, "states ..."] | None:
 def drawn_inside(
     system: System, draw: Callable[[PRNGKeyArray, int], Float[Array, "draws ..."]], key: PRNGKeyArray, n: int
 ) -> Float[Array, "n ..."]:
-    """n configurations of finite energy among those that `draw(key, count)` makes; where few are found, in turn.
+    """n configurations of finite energy from `draw(key, count)`; if few are found, they repeat in turn.
 
-    **Raises:** `StudyError` where none is."""
+    **Raises:** `StudyError` if none is found."""
     found = draw(key, n)
     inside = is_inside(system, found)
     if inside.all():

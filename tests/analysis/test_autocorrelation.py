@@ -62,5 +62,5 @@ def test_refusals():
         integrated_autocorrelation_time(np.zeros(5))
     with pytest.raises(ValueError, match=r"x\[1, 2\] is nan \(1 of 16 values"):
         mean_error(np.where(np.arange(16).reshape(2, 8) == 10, np.nan, 0.0))
-    with pytest.raises(ValueError, match="3 draws a chain, but an autocorrelation needs at least 4"):
+    with pytest.raises(ValueError, match="3 draws per chain, but an autocorrelation needs at least 4"):
         mean_error(np.zeros((2, 3)))

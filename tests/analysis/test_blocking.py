@@ -73,7 +73,7 @@ def test_shift_does_not_matter():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="3 draws a chain, but blocking needs at least 4"):
+    with pytest.raises(ValueError, match="3 draws per chain, but blocking needs at least 4"):
         blocking_error(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"x\[0, 1\] is nan"):
         block_length(np.array([[0.0, np.nan, 0.0, 0.0]]))

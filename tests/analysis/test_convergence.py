@@ -94,7 +94,7 @@ def test_constant_chains():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="cannot be told from fewer than 4"):
+    with pytest.raises(ValueError, match="a convergence test needs at least 4"):
         r_hat(np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"x\[0, 0\] is inf"):
         effective_sample_size(np.full((2, 8), np.inf))

@@ -96,5 +96,5 @@ def test_too_little_data_is_refused():
         jackknife(lambda a, b: 0.0, np.zeros((16, 4)), np.zeros((17, 4)))
     with pytest.raises(ValueError, match=r"groups is 6, .* multiple of the 4 chain"):
         jackknife(np.mean, np.zeros((4, 100)), groups=6)
-    with pytest.raises(ValueError, match=r"has to be \(feature, chain, draw\)"):
+    with pytest.raises(ValueError, match=r"must be \(feature, chain, draw\)"):
         jackknife_means(variance_of_means, np.zeros((4, 100)))

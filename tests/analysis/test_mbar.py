@@ -314,5 +314,5 @@ def test_refusals():
         mbar(u, counts, weights=-np.ones(1200))
     with pytest.raises(ValueError, match="6 finite numbers"):
         mbar(u, counts, start=np.zeros(3))
-    with pytest.raises(ValueError, match=r"log_z\[\d\] is off by .* Give what mbar"):
+    with pytest.raises(ValueError, match=r"log_z\[\d\] is off by .* Give the result of mbar"):
         mbar_covariance(u, counts, np.zeros(6))

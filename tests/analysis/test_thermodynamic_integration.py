@@ -70,7 +70,7 @@ def test_a_cubic_is_exact_and_two_points_are_a_trapezoid():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"derivative \(2,\) .* have to be \(points,\)"):
+    with pytest.raises(ValueError, match=r"derivative \(2,\) .* must be \(points,\)"):
         integrate([1, 2, 3], [1, 2], [0, 0])
     with pytest.raises(ValueError, match=r"derivative\[1\] is nan: leave the point out"):
         integrate([1, 2, 3], [1, np.nan, 2], [0, 0, 0])

@@ -124,7 +124,7 @@ def test_every_coordinate_is_moved_by_two_layers(getkey):
 
 
 def test_a_frame_of_another_shape_is_refused(getkey):
-    with pytest.raises(StudyError, match=r"location has shape \(2,\) and scale \(3,\), but the base lives in \(3,\)"):
+    with pytest.raises(StudyError, match=r"location has shape \(2,\) and scale \(3,\), but the base has shape \(3,\)"):
         real_nvp(getkey(), Gaussian(jnp.zeros(3)), location=jnp.zeros(2), scale=jnp.ones(3))
 
 
@@ -238,7 +238,7 @@ def test_what_is_no_checkerboard_is_refused(getkey):
     even = Lattice((4, 4))
     with pytest.raises(StudyError, match="the size of a kernel must be odd"):
         checkerboard_coupling(getkey(), white(even), lattice=even, kernel=2)
-    with pytest.raises(StudyError, match=r"The base lives in \(16,\), the lattice is \(4, 4\)"):
+    with pytest.raises(StudyError, match=r"The base has shape \(16,\), the lattice \(4, 4\)"):
         checkerboard_coupling(getkey(), Gaussian(jnp.zeros(16)), lattice=even)
 
 

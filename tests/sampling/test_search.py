@@ -70,7 +70,7 @@ def test_without_a_search_the_mode_is_missed_and_only_the_assumption_says_so():
     diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
     assert float(result["thermodynamics"]["order_parameter"].values[0]) == 1.0
     assert float(diagnostics["r_hat"]) < 1.05 or np.isinf(diagnostics["r_hat"])
-    assert "taken to lie where walkers were seeded" in str(diagnostics["assumption"].values)
+    assert "assumed to be where walkers were seeded" in str(diagnostics["assumption"].values)
 
 
 def test_particles_arrive_in_both_modes_whatever_the_seed():

@@ -106,7 +106,7 @@ def test_blocks_that_are_shorter_than_correlations_are_said():
 
 def test_energies_that_are_rounded_are_said():
     good = {"autocorrelation_time": 0.5}
-    assert "take a constant off U" in of_draws(drawn(16, 20, 1e6), 0.1, good)[0]
+    assert "subtract a constant from U" in of_draws(drawn(16, 20, 1e6), 0.1, good)[0]
     assert of_draws(drawn(16, 20, 1e6), 1e3, good) == []
 
 
@@ -153,7 +153,7 @@ def test_of_many_quantities_none_drifts_by_chance():
 def test_what_r_hat_means_is_said():
     short = ar1(np.random.default_rng(7), (128, 100), np.exp(-1 / 30))
     stuck = ar1(np.random.default_rng(8), (128, 100), 0.6) + 3.0 * (np.arange(128) % 2)[:, None]
-    assert "short against their correlation time" in told(energy=short)[0]
+    assert "short compared with their correlation time" in told(energy=short)[0]
     assert "stay where they are" in told(energy=stuck)[0]
 
 

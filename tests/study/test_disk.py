@@ -101,7 +101,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on(tmp_path):
     assert any("kT_1.0.nc" in line for line in runs)
     for line in runs:
         assert "MB are free on the disk of" in line
-        assert "--resume (resume=True) then goes on from what is written" in line
+        assert "--resume (resume=True) then continues from what is written" in line
     assert not any(".tmp" in line or ".lock" in line for line in lines if line.startswith("there:"))
     others = [line for line in lines if line.startswith("Cannot write") and line not in runs]
     assert [Path(line.split(": ")[0]).name for line in others] == [
@@ -192,7 +192,7 @@ def test_a_stale_lock_is_taken_over(tmp_path, other):
 def test_a_process_of_another_machine_is_believed(tmp_path):
     out = tmp_path / "a.nc"
     lock_of(out, host="elsewhere", pid=2**22 + 1)
-    with pytest.raises(sf.StudyError, match=r"on elsewhere, since .*no more, delete .*a\.nc\.lock"), held(out):
+    with pytest.raises(sf.StudyError, match=r"on elsewhere, since .*any more, delete .*a\.nc\.lock"), held(out):
         pass
 
 
@@ -201,7 +201,7 @@ def test_a_lock_that_says_nothing(tmp_path, text):
     out = tmp_path / "a.nc"
     _lock_of(out).write_text(text)
     with (
-        pytest.raises(sf.StudyError, match=r"a run is writing .*, but not which: if there is none, delete it"),
+        pytest.raises(sf.StudyError, match=r"a run is writing .*, but not which run: if there is none, delete it"),
         held(out),
     ):
         pass

@@ -34,7 +34,9 @@ def nothing_runs(monkeypatch):
 
 @pytest.mark.parametrize("name", [*LONG_NAMES, "energy_err", "log_z_err", "component", "energy_derivative_a", "point"])
 def test_a_name_of_the_results_own(name, nothing_runs):
-    with pytest.raises(sf.StudyError, match=rf"observables\['{name}'\]: the result has a variable or coordinate"):
+    with pytest.raises(
+        sf.StudyError, match=rf"observables\['{name}'\]: the result already has a variable or coordinate"
+    ):
         sf.run_study(observing(name), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -43,7 +45,7 @@ def test_every_variable_of_a_result_is_refused(nothing_runs, finished):
     groups = [finished[name].to_dataset() for name in ("thermodynamics", "sample_stats", "posterior")]
     names = {str(name) for data in groups for name in (*data.variables, *data.dims)}
     for name in names - {"q", "q_err"}:
-        with pytest.raises(sf.StudyError, match="the result has a variable or coordinate of its own"):
+        with pytest.raises(sf.StudyError, match="the result already has a variable or coordinate"):
             sf.run_study(observing(name), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -68,7 +70,7 @@ def test_what_is_refused_is_what_cannot_be_written(name, tmp_path):
 
 
 def test_names_beside_each_other(nothing_runs):
-    with pytest.raises(sf.StudyError, match="this is what the standard error of 'v' is called"):
+    with pytest.raises(sf.StudyError, match="this is the name of the standard error of 'v'"):
         sf.run_study(observing("v", "v_err"), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -88,9 +90,9 @@ def test_fields_that_are_scanned(nothing_runs):
     def run(field):
         sf.run_study(Stepped(), 1.0, scan={field: [0.5, 1.0]}, sampler=SAMPLER, progress=False)
 
-    with pytest.raises(sf.StudyError, match="the result has a variable of its own called step"):
+    with pytest.raises(sf.StudyError, match="the result already has a variable called step"):
         run("step")
-    with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result has a variable or coordinate"):
+    with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result already has a variable or coordinate"):
         run("tilt")
 
 

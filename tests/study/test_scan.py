@@ -81,7 +81,7 @@ def test_what_a_validator_sees(line):
     damaged = xr.DataTree.from_dict(groups)
     damaged.attrs = {**line[0].attrs, "versions": "not json"}
     said = refusal(sf.validate, damaged)
-    for sentence in ("thermodynamics/energy_err is missing", "posterior/phi has no units", "versions is no JSON"):
+    for sentence in ("thermodynamics/energy_err is missing", "posterior/phi has no units", "versions is not JSON"):
         assert sentence in said
 
 
@@ -116,7 +116,7 @@ def test_two_results_put_together(line):
     assert both["thermodynamics"]["energy"].attrs == line[0]["thermodynamics"]["energy"].attrs
     assert both.attrs["history"].count("written by") == 2
     assert '"seed": 3' in both.attrs["joined"]
-    assert "hold the point kT_0.2" in refusal(sf.concat, line[0], line[0])
+    assert "contain the point kT_0.2" in refusal(sf.concat, line[0], line[0])
 
 
 @pytest.mark.slow
@@ -197,7 +197,7 @@ def test_the_order_of_points():
     [
         ({"mass": [1.0]}, "no parameter of this name that is a single float; it has a, field"),
         ({"sites": [8, 16]}, "no parameter of this name"),
-        ({"kT": [1.0]}, 'scan holds "kT"'),
+        ({"kT": [1.0]}, 'scan contains "kT"'),
         ({"field": []}, r"scan\['field'\] is empty"),
         ({"field": [0.0, 0.0]}, "give every value once"),
         ({"field": [np.nan]}, "values must be finite"),
@@ -286,7 +286,7 @@ def test_several_sizes(tmp_path):
     assert "binder_crossing" in found["method"].values
     assert "exists already" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 16], kT, **options)
     again = {**options, "resume": True}
-    assert "holds other sizes" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 32], kT, **again)
+    assert "contains other sizes" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 32], kT, **again)
     assert "seed: 0 there, 1 here" in refusal(sf.run_size_study, MeanFieldPhi4, [8, 16], kT, **again, seed=1)
     text = sf.summary(sf.load(out))
     assert text.count("MeanFieldPhi4(n=") == 2

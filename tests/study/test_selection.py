@@ -91,7 +91,7 @@ def test_transitions_and_consistency_work_or_say_why_not(selected):
     if tree["thermodynamics"]["energy"].size > 1:
         assert len(consistency(tree)["kT"]) == len(kT)
     else:
-        with pytest.raises(ValueError, match="one point has nothing to agree with"):
+        with pytest.raises(ValueError, match="one point cannot be compared with others"):
             consistency(tree)
 
 

@@ -398,7 +398,7 @@ def test_a_flow_that_is_missing(interrupted):
 @pytest.mark.slow
 def test_an_unfinished_run_is_not_thrown_away_unasked(interrupted):
     message = refusal(study().run, interrupted, progress=False)
-    assert "holds an unfinished run" in message
+    assert "contains an unfinished run" in message
     assert "resume=True" in message
     assert parts_folder(interrupted).exists()
 
@@ -456,10 +456,10 @@ def test_folders(tmp_path, monkeypatch):
         ([[1.0, 2.0]], r"kT has shape \(1, 2\); give one temperature or a one-dimensional list"),
         ([], "kT is empty"),
         ([1.0, 2.0, 1.0], r"kT\[2\] and kT\[0\] are both 1.0"),
-        ("warm", "no list of numbers"),
+        ("warm", "not a list of numbers"),
         (None, "kT"),
-        ([1.0, [2.0]], "no list of numbers"),
-        (1j, "no list of numbers"),
+        ([1.0, [2.0]], "not a list of numbers"),
+        (1j, "not a list of numbers"),
     ],
 )
 def test_temperatures(kT, sentence):

@@ -62,7 +62,7 @@ def test_what_is_right_passes():
         (lambda x: np.exp(x).sum(), ["converts its argument to a NumPy array", "use jax.numpy"]),
         (lambda x: np.asarray(x).sum(), ["converts its argument to a NumPy array", "use jax.numpy"]),
         (lambda x: float(x[0]), ["use jax.numpy"]),
-        (lambda x: x[0] if x[0] > 0 else -x[0], ["branches on its value", "jnp.where in place of if"]),
+        (lambda x: x[0] if x[0] > 0 else -x[0], ["branches on its value", "jnp.where instead of if"]),
         (lambda x: None, ["return a scalar"]),
         (lambda x: "one", ["failed on a configuration", "str"]),
         (lambda x: 1 / 0, ["failed on a configuration of shape (2,)", "ZeroDivisionError"]),
@@ -98,8 +98,8 @@ def test_the_message_shows_where():
         (np.zeros((3, 4)), ["has shape (3, 4)"]),
         (np.zeros((0, 2)), ["has shape (0, 2)"]),
         (np.zeros((1, 2, 1)), ["has shape (1, 2, 1)"]),
-        (np.array([[0.0, 0.0], [1.0, np.nan]]), ["known_states[1] holds NaN or infinity"]),
-        (np.array([[np.inf, 0.0]]), ["known_states[0] holds NaN or infinity"]),
+        (np.array([[0.0, 0.0], [1.0, np.nan]]), ["known_states[1] contains NaN or infinity"]),
+        (np.array([[np.inf, 0.0]]), ["known_states[0] contains NaN or infinity"]),
     ],
 )
 def test_known_states(states, sentences):

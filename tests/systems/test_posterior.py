@@ -160,7 +160,7 @@ def test_what_is_reported():
         ({"log_likelihood": lambda x, data: jnp.sum(jnp.log(x))}, "log_likelihood is nan at x = "),
         ({"log_likelihood": lambda x: jnp.sum(x)}, "log_likelihood failed: TypeError"),
         ({"data": [np.nan, 1.0]}, "NaN or infinity; leave out"),
-        ({"data": ["a"]}, "holds 'a'"),
+        ({"data": ["a"]}, "contains 'a'"),
         ({"observables": {"log_likelihood": jnp.sum}}, "another name"),
     ],
 )
@@ -190,7 +190,7 @@ def test_a_prior_that_is_not_normalised_is_refused_with_the_factor(log_prior, dr
 
 def test_other_laws_than_the_draws_are_refused():
     half = {"prior_sample": lambda key: jnp.abs(WIDTH * jax.random.normal(key, (2,)))}
-    with pytest.raises(sf.StudyError, match="let both be of the same law"):
+    with pytest.raises(sf.StudyError, match="use the same distribution for both"):
         conjugate(**half)
 
     class Unnormalised(Subclassed):

@@ -115,7 +115,7 @@ def test_noise_repairs_a_wrong_velocity(getkey):
 @pytest.mark.parametrize(
     ("base", "path", "message"),
     [
-        (Mixture([Gaussian(jnp.zeros(2)), Gaussian(jnp.ones(2))]), Linear(), "this flow's is a Mixture"),
+        (Mixture([Gaussian(jnp.zeros(2)), Gaussian(jnp.ones(2))]), Linear(), "this flow's base is a Mixture"),
         (gaussian_base(), None, "Say on which path the Exact was trained"),
         (gaussian_base(), EncoderDecoder(), "does not give the score"),
     ],

@@ -3,16 +3,16 @@
     τ_int = 1/2 + Σ_{t=1..W} Γ(t)/Γ(0),    error of the mean = √(2 τ_int Γ(0)/n),
 
 with Γ(t) the autocovariance at lag t averaged over the chains, about the mean of all of them. τ_int = 1/2 for
-independent draws, and n/(2 τ_int) of n draws are effectively independent. No less than 1/2 is returned: for draws that
-alternate the window closes in the middle of the alternation and the sum means nothing, so their gain is given away.
+independent draws, and n/(2 τ_int) of n draws are effectively independent. The result is at least 1/2: for draws that
+alternate, the window closes in the middle of the alternation and the sum has no meaning, so their gain is not used.
 The window W is the first lag where the systematic error of stopping has fallen below the statistical one:
 g(W) = exp(-W/τ) - τ/√(W n) < 0, τ = S/log((2τ_int + 1)/(2τ_int - 1)), S = 1.5.
 
 Source: U. Wolff, Comput. Phys. Commun. 156, 143 (2004), hep-lat/0306017: eqs. (31) Γ, (42) error of τ_int, (49) bias;
 §3.3 window.
 
-Since the mean is that of all chains, chains stuck in different places leave Γ at a plateau: the window does not close
-before half a chain and the error becomes that of as many draws as there are chains.
+Because the mean is that of all chains, Γ has a plateau if chains are stuck in different places: the window does not
+close before half a chain, and the error becomes that of as many draws as there are chains.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ STEP = 1.5  # Wolff's S: the assumed ratio of the exponential to the integrated 
 def integrated_autocorrelation_time(x: ArrayLike) -> Estimate:
     """τ_int in draws (formula above), with its error τ_int √(4 (W + 1/2 - τ_int)/n).
 
-    `x` is (chain, draw), finite. NaN for a constant series. Raises ValueError for fewer than four draws a chain.
+    `x` is (chain, draw), finite. NaN for a constant series. Raises ValueError for fewer than four draws per chain.
     """
     _, tau, window, count = _gamma_method(as_finite_chains(x, "x"))
     return Estimate(tau, float(tau * np.sqrt(4 * max(window + 0.5 - tau, 0.0) / count)))
@@ -39,8 +39,8 @@ def integrated_autocorrelation_time(x: ArrayLike) -> Estimate:
 def mean_error(x: ArrayLike) -> Estimate:
     """⟨x⟩ ± √(2 τ_int Γ(0)/n), formula above.
 
-    `x` is (chain, draw), finite. The error of a constant series is NaN: a chain that never moved knows none.
-    Raises ValueError for fewer than four draws a chain.
+    `x` is (chain, draw), finite. The error of a constant series is NaN: a chain that never moved has no error.
+    Raises ValueError for fewer than four draws per chain.
     """
     x = as_finite_chains(x, "x")
     variance, tau, _, count = _gamma_method(x)
@@ -50,7 +50,7 @@ def mean_error(x: ArrayLike) -> Estimate:
 def _gamma_method(x: Array) -> tuple[float, float, int, int]:
     """Γ(0), τ_int, W, n."""
     if x.shape[1] < 4:
-        raise ValueError(f"x has {x.shape[1]} draws a chain, but an autocorrelation needs at least 4.")
+        raise ValueError(f"x has {x.shape[1]} draws per chain, but an autocorrelation needs at least 4.")
     if np.ptp(x) == 0.0:
         return np.nan, np.nan, 0, x.size
     gamma = _autocovariance(x)

@@ -1,18 +1,18 @@
-"""The error of a mean by blocking: neighbours are averaged two by two until what is left is independent.
+"""The error of a mean by blocking: neighbours are averaged in pairs until the blocks are independent.
 
     error² = c² σ_j²/(n_j - 1) (1 + 2 max(ρ_j + 1/n_j, 0)),
 
-σ_j² the variance of the n_j blocks of 2^j draws about the mean of all, at the first j where no correlation between
-neighbouring blocks is seen there or at longer blocks,
+with σ_j² the variance of the n_j blocks of 2^j draws about the mean of all, at the first j at which neither these
+blocks nor longer ones show a correlation between neighbours,
 
     M_j = Σ_{i≥j} p_i (ρ_i + 1/n_i)² < χ²(99%; as many degrees of freedom as terms),
 
-ρ_i the correlation of the p_i pairs of neighbouring blocks, -1/n_i its mean where there is none. c is the factor of
-Student's t of `jackknife`, for n_j blocks. Blocks end where chains do. Where correlation is still seen when a chain is
-two blocks, whole chains are the blocks.
+with ρ_i the correlation of the p_i pairs of neighbouring blocks, and -1/n_i its mean for independent blocks. c is the
+factor of Student's t of `jackknife`, for n_j blocks. A block never extends over two chains. If a correlation is still
+visible when a chain consists of two blocks, whole chains are the blocks.
 
-The last factor is not in the sources. The test passes as soon as it can no longer see a correlation, when blocks still
-share part of one: without the factor, 1000 draws with τ_int = 4.5 cover 88% instead of 95%, with it 94%.
+The last factor is not in the sources. The test passes as soon as it cannot detect a correlation any more, while blocks
+are still slightly correlated: without the factor, 1000 draws with τ_int = 4.5 cover 88% instead of 95%, with it 94%.
 
 Source: Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989), eqs. (20)-(27); the choice of j: Jonsson, Phys. Rev. E 98,
 043304 (2018), where a single chain has n - 1 pairs.
@@ -28,15 +28,15 @@ from statphys_flows.analysis.estimate import Estimate
 
 Array = np.ndarray
 
-_UNLIKELY = 0.01  # how often independent blocks are taken to be correlated
+_UNLIKELY = 0.01  # the probability that independent blocks count as correlated
 
 
 def blocking_error(x: ArrayLike) -> Estimate:
     """⟨x⟩ with its error by blocking (formula above).
 
     `x` is (chain, draw), finite. A single chain that drifts ends as a few long blocks with a large error. The error is
-    NaN for a constant series, or where even those few are seen to be correlated. Raises ValueError for fewer than four
-    draws a chain.
+    NaN for a constant series, or if even those few are correlated. Raises ValueError for fewer than four draws per
+    chain.
     """
     x = _check(x)
     level = _level(x)
@@ -44,8 +44,8 @@ def blocking_error(x: ArrayLike) -> Estimate:
 
 
 def block_length(x: ArrayLike) -> int | None:
-    """2^j, the draws of the blocks that `blocking_error` takes: all of a chain's draws where it takes whole chains,
-    None where it finds no error. Arguments and errors as there."""
+    """2^j, the number of draws of the blocks in `blocking_error`: all draws of a chain if it uses whole chains, None if
+    it finds no error. Arguments and errors as there."""
     x = _check(x)
     level = _level(x)
     if level is None:
@@ -56,12 +56,12 @@ def block_length(x: ArrayLike) -> int | None:
 def _check(x: ArrayLike) -> Array:
     x = as_finite_chains(x, "x")
     if x.shape[1] < 4:
-        raise ValueError(f"x has {x.shape[1]} draws a chain, but blocking needs at least 4. Run longer.")
+        raise ValueError(f"x has {x.shape[1]} draws per chain, but blocking needs at least 4. Run longer.")
     return x
 
 
 def _level(x: Array) -> int | None:
-    """j, or one more than the last where chains still hold two blocks, for whole chains; None for no error."""
+    """j; for whole chains, one more than the last j at which chains contain two blocks; None for no error."""
     if np.ptp(x) == 0.0:
         return None
     last = int(np.log2(x.shape[1])) - 1
@@ -75,8 +75,8 @@ def _level(x: Array) -> int | None:
 
 
 def _blocks(x: Array, level: int) -> Array:
-    """Means of 2^level draws, (chain, block), or of whole chains where they hold no two of them. The first draws of a
-    chain that fill no block are left out."""
+    """Means of 2^level draws, (chain, block), or of whole chains if they do not contain two such blocks. The first
+    draws of a chain that do not fill a block are left out."""
     count = x.shape[1] >> level
     if count < 2:
         return x.mean(axis=1, keepdims=True)

@@ -1,14 +1,14 @@
-"""Error bars through nonlinear functions, by drawing groups of samples again, with replacement.
+"""Error bars of nonlinear functions, by resampling groups of samples with replacement.
 
-    error² = c² G/(G-1) 1/(R-1) Σ_r (θ_r - θ̄)²,    θ_r: the statistic of G groups drawn from the G there are.
+    error² = c² G/(G-1) 1/(R-1) Σ_r (θ_r - θ̄)²,    θ_r: the statistic of G groups drawn from the G groups.
 
-A group is a whole chain, or a block where there are few chains, and c the factor of Student's t, both as in
-`jackknife`. The groups of a replica are drawn from G of them and not from where these came from, which makes the
-variance of a mean (G-1)/G of what it should be: G/(G-1) undoes that.
+A group is a whole chain, or a block if there are few chains, and c the factor of Student's t, both as in `jackknife`.
+The groups of a replica are drawn from the G groups and not from their distribution, which makes the variance of a mean
+(G-1)/G of the correct one: G/(G-1) corrects this.
 
-The jackknife costs G evaluations and knows the error as well as G groups allow; R replicas add a relative uncertainty
-of 1/√(2R), 5% for 200. What the bootstrap is for: statistics that a deleted group moves too little or not at all
-(medians, roots, maxima along a scan), and replicas that go on through further steps.
+The jackknife costs G evaluations and estimates the error as precisely as G groups allow; R replicas add a relative
+uncertainty of 1/√(2R), 5% for 200. The bootstrap is for statistics that a deleted group changes too little or not at
+all (medians, roots, maxima along a scan), and for replicas that are processed in further steps.
 
 Source: Efron, Ann. Statist. 7, 1 (1979); Davison & Hinkley, Bootstrap Methods and their Application (1997), §2.3;
 blocks of correlated draws: Künsch, Ann. Statist. 17, 1217 (1989).
@@ -24,7 +24,7 @@ from statphys_flows.analysis.estimate import Estimate
 
 Array = np.ndarray
 
-MOST_UNDEFINED = 0.05  # of the replicas: a few may have no value, as where a root left the range
+MOST_UNDEFINED = 0.05  # of the replicas: a few may have no value, for example if a root left the range
 
 
 def bootstrap(statistic: Callable[..., float], *arrays: ArrayLike, replicas: int = 200, seed: int = 0) -> Estimate:
@@ -32,10 +32,10 @@ def bootstrap(statistic: Callable[..., float], *arrays: ArrayLike, replicas: int
 
     **Arguments:**
 
-    - `statistic`: takes as many arrays as are given, (chain, draw, ...), and returns a number. The arrays it is
-      given have other numbers of chains and draws than the originals: it may not rely on either.
-    - `arrays`: each (chain, draw, ...), the same number of chains in all, the number of draws free. A group is drawn
-      from all of them at once.
+    - `statistic`: takes as many arrays as are given, (chain, draw, ...), and returns a number. Its arguments have other
+      numbers of chains and draws than the original arrays, so it must not rely on either.
+    - `arrays`: each (chain, draw, ...), with the same number of chains and any number of draws. A group is drawn from
+      all of them together.
     - `replicas`, `seed`: as in `bootstrap_counts`.
 
     Raises ValueError if the arrays have different numbers of chains or are too short to be cut. NaN replicas as in
@@ -51,16 +51,16 @@ def bootstrap(statistic: Callable[..., float], *arrays: ArrayLike, replicas: int
 
 
 def bootstrap_counts(groups: int, replicas: int, seed: int) -> Array:
-    """How often each replica draws each group, (replicas, groups): rows are multinomial and sum to `groups`.
+    """The number of times each replica draws each group, (replicas, groups): rows are multinomial and sum to `groups`.
 
-    Weighted sums cost less than copies: of sums s_g over the groups, `counts @ s` holds the replicas' sums, and
+    Weighted sums cost less than copies: for sums s_g over the groups, `counts @ s` are the replicas' sums, and
     `counts[:, group_of_sample]` are the weights that `mbar` takes. The same seed gives the same counts. Raises
     ValueError for fewer than two groups or replicas.
     """
     if groups < 2 or replicas < 2:
         raise ValueError(
             f"groups is {groups} and replicas {replicas}, but an error needs at least two groups to draw from and two "
-            "replicas; 200 replicas know it to 5%."
+            "replicas; 200 replicas give it to 5%."
         )
     return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=replicas)
 
@@ -68,7 +68,7 @@ def bootstrap_counts(groups: int, replicas: int, seed: int) -> Array:
 def bootstrap_error(replicas: ArrayLike, groups: int, *, axis: int = 0) -> Array:
     """c √(G/(G-1)) times the standard deviation of the replicas along `axis`, G = `groups`.
 
-    Replicas that are NaN are left out; where more than 5% are, the error is NaN. inf where a replica is infinite.
+    Replicas that are NaN are left out; if more than 5% are NaN, so is the error. inf if a replica is infinite.
     Raises ValueError for fewer than two replicas or groups.
     """
     values = np.moveaxis(np.asarray(replicas, dtype=np.float64), axis, 0)

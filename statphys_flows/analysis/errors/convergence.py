@@ -1,7 +1,7 @@
-"""R-hat and effective sample size, blackjax's, fed with what 32-bit arithmetic can hold; and a test for a drift.
+"""blackjax's R-hat and effective sample size, scaled for 32-bit arithmetic; and a test for a drift.
 
-All are blind to a mode that no chain has visited: see `log_z` for what can see it. R-hat and effective sample size
-compare chains with each other, so that they are blind to what all chains do alike: see `drift_p_value` for that.
+None of them shows a mode that no chain has visited; `log_z` may show it. R-hat and effective sample size compare chains
+with each other, and do not show what is common to all chains; `drift_p_value` does.
 """
 
 import jax
@@ -24,8 +24,8 @@ def r_hat(x: ArrayLike) -> float:
     variances.
 
     `x` is (chain, draw), finite; one chain is enough, since each is split in two (of an odd number of draws the first
-    is left out). Near 1 where the halves agree, above 1.01 where they do not; NaN for a constant series, inf where
-    each half is constant but they differ. Raises ValueError for fewer than four draws a chain. Source: Gelman et al.,
+    is left out). Near 1 if the halves agree, above 1.01 if they do not; NaN for a constant series, inf if each half is
+    constant but they differ. Raises ValueError for fewer than four draws per chain. Source: Gelman et al.,
     Bayesian Data Analysis (3rd edition, 2013), §11.4; Vehtari et al., arXiv:1903.08008, §2.
     """
     x = _standardised(x)
@@ -36,10 +36,11 @@ def r_hat(x: ArrayLike) -> float:
 
 
 def effective_sample_size(x: ArrayLike) -> float:
-    """n/τ̂, τ̂ = 1 + 2 Σ_t ρ̂_t up to Geyer's monotone sequence: how many independent draws give ⟨x⟩ as well.
+    """n/τ̂, τ̂ = 1 + 2 Σ_t ρ̂_t up to Geyer's monotone sequence: the number of independent draws that give ⟨x⟩ with the
+    same error.
 
-    `x` is (chain, draw), finite; ρ̂ contains the variance between chains. NaN for a constant series, 0 where each
-    chain is constant but they differ. Raises ValueError for fewer than four draws a chain. Source: Gelman et al.,
+    `x` is (chain, draw), finite; ρ̂ contains the variance between chains. NaN for a constant series, 0 if each chain is
+    constant but they differ. Raises ValueError for fewer than four draws per chain. Source: Gelman et al.,
     Bayesian Data Analysis (3rd edition, 2013), §11.5; Vehtari et al., arXiv:1903.08008, §3.
     """
     x = _standardised(x)
@@ -49,9 +50,9 @@ def effective_sample_size(x: ArrayLike) -> float:
 def bulk_effective_sample_size(x: ArrayLike) -> float:
     """`effective_sample_size` of the normal scores z = Φ⁻¹((rank - 3/8)/(n + 1/4)) of all n draws, over half chains.
 
-    This is ArviZ's `ess` with method "bulk" (up to a tenth less where half chains are too short for correlations to die
-    out in): it exists where x has no variance, and sees chains that drift. Arguments, NaN and errors as there. Source:
-    Vehtari et al., arXiv:1903.08008, §4.
+    This is ArviZ's `ess` with method "bulk" (up to a tenth less if half chains are too short for correlations to
+    decay). It exists even if x has no finite variance, and shows chains that drift. Arguments, NaN and errors as there.
+    Source: Vehtari et al., arXiv:1903.08008, §4.
     """
     x = _standardised(x)
     if np.ptp(x) == 0.0:
@@ -63,15 +64,16 @@ def bulk_effective_sample_size(x: ArrayLike) -> float:
 
 
 def drift_p_value(x: ArrayLike) -> float:
-    """The probability that stationary chains show a common drift as large as these do.
+    """The probability that stationary chains show a common drift as large as that of these chains.
 
     `x` is (chain, draw), finite. The slope of each chain's draws over time is one number, b_c ∝ Σ_t (t - t̄) x_ct, and
     the test is Student's t over chains for ⟨b⟩ = 0, two-sided. Chains are independent, so correlations within a chain
-    do no harm; run backwards, a stationary reversible chain is as likely, so that the law of b is symmetric, and tails
-    heavier than a Gaussian's make false alarms rarer. The slope tells a drift that decays from chance better than the
-    difference of both halves' means: 1.7 times as many standard errors where it is short, 1.2 where it is long.
+    do no harm. A stationary reversible chain is equally likely backwards, so the distribution of b is symmetric, and
+    tails heavier than a Gaussian's make false alarms rarer. For a decaying drift the slope is more sensitive than the
+    difference between the means of both halves: 1.7 times as many standard errors for a short drift, 1.2 for a long
+    one.
 
-    NaN for one chain, or a constant series. Raises ValueError for fewer than four draws a chain.
+    NaN for one chain, or a constant series. Raises ValueError for fewer than four draws per chain.
     """
     x = _standardised(x)
     if len(x) < 2 or np.ptp(x) == 0.0:
@@ -84,11 +86,11 @@ def drift_p_value(x: ArrayLike) -> float:
 
 
 def chain_memory(x: ArrayLike) -> float:
-    """The correlation, over chains, of the means of the first and of the second half: near 1 where each chain stays
-    where it is, near 0 where chains are much longer than they remember.
+    """The correlation, over chains, of the means of the first and of the second half: near 1 if each chain stays where
+    it is, near 0 if chains are much longer than their correlation time.
 
     `x` is (chain, draw), finite. Stationary chains with Γ(t) ∝ exp(-t/τ) have 0.1 for 10τ draws, 0.4 for 3τ, 0.7 for τ.
-    NaN where either half has the same mean in all chains. Raises ValueError for fewer than four draws a chain.
+    NaN if either half has the same mean in all chains. Raises ValueError for fewer than four draws per chain.
     """
     x = _standardised(x)
     half = x.shape[1] // 2
@@ -99,9 +101,9 @@ def chain_memory(x: ArrayLike) -> float:
 
 
 def _standardised(x: ArrayLike) -> Array:
-    """x with mean 0 and variance 1. Neither diagnostic depends on shift and scale, but blackjax computes in 32 bits
-    where x64 is off, and energies of -1e5 ± 1 would be lost there."""
+    """x with mean 0 and variance 1. Neither diagnostic depends on shift and scale, but blackjax computes in 32 bits if
+    x64 is off, and energies of -1e5 ± 1 would lose their digits."""
     x = as_finite_chains(x, "x")
     if x.shape[1] < 4:
-        raise ValueError(f"x has {x.shape[1]} draws a chain, but its convergence cannot be told from fewer than 4.")
+        raise ValueError(f"x has {x.shape[1]} draws per chain, but a convergence test needs at least 4.")
     return np.zeros_like(x) if np.ptp(x) == 0.0 else (x - x.mean()) / x.std()

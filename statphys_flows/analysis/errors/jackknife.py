@@ -1,19 +1,19 @@
-"""Error bars through nonlinear functions, by deleting one group of samples at a time.
+"""Error bars of nonlinear functions, by deleting one group of samples at a time.
 
     error² = c² (G-1)/G Σ_g (θ_g - θ̄)²,    θ_g: the statistic without group g, θ̄ = (1/G) Σ_g θ_g.
 
 c is the 97.5% quantile of Student's t with G-1 degrees of freedom over that of the normal distribution, 1.088 for 16
-groups and 1.041 for 32: the spread of a few groups is itself uncertain, and without c value ± 1.96 error would cover
-less than the 95% that an `Estimate` claims.
+groups and 1.041 for 32: the spread of a few groups is itself uncertain, and without c, value ± 1.96 error would cover
+less than the 95% that an `Estimate` promises.
 
 Source: Efron, The Jackknife, the Bootstrap and Other Resampling Plans (SIAM, 1982), chapter 3; with groups:
 Shao & Tu, The Jackknife and Bootstrap (Springer, 1995), §2.3.
 
-A group is a whole chain wherever there are at least 16 of them. Chains are independent of each other, so the error is
-then right whatever the correlations within a chain: slow modes, chains stuck in different minima, accepted proposals
-that are counted both among the proposals and among the chain's draws. With fewer chains each one is cut into
-contiguous blocks, 32 or more in all; the error is then right only where a block is much longer than the
-autocorrelation time, and it underestimates the spread of chains that are stuck in different minima. Prefer 16 chains.
+A group is a whole chain if there are at least 16 chains. Chains are independent of each other, so the error is then
+correct for any correlations within a chain: slow modes, chains stuck in different minima, accepted proposals that are
+counted both among the proposals and among the chain's draws. With fewer chains each one is cut into contiguous blocks,
+32 or more in all. The error is then correct only if a block is much longer than the autocorrelation time, and it
+underestimates the spread of chains that are stuck in different minima. Prefer 16 chains.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Array = np.ndarray
 
 ENOUGH_CHAINS = 16
 ENOUGH_BLOCKS = 32
-SHORTEST_BLOCK = 4  # fewer draws to a block, and what `fold` drops at the start of a chain would matter
+SHORTEST_BLOCK = 4  # with fewer draws per block, the draws that `fold` drops at the start of a chain would matter
 
 
 def jackknife(statistic: Callable[..., float], *arrays: ArrayLike, groups: int | None = None) -> Estimate:
@@ -36,10 +36,10 @@ def jackknife(statistic: Callable[..., float], *arrays: ArrayLike, groups: int |
 
     **Arguments:**
 
-    - `statistic`: takes as many arrays as are given, (chain, draw, ...), and returns a number. The arrays it is
-      given have other numbers of chains and draws than the originals: it may not rely on either.
-    - `arrays`: each (chain, draw, ...), the same number of chains in all, the number of draws free. A group is
-      deleted from all of them at once.
+    - `statistic`: takes as many arrays as are given, (chain, draw, ...), and returns a number. Its arguments have other
+      numbers of chains and draws than the original arrays, so it must not rely on either.
+    - `arrays`: each (chain, draw, ...), with the same number of chains and any number of draws. A group is deleted from
+      all of them together.
     - `groups`: the number of groups, a multiple of the number of chains; by default as in the module's docstring.
 
     Calls `statistic` once per group: for a function of means `jackknife_means` is much faster. Raises ValueError if the
@@ -56,19 +56,19 @@ def jackknife(statistic: Callable[..., float], *arrays: ArrayLike, groups: int |
 def jackknife_means(
     function_of_means: Callable[[Array], Array], features: ArrayLike, *, groups: int | None = None
 ) -> Estimate:
-    """f(⟨x_1⟩, ..., ⟨x_F⟩) with its delete-one-group error: the fast path, one call for all the replicas.
+    """f(⟨x_1⟩, ..., ⟨x_F⟩) with its delete-one-group error: the fast path, one call for all replicas.
 
     **Arguments:**
 
     - `function_of_means`: maps means (..., F) to values (...), vectorised over the leading axes.
-    - `features`: the x_f, (F, chain, draw). Subtract a reference before taking powers, lest means cancel.
+    - `features`: the x_f, (F, chain, draw). Subtract a reference before taking powers, so that means do not cancel.
     - `groups`: as in `jackknife`.
 
     Raises ValueError if `features` is not (F, chain, draw) or is too short to be cut into groups.
     """
     features = np.asarray(features, dtype=np.float64)
     if features.ndim != 3:
-        raise ValueError(f"features has shape {features.shape}, but it has to be (feature, chain, draw).")
+        raise ValueError(f"features has shape {features.shape}, but it must be (feature, chain, draw).")
     blocks = _blocks_per_chain([features.shape[1:]], groups)
     group_means = np.stack([fold(x, blocks).mean(axis=1) for x in features], axis=-1)
     count = group_means.shape[0]
@@ -78,7 +78,7 @@ def jackknife_means(
 
 
 def blocks_per_chain(*arrays: Array) -> int:
-    """Into how many blocks each chain is cut: one where there are 16 chains or more, else enough for 32 blocks in all.
+    """The number of blocks into which each chain is cut: one for 16 chains or more, else enough for 32 blocks in all.
 
     `arrays` are (chain, draw, ...), equal in their number of chains. Raises ValueError if the shortest cannot be
     cut."""
@@ -94,7 +94,7 @@ def fold(samples: Array, blocks: int) -> Array:
 
 
 def error_of_replicas(replicas: Array) -> Array:
-    """c √((G-1)/G Σ_g (θ_g - θ̄)²) over the first axis; inf where a replica is infinite, NaN where one is undefined."""
+    """c √((G-1)/G Σ_g (θ_g - θ̄)²) over the first axis; inf if a replica is infinite, NaN if one is undefined."""
     count = replicas.shape[0]
     infinite = np.isinf(replicas).any(axis=0)
     with np.errstate(invalid="ignore"):
@@ -104,7 +104,7 @@ def error_of_replicas(replicas: Array) -> Array:
 
 
 def student_factor(groups: int) -> float:
-    """c: how much wider the 95% interval is for a spread that is known from `groups` groups only."""
+    """c: the factor by which the 95% interval is wider if the spread is known from only `groups` groups."""
     return float(stdtrit(groups - 1, 0.975) / ndtri(0.975))
 
 
@@ -120,7 +120,7 @@ def _blocks_per_chain(shapes: list[tuple[int, ...]], groups: int | None) -> int:
     if blocks > 1 and draws < SHORTEST_BLOCK * blocks:
         raise ValueError(
             f"{count} chain(s) of {draws} draws are too little data for an error: with fewer than {ENOUGH_CHAINS} "
-            f"chains each is cut into blocks, here {blocks}, and needs {SHORTEST_BLOCK * blocks} draws. "
+            f"chains, each chain is cut into blocks, here {blocks}, and needs {SHORTEST_BLOCK * blocks} draws. "
             "Run longer, or more chains."
         )
     return blocks
@@ -130,5 +130,5 @@ def _blocks_wanted(chains: int, groups: int | None) -> int:
     if groups is None:
         return 1 if chains >= ENOUGH_CHAINS else -(-ENOUGH_BLOCKS // chains)
     if groups < 2 or groups % chains:
-        raise ValueError(f"groups is {groups}, but it has to be at least 2 and a multiple of the {chains} chain(s).")
+        raise ValueError(f"groups is {groups}, but it must be at least 2 and a multiple of the {chains} chain(s).")
     return groups // chains

@@ -5,13 +5,14 @@
     both                    Σ_F σ(log w - C) = Σ_R σ(C - log w), log Z = C - log(n_F/n_R)   `bar_log_z`
     level by level          Σ_k of the same between neighbours                `ladder_log_z`
 
-with σ(z) = 1/(1 + e^{-z}). Forward cannot see what q never proposes, reverse cannot see what the chain never visits:
-when the three disagree by more than their errors, believe none. Weights are never clipped.
+with σ(z) = 1/(1 + e^{-z}). The forward estimate does not contain states that q never proposes, and the reverse estimate
+does not contain states that the chain never visits. If the three disagree by more than their errors, trust none of
+them. Weights are never clipped.
 
-Errors delete one group, a whole chain where there are 16 or more, from the proposals and the draws of that chain
-together (see `jackknife`): proposals that were accepted are in both, which makes the two correlated. Where both hardly
-overlap a few samples carry both sums, and deleting groups says how these few vary, not what is missing between them.
-There the errors of Bennett's ratio grow to what its asymptotic variance says, which has no bound:
+Errors delete one group (a whole chain if there are 16 or more) from the proposals and the draws of that chain together
+(see `jackknife`): proposals that were accepted are in both, which makes the two correlated. If both almost do not
+overlap, a few samples dominate both sums. Deleting groups then shows how these few vary, but not what is missing
+between them. In this case the errors of Bennett's ratio grow to its asymptotic variance, which has no bound:
 
     error² = error_jackknife² + (1/n_F + 1/n_R) (1/O - 1) max(0, 1 - O/0.03),    O the `overlap`
 
@@ -40,24 +41,25 @@ def importance_log_z(log_w_forward: ArrayLike) -> Estimate:
     """log Z = log (1/n) Σ w(x_i), x_i ~ q.
 
     `log_w_forward` is (chain, n): log weights of proposals; -inf is a weight of zero. Raises ValueError for NaN, for
-    +inf and where all weights are zero. Source: Nicoli et al., arXiv:2007.07115.
+    +inf and if all weights are zero. Source: Nicoli et al., arXiv:2007.07115.
     """
     return _log_mean_exp(check_forward(log_w_forward, "log_w_forward"))
 
 
 def reverse_log_z(log_w_chain: ArrayLike, log_w_forward: ArrayLike | None = None) -> Estimate:
-    """log Z = -log (1/n) Σ 1/w(x_i), x_i ~ exp(-u)/Z; with proposals, restricted to where the chain goes.
+    """log Z = -log (1/n) Σ 1/w(x_i), x_i ~ exp(-u)/Z; with proposals, restricted to the region that the chain visits.
 
     **Arguments:**
 
-    - `log_w_chain`: (chain, draw), log weights of the chain's draws; +inf, where q is zero, counts as 1/w = 0.
+    - `log_w_chain`: (chain, draw), log weights of the chain's draws; +inf, if q is zero, counts as 1/w = 0.
     - `log_w_forward`: (chain, n), log weights of proposals x ~ q of the same chains. If given, the estimate is
       log Z = log q(R) - log E_p[1/w; R] over the region R = {log w ≥ c}, with c below 99% of the chain's weights and
       q(R) measured on the proposals. Its variance is always finite.
 
-    Without proposals the variance is finite only if q²/exp(-u) can be integrated, that is, if q has no much heavier
-    tails than the target; where q has mass that the chain never meets, the estimate is too high by that mass and its
-    error does not know. Raises ValueError for NaN, for -inf in the chain's weights and where all are +inf.
+    Without proposals the variance is finite only if q²/exp(-u) can be integrated, that is, if the tails of q are not
+    much heavier than those of the target. If q has mass that the chain never visits, the estimate is too high by that
+    mass, and its error does not show it. Raises ValueError for NaN, for -inf in the chain's weights and if all are
+    +inf.
     Source: Newton & Raftery, JRSS B 56, 3 (1994); restricted to a region: Gelfand & Dey, JRSS B 56, 501 (1994).
     """
     chain = check_reverse(log_w_chain, "log_w_chain")
@@ -85,8 +87,8 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
     - `log_w_forward`: (chain, n), log weights of proposals x ~ q; -inf is a weight of zero.
     - `log_w_chain`: (chain, draw), log weights of the draws x ~ exp(-u)/Z of the same chains; +inf where q is zero.
 
-    The root is unique and found to 1e-10. Raises ValueError for weights that cannot be (see `importance_log_z`,
-    `reverse_log_z`) or for different numbers of chains, RuntimeError if the root is not found.
+    The root is unique and is found to 1e-10. Raises ValueError for impossible weights (see `importance_log_z`,
+    `reverse_log_z`) or for different numbers of chains, and RuntimeError if the root is not found.
     Source: Bennett, J. Comput. Phys. 22, 245 (1976), eqs. (12a), (12b); Shirts et al., PRL 91, 140601 (2003).
     """
     forward = check_forward(log_w_forward, "log_w_forward")
@@ -96,7 +98,7 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
 
 
 def bar_left_out(log_w_forward: ArrayLike, log_w_chain: ArrayLike, blocks: int) -> Array:
-    """`bar_log_z` without each of the groups that chains are cut into, `blocks` from each chain, (groups,)."""
+    """`bar_log_z` without each of the groups into which chains are cut, `blocks` from each chain, (groups,)."""
     forward = check_forward(log_w_forward, "log_w_forward")
     value, steps, _ = _bar(forward, check_reverse(log_w_chain, "log_w_chain"), blocks)
     return value + steps
@@ -109,8 +111,8 @@ def ladder_log_z(log_w: ArrayLike, levels: ArrayLike) -> Estimate:
     **Arguments:**
 
     - `log_w`: (level, chain, draw), log w = -u - log ρ_0 of the draws at each level; -inf is a weight of zero, which
-      only draws of the reference have, at λ_0 = 0. The same chains in all: a group is deleted from all the levels at
-      once, so that what exchanges correlate is counted.
+      only draws of the reference have, at λ_0 = 0. All levels have the same chains: a group is deleted from all levels
+      together, so that correlations from exchanges are taken into account.
     - `levels`: λ_k, rising.
 
     Raises ValueError for weights that are not finite or levels that do not rise, RuntimeError as `bar_log_z`.
@@ -134,17 +136,17 @@ def ladder_log_z(log_w: ArrayLike, levels: ArrayLike) -> Estimate:
 
 
 def _bar(forward: Array, reverse: Array, blocks: int) -> tuple[float, Array, float]:
-    """log Z, how it moves when a group is deleted, for every group, and what its variance holds beside that."""
+    """log Z, its change when a group is deleted, for every group, and the rest of its variance."""
     root = _bar_root(forward, reverse)
     # One Newton step per replica from the common root, on the logarithm of the two sums. The logarithm makes it nearly
-    # exact in both limits: where q and p agree the step is small, and where they hardly overlap the difference of the
+    # exact in both limits: if q and p agree the step is small, and if they almost do not overlap the difference of the
     # logarithms is linear in C. Solving each replica again would cost groups times more and change the error by less
     # than its own uncertainty.
     sum_f, slope_f = _left_out_fermi(fold(forward, blocks) - root)
     sum_r, slope_r = _left_out_fermi(root - fold(reverse, blocks))
     with np.errstate(invalid="ignore"):
         steps = (sum_f - sum_r) / (slope_f + slope_r)
-    # Where one group alone carries all the weight, nothing is left without it.
+    # If one group has all the weight, nothing is left without it.
     steps = np.where(np.isfinite(steps), steps, np.inf)
     return float(root - np.log(forward.size / reverse.size)), steps, _beside(forward, reverse, root)
 
@@ -158,12 +160,12 @@ def _beside(forward: Array, reverse: Array, root: float) -> float:
 
 
 def overlap(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> float:
-    """O = (1/n_F + 1/n_R) Σ_{F and R} s (1 - s), s(x) = σ(log w(x) - C): 1 where q and p are the same, 0 where they
-    share nothing.
+    """O = (1/n_F + 1/n_R) Σ_{F and R} s (1 - s), s(x) = σ(log w(x) - C): 1 if q and p are the same, 0 if they do not
+    overlap.
 
     s is the probability that x came from the chain rather than from q; C as in `bar_log_z`. O is the sum of the two
     off-diagonal elements of the overlap matrix, hence 1 minus its second eigenvalue: pymbar's scalar overlap. Below
-    0.03 BAR is not reliable: a study says so, and the error of `bar_log_z` grows. Arguments and errors as in
+    0.03 BAR is not reliable: a study warns about it, and the error of `bar_log_z` grows. Arguments and errors as in
     `bar_log_z`, but the numbers of chains may differ. Source: Klimovich, Shirts & Mobley, J. Comput. Aided Mol. Des.
     29, 397 (2015), "overlap matrix".
     """
@@ -184,8 +186,8 @@ def _log_mean_exp(log_w: Array) -> Estimate:
 
 
 def _leave_one_out(log_sums: Array) -> Array:
-    """log Σ_{h≠g} exp(log_sums[h]) for every g, from running sums: subtracting from the total would cancel when one
-    group carries nearly all the weight."""
+    """log Σ_{h≠g} exp(log_sums[h]) for every g, from running sums: subtraction from the total would cancel if one group
+    has nearly all the weight."""
     before = np.concatenate([[-np.inf], np.logaddexp.accumulate(log_sums[:-1])])
     after = np.concatenate([np.logaddexp.accumulate(log_sums[:0:-1])[::-1], [-np.inf]])
     return np.logaddexp(before, after)
@@ -201,8 +203,8 @@ def _left_out_fermi(z: Array) -> tuple[Array, Array]:
 
 
 def _bar_root(forward: Array, reverse: Array) -> float:
-    """C of `bar_log_z`: the zero of the difference of the logarithms of both sums, which falls strictly and never
-    underflows, so that there is a root to find even where q and p hardly overlap."""
+    """C of `bar_log_z`: the zero of the difference of the logarithms of both sums, which decreases strictly and never
+    underflows. Therefore there is a root even if q and p almost do not overlap."""
 
     def imbalance(c: float) -> float:
         return float(logsumexp(log_expit(forward - c)) - logsumexp(log_expit(c - reverse)))
@@ -216,7 +218,7 @@ def _bar_root(forward: Array, reverse: Array) -> float:
 
 
 def _bracket(imbalance: Callable[[float], float], start: float) -> tuple[float, float]:
-    """Two points about the zero of a falling function: steps from `start` towards it, each twice the last."""
+    """Two points about the zero of a decreasing function: steps from `start` towards it, each twice the last."""
     direction = 1.0 if imbalance(start) > 0 else -1.0
     near, step = start, direction
     for _ in range(60):

@@ -10,8 +10,8 @@ from statphys_flows.analysis.pooling.reweighting import Pooled
 
 Array = np.ndarray
 
-# That the weight of a bin has to be worth: draws, and groups. From fewer, of another temperature, it would be that of
-# what is typical there, and too small by any factor.
+# The least that the weight of a bin must be worth: draws, and groups. Fewer draws from another temperature would show
+# only states that are typical there, and give a weight that is too small by any factor.
 _FEWEST_DRAWS, _FEWEST_GROUPS = 16.0, 8.0
 
 
@@ -22,13 +22,13 @@ def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike)
 
     - `order_parameter`: m of the chain's draws, (chain, draw).
     - `kT`: the temperature, positive.
-    - `edges`: bin edges, (bins + 1,), increasing. Bins hold edges[b] <= m < edges[b+1], the last one its right edge
-      too.
+    - `edges`: bin edges, (bins + 1,), increasing. Bin b contains edges[b] <= m < edges[b+1]; the last bin includes its
+      right edge.
 
     **Returns:** `(free_energy, error)`, both (bins,). Draws outside the edges count in n, so that the profile does
     not depend on how much of the range is shown. A bin that was never visited has free energy and error NaN: its free
-    energy is only known to be high. A bin visited by one group of the jackknife alone (one chain, where there are 16
-    or more) has a value but error NaN: nothing is known of how often it is found.
+    energy is only known to be high. A bin visited by only one group of the jackknife (one chain, if there are 16 or
+    more) has a value, and error NaN: how often it is visited cannot be estimated.
 
     Raises ValueError for other shapes, values that are not finite, kT <= 0, edges that do not increase, too little
     data. Source: Chandler, Introduction to Modern Statistical Mechanics (1987), §6.3; errors as in `jackknife`.
@@ -48,19 +48,20 @@ def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike)
 
 
 def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
-    r"""The same at every point of a study from the draws of all of them,
+    r"""The same at every point of a study, from the draws of all points,
 
     $$F_b = -kT \log \frac{\sum_{n: m_n \in b} w_n}{w_b \sum_n w_n},$$
 
-    with the weights of `pool` at the point: what is rare at one temperature, as between two wells, others have seen.
+    with the weights of `pool` at the point: states that are rare at one temperature, for example between two wells,
+    were visited at others.
 
     **Arguments:**
 
-    - `draws`: of a study, pooled.
+    - `draws`: the pooled draws of a study.
     - `edges`: as in `free_energy_profile`.
 
     **Returns:** `(free_energy, error)`, both (points, bins); NaN in a bin whose weight is not worth 16 draws of 8
-    groups. Errors are those of the bootstrap over chains.
+    groups. Errors come from the bootstrap over chains.
 
     Raises ValueError for edges that do not increase. Source: Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105.
     """
@@ -68,7 +69,7 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     groups, bins = data.multiplicity.shape[1], edges.size - 1
     length = data.statistics.shape[1] // groups
     index = _bin_of(data.observables[0], edges)
-    # The last column holds what lies outside.
+    # The last column contains the draws outside.
     cells = np.repeat(np.arange(groups), length) * (bins + 1) + np.where(index < 0, bins, index)
     inside, share = index[index >= 0], data.shares()
     moved = np.exp(data.log_z - data.log_z_replicas)
@@ -82,7 +83,7 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
         log_w = -(natural @ data.statistics) - data.log_mixture
         w = np.exp(log_w - log_w.max())
         of_groups = summed(w)
-        # As in `pool`: what a replica's log Z change in the denominators, to first order.
+        # As in `pool`: the effect of a replica's log Z on the denominators, to first order.
         total = np.sum([(multiplicity @ summed(w * p)) / moved[:, k, None] for k, p in enumerate(share)], axis=0)
         sums = of_groups.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,7 +101,7 @@ def _check_edges(edges: ArrayLike) -> Array:
     edges = np.asarray(edges, dtype=np.float64)
     if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0) or not np.isfinite(edges).all():
         raise ValueError(
-            "edges has to be a list of at least two finite numbers that increase, such as np.linspace(-1, 1, 41)."
+            "edges must be a list of at least two finite numbers that increase, such as np.linspace(-1, 1, 41)."
         )
     return edges
 
@@ -115,7 +116,7 @@ def _counts(m: Array, edges: Array) -> Array:
 
 
 def _bin_of(m: Array, edges: Array) -> Array:
-    """The bin of each draw, -1 outside of all."""
+    """The bin of each draw, -1 outside all bins."""
     index = np.searchsorted(edges, m, side="right") - 1
     index = np.where(m == edges[-1], edges.size - 2, index)
     return np.where(index < edges.size - 1, index, -1)

@@ -2,8 +2,8 @@
 
     log Z(θ_j) - log Z(θ_0) = ∫ y dθ from θ_0 to θ_j,    y = d log Z/dθ = -⟨∂u/∂θ⟩,    along β: y = -⟨U⟩.
 
-The integral is that of the cubic spline through the points (of the line through two, the parabola through three). It is
-linear in y, Σ_i A_ji y_i, hence error² = Σ_i A_ji² error_i²: the points of a scan are independent of each other.
+The integral is that of the cubic spline through the points (the line through two points, the parabola through three).
+It is linear in y, Σ_i A_ji y_i, hence error² = Σ_i A_ji² error_i²: the points of a scan are independent of each other.
 
 Source: Kirkwood, J. Chem. Phys. 3, 300 (1935); splines and their errors: Shyu & Ytreberg, J. Comput. Chem. 30, 2297
 (2009); not-a-knot spline: de Boor, A Practical Guide to Splines (1978), chapter IV.
@@ -19,12 +19,12 @@ Array = np.ndarray
 
 
 class Integral(NamedTuple):
-    """log Z relative to the first point, (points,), zero there, with two errors that are not added up.
+    """log Z relative to the first point, (points,), zero there, with two errors that are not added.
 
-    `errors` is statistical, and all an `Estimate` would hold. `discretisation` says how far the points are too far
-    apart: the difference to the spline through every other point, which errs about 16 times as much (h⁴) where y is
-    smooth. Where it exceeds the statistical error by more than that, take more points. It cannot see a feature of y
-    between the points.
+    `errors` is the statistical error, as in an `Estimate`. `discretisation` is the difference to the spline through
+    every other point, whose error is about 16 times as large (h⁴) if y is smooth. If it exceeds the statistical error
+    by more than that factor, the points are too far apart: take more of them. It cannot detect a feature of y between
+    the points.
     """
 
     values: Array
@@ -37,7 +37,7 @@ def integrate(parameter: ArrayLike, derivative: ArrayLike, derivative_err: Array
 
     **Arguments:**
 
-    - `parameter`: θ of the points, rising or falling, (points,), two at least; need not be evenly spaced.
+    - `parameter`: θ of the points, rising or falling, (points,), at least two, not necessarily evenly spaced.
     - `derivative`: y = d log Z/dθ = -⟨∂u/∂θ⟩ at each, (points,).
     - `derivative_err`: its errors, (points,).
 
@@ -47,24 +47,24 @@ def integrate(parameter: ArrayLike, derivative: ArrayLike, derivative_err: Array
     theta, y, error = (np.asarray(a, np.float64) for a in (parameter, derivative, derivative_err))
     if theta.ndim != 1 or theta.size < 2 or y.shape != theta.shape or error.shape != theta.shape:
         raise ValueError(
-            f"parameter has shape {theta.shape}, derivative {y.shape} and derivative_err {error.shape}, but all have "
-            "to be (points,) with at least two points."
+            f"parameter has shape {theta.shape}, derivative {y.shape} and derivative_err {error.shape}, but all must "
+            "be (points,) with at least two points."
         )
     for name, a in (("parameter", theta), ("derivative", y), ("derivative_err", error)):
         if not np.isfinite(a).all():
             raise ValueError(f"{name}[{np.argmin(np.isfinite(a))}] is {a[~np.isfinite(a)][0]}: leave the point out.")
     if (error < 0).any():
-        raise ValueError(f"derivative_err[{np.argmax(error < 0)}] is negative, but an error is not.")
+        raise ValueError(f"derivative_err[{np.argmax(error < 0)}] is negative, but an error cannot be negative.")
     steps = np.diff(theta)
     if not ((steps > 0).all() or (steps < 0).all()):
-        raise ValueError("parameter has to rise or fall from point to point: sort the points, and give none twice.")
+        raise ValueError("parameter must rise or fall from point to point: sort the points, and give none twice.")
 
     weights = integration_weights(theta)
     return Integral(weights @ y, np.sqrt(weights**2 @ error**2), _discretisation(theta, y, weights @ y))
 
 
 def integration_weights(parameter: ArrayLike) -> Array:
-    """A of the formula above, (points, points), for a parameter that `integrate` takes."""
+    """A of the formula above, (points, points), for a parameter that `integrate` accepts."""
     theta = np.asarray(parameter, np.float64)
     return _weights(theta, theta)
 

@@ -1,4 +1,4 @@
-"""The multistate Bennett acceptance ratio: log Z of many states at once, its errors, and what the states share."""
+"""The multistate Bennett acceptance ratio: log Z of many states together, its errors, and the overlap of the states."""
 
 from statphys_flows.analysis.mbar.covariance import mbar_covariance, overlap_matrix
 from statphys_flows.analysis.mbar.mbar import log_mixture, mbar

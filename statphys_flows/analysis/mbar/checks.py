@@ -1,4 +1,4 @@
-"""What the multistate Bennett acceptance ratio refuses."""
+"""Checks of the arguments of the multistate Bennett acceptance ratio."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +15,7 @@ def checked_energies(reduced_energies: ArrayLike, counts: ArrayLike) -> tuple[Ar
         )
     if not np.issubdtype(n.dtype, np.integer) or (n < 0).any() or n.sum() != u.shape[1] or not n.any():
         raise ValueError(
-            f"counts is {n.tolist()} (sum {n.sum()}), but it has to hold whole numbers that add up to the "
+            f"counts is {n.tolist()} (sum {n.sum()}), but it must contain whole numbers that add up to the "
             f"{u.shape[1]} samples of reduced_energies, and at least one."
         )
     if not np.issubdtype(u.dtype, np.floating):
@@ -31,7 +31,7 @@ def checked_energies(reduced_energies: ArrayLike, counts: ArrayLike) -> tuple[Ar
             i = a + int(np.argmax(np.isinf(u[k, a:b])))
             raise ValueError(
                 f"reduced_energies[{k}, {i}] is inf, but sample {i} comes from state {k}, which cannot forbid it: "
-                "samples have to be in the order of their states, the first counts[0] from state 0."
+                "samples must be in the order of their states, the first counts[0] from state 0."
             )
     return u, n.astype(np.int64)
 
@@ -43,14 +43,14 @@ def checked_weights(weights: ArrayLike | None, n: Array) -> Array | None:
     if w.ndim not in (1, 2) or w.shape[-1] != n.sum():
         raise ValueError(f"weights has shape {w.shape}, but it is ({n.sum()},), or (replica, {n.sum()}).")
     if not (w.min() >= 0 and w.max() < np.inf and (w.max(axis=-1) > 0).all()):
-        raise ValueError("weights holds one that is negative, NaN or inf, or a replica where all are zero.")
+        raise ValueError("weights contains one that is negative, NaN or inf, or a replica in which all are zero.")
     return w
 
 
 def checked_log_z(log_z: ArrayLike, states: int) -> Array:
     log_z = np.asarray(log_z, np.float64)
     if log_z.shape != (states,) or not np.isfinite(log_z).all():
-        raise ValueError(f"log_z (or start) has to be {states} finite numbers, one for each state, but is {log_z}.")
+        raise ValueError(f"log_z (or start) must be {states} finite numbers, one for each state, but is {log_z}.")
     return log_z
 
 
@@ -58,5 +58,5 @@ def refuse_forbidden(f: Array) -> None:
     if np.isinf(f).any():
         raise ValueError(
             f"State {np.argmax(np.isinf(f))} forbids every sample (all its reduced energies are inf): these samples "
-            "know nothing of its Z. Leave it out, or sample it."
+            "do not determine its Z. Leave it out, or sample it."
         )

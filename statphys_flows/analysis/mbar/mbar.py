@@ -1,4 +1,4 @@
-"""The multistate Bennett acceptance ratio: log Z of many states at once, from samples of all of them.
+"""The multistate Bennett acceptance ratio: log Z of many states together, from samples of all of them.
 
     log Z_k = log Σ_n w_n exp(-u_k(x_n))/D(x_n),    D(x) = Σ_j n_j exp(-u_j(x))/Z_j,    n_j = Σ_{n from j} w_n,
 
@@ -8,15 +8,16 @@ determined: log Z_0 = 0. The solution for the sampled states is the minimum of a
     F(f) = Σ_n w_n log D(x_n) - Σ_k n_k f_k,    ∂F/∂f_k = Σ_n w_n p_kn - n_k,    p_kn = n_k exp(f_k - u_k(x_n))/D(x_n),
     ∂²F/∂f_k∂f_l = δ_kl Σ_n w_n p_kn - Σ_n w_n p_kn p_ln,
 
-found by Newton steps. States without samples then follow from the first line. A minimum exists wherever every sample
-is possible in some chain of states; but where what two groups of states share, Σ_n w_n p_kn p_ln, is below 1e-10 of the
-samples of either at the minimum, it is noise, and refused. Above that it is the minimum, however large its error: see
-`mbar_covariance`, and `overlap_matrix` for what is enough.
+found by Newton steps. States without samples then follow from the first line. A minimum exists if samples link all
+states. If the overlap of two groups of states, Σ_n w_n p_kn p_ln, is below 1e-10 of the samples of either group at the
+minimum, it is noise, and is refused. Above that, the minimum is returned, however large its error is: see
+`mbar_covariance` for the error, and `overlap_matrix` for a sufficient overlap.
 
 Source: Shirts & Chodera, J. Chem. Phys. 129, 124105 (2008): eq. (11) log Z, (C6) gradient, (C9) Hessian.
 
-Samples are taken in portions of a few MB, in 64 bits but for the Hessian, which only steers. Besides the energies as
-given, a solution holds one copy of them: 8 K N bytes on the device, 0.5 GB for 256 states of 1000 samples each.
+Samples are taken in portions of a few MB, in 64 bits except for the Hessian, which only steers. In addition to the
+given energies, a solution needs one copy of them: 8 K N bytes on the device, 0.5 GB for 256 states of 1000 samples
+each.
 """
 
 import jax
@@ -47,18 +48,18 @@ def mbar(
     - `reduced_energies`: u_k(x_n), (K, N), in the order of the states of origin: first the counts[0] samples of state
       0, and so on. +inf says that state k forbids x_n.
     - `counts`: how many samples come from each state, (K,), Σ = N; may be 0.
-    - `weights`: how often each sample counts, (N,) or (B, N), for instance what a bootstrap drew, or 0 for what a
-      jackknife left out; n_k is then the sum of them over the samples of state k. Small integers (uint8) take an
-      eighth of the memory.
+    - `weights`: how often each sample counts, (N,) or (B, N), for example the counts of a bootstrap, or 0 for samples
+      that a jackknife left out; n_k is then the sum of the weights over the samples of state k. Small integers (uint8)
+      take an eighth of the memory.
     - `start`: a guess of log Z, (K,).
-    - `tolerance`: of log Z: the last Newton step is below it, or below what rounding allows.
+    - `tolerance`: the tolerance of log Z: the last Newton step is below it, or below the rounding error.
 
-    Replicas (weights of two dimensions) start from the solution for w = 1 and share its Hessian; where that does not
-    converge, each is solved with its own. A replica that cannot be solved is NaN throughout.
+    Replicas (weights of two dimensions) start from the solution for w = 1 and share its Hessian. A replica that does
+    not converge with it is solved with its own Hessian. A replica that cannot be solved is NaN in all states.
 
     Raises ValueError for other shapes, NaN, -inf, a sample that its own state forbids and a state that forbids all
-    samples. Raises RuntimeError where the states fall into groups that share nothing (`NothingSharedError`, with the
-    `groups`), or no solution is found.
+    samples. Raises RuntimeError if the states fall into groups without overlap (`NothingSharedError`, with the
+    `groups`), or if no solution is found.
     """
     u, n = checked_energies(reduced_energies, counts)
     w = checked_weights(weights, n)
@@ -75,7 +76,7 @@ def mbar(
 
 
 def log_mixture(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike) -> Array:
-    """log D(x_n) = log Σ_k n_k exp(-u_k(x_n) - log Z_k), (N,): the density that all samples together were drawn from.
+    """log D(x_n) = log Σ_k n_k exp(-u_k(x_n) - log Z_k), (N,): the density from which all samples together were drawn.
 
     -u(x_n) - log D(x_n) is the log weight of x_n for any other u, and the log of their sum its log Z. Arguments and
     ValueError as for `mbar`.
@@ -91,15 +92,15 @@ def log_mixture(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike
 def _guess(u: Array, n: Array) -> Array:
     """f, for sampled states, along the tree of least dissipation: f_l - f_k ≈ (⟨u_l - u_k⟩_k - ⟨u_k - u_l⟩_l)/2.
 
-    It is exact where the work is Gaussian with one variance (linear response), and the sum of the two means, their
-    symmetrised relative entropy, is least between states that overlap.
+    It is exact if the work is Gaussian with one variance (linear response). The sum of the two means, the symmetrised
+    relative entropy, is smallest between states that overlap.
     """
     f = np.zeros(len(n))
     sampled = np.flatnonzero(n > 0)
     firsts = (np.cumsum(n) - n)[sampled]
     means = (np.add.reduceat(u, firsts, axis=1, dtype=np.float64) / n[sampled])[sampled]  # [l, k] = ⟨u_l⟩_k
     work = means.T - np.diag(means)[:, None]  # [k, l] = ⟨u_l - u_k⟩_k
-    # Where one state forbids samples of the other, the other mean is a bound; where both do, nothing is known.
+    # If one state forbids samples of the other, the other mean is a bound; if both do, nothing is known.
     back = np.where(np.isfinite(work.T), work.T, np.where(np.isfinite(work), -work, 0.0))
     there = np.where(np.isfinite(work), work, -back)
     unknown = np.isinf(work).astype(float) + np.isinf(work.T)

@@ -1,17 +1,17 @@
 """The minimum of F (see `mbar.py`), by Newton steps as long as the slope of F along them allows.
 
-F is convex: along a step its slope only rises, and F falls as long as the slope is negative. So a step is lengthened
-until the slope has nearly gone, and shortened where it has turned; slopes keep their digits where differences of F have
-lost theirs, which is where states hardly overlap. Where Newton's steps do not find the minimum soon, they start again
-from the minima of F at higher temperatures.
+F is convex: along a step its slope only rises, and F decreases as long as the slope is negative. Therefore a step is
+lengthened until the slope has nearly vanished, and shortened if the slope has changed sign. If states almost do not
+overlap, differences of F lose their digits, while slopes keep them. If Newton's steps do not find the minimum soon,
+they start again from the minima of F at higher temperatures.
 
-The Hessian is a graph's Laplacian, with what the states share, Σ_n w_n p_kn p_ln, on its edges; its diagonal is summed
-from them, so that it does not cancel where states hardly overlap. It is several times dearer than the gradient and kept
-as long as each step is a tenth of the last.
+The Hessian is the Laplacian of a graph, with the overlaps of the states, Σ_n w_n p_kn p_ln, on its edges. Its diagonal
+is the sum of these, so that nothing cancels if states almost do not overlap. It costs several times as much as the
+gradient and is kept as long as each step is a tenth of the last.
 
-States share something where Σ_n w_n p_kn p_ln/min(n_k, n_l) > `SHARED` at the minimum of F, and the solution is refused
-unless every state is linked to every other by such links. Where the states are in balance but for b < 1, what two
-groups of them share there is at most about max(b, 3 times what they share here): so groups are told from balance on.
+States are linked if Σ_n w_n p_kn p_ln/min(n_k, n_l) > `SHARED` at the minimum of F. The solution is refused unless such
+links connect every state with every other. If the states are out of balance by b < 1, the overlap of two groups at the
+minimum is at most about max(b, 3 times their present overlap): so groups can be found near balance, before the minimum.
 """
 
 from collections.abc import Callable
@@ -34,19 +34,19 @@ from statphys_flows.analysis.mbar.sums import (
 
 Array = np.ndarray
 
-SHARED = 1e-10  # states whose overlap is below this are taken to share nothing: a difference of log Z would be noise
+SHARED = 1e-10  # states with an overlap below this count as unlinked: a difference of log Z would be noise
 _ITERATIONS = 200
 _SOON = 12  # iterations, before a better start is looked for
 _TRIES = 25  # lengths of one step
-_REACH = 8.0  # of the first of them, in log Z of each state: groups that are linked to nothing here want to go far
-_ROUGHLY = 0.1  # out of balance, of n: from here on Newton's steps find their way
+_REACH = 8.0  # of the first of them, in log Z of each state: steps of unlinked groups are long
+_ROUGHLY = 0.1  # out of balance, of n: from here on Newton's steps converge
 _HOTTEST = 2.0**40
-_STALLED = 3  # Newton steps that do not halve what is out of balance, once it is below SHARED: rounding is all of it
+_STALLED = 3  # Newton steps that do not halve the imbalance, once it is below SHARED: only rounding is left
 _RIDGE = 1e-13  # of n, on the Hessian's diagonal: far below SHARED, above rounding
 
 
 class NothingSharedError(RuntimeError):
-    """`groups` of states, each an array of indices, that share nothing."""
+    """`groups` of states, each an array of indices, without overlap."""
 
     def __init__(self, message: str, groups: list[Array]):
         super().__init__(message)
@@ -55,7 +55,7 @@ class NothingSharedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Weighted:
-    """Samples and their weights in portions, and n_k, the sums of the weights: F and what follows from it."""
+    """Samples and their weights in portions, and n_k, the sums of the weights: F and its derivatives."""
 
     samples: list[jax.Array]
     weights: list[jax.Array]
@@ -84,7 +84,7 @@ class Weighted:
         return -logsumexp(parts, axis=0)
 
     def self_consistent_step(self, f: Array) -> Array:
-        """The same of the sampled states alone."""
+        """The same for the sampled states alone."""
         return np.where(self.n > 0, self.self_consistent(f), f)
 
 
@@ -97,21 +97,21 @@ def solve(problem: Weighted, f: Array, tolerance: float) -> Array:
             found = _minimise(problem, sampled, _annealed(problem, sampled, f), tolerance, _ITERATIONS)
         if found is None:
             raise RuntimeError(
-                f"MBAR found no solution in {_ITERATIONS} iterations. States that hardly overlap need others between "
-                "them, or more samples."
+                f"MBAR found no solution in {_ITERATIONS} iterations. States with little overlap need other states "
+                "between them, or more samples."
             )
         f = found
     return f if len(sampled) == len(f) else np.where(problem.n > 0, f, problem.self_consistent(f))
 
 
 def _annealed(problem: Weighted, sampled: Array, f: Array) -> Array:
-    """A start for Newton's steps: the minima of F with u/T and f/T for u and f, T falling to 1 by halves. Where states
-    share nothing F has nearly flat faces that meet in edges, at which steps go astray; T rounds them off."""
+    """A start for Newton's steps: the minima of F with u/T and f/T for u and f, where T is halved until it is 1. If
+    states do not overlap, F has nearly flat faces that meet in edges, at which steps fail; T rounds the edges off."""
     temperature = 1.0
     n = problem.n[sampled]
     while np.abs(problem.at(temperature).objective(f / temperature)[1][sampled] / n).max() > _ROUGHLY:
         temperature *= 2
-        if temperature > _HOTTEST:  # what states forbid stays forbidden
+        if temperature > _HOTTEST:  # forbidden samples stay forbidden
             break
     while temperature > 1:
         found = _minimise(problem.at(temperature), sampled, f / temperature, np.inf, _SOON)
@@ -121,7 +121,7 @@ def _annealed(problem: Weighted, sampled: Array, f: Array) -> Array:
 
 
 def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float, iterations: int) -> Array | None:
-    """f, or None where it is not found in so many iterations. With a tolerance of infinity, roughly."""
+    """f, or None if it is not found in this many iterations. With an infinite tolerance, a rough f."""
     n = problem.n[sampled]
     value, gradient = problem.objective(f)
     at, shared, newton = f, np.zeros((len(n), len(n))), None
@@ -137,7 +137,7 @@ def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float, ite
         step[sampled] = np.clip(-newton(gradient[sampled]), -_REACH, _REACH)
         length = float(np.abs(step).max())
         if length < max(tolerance, 4 * np.finfo(float).eps * np.abs(f).max()) < np.inf:
-            # What is shared changes by less than a factor of e² where no f moves by 1 against another.
+            # Overlaps change by less than a factor of e² if no f moves by 1 relative to another.
             if fresh or (np.ptp((f - at)[sampled]) < 1 and len(_groups(shared, n, SHARED * np.exp(2))) == 1):
                 _refuse_groups(shared, sampled, n)
                 return f + step
@@ -163,7 +163,7 @@ def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float, ite
 
 
 def _search(problem: Weighted, f: Array, value: float, gradient: Array, step: Array) -> tuple | None:
-    """How many times `step` lowers F well, and F and its gradient there; None where none is found."""
+    """The multiple of `step` that lowers F well, and F and its gradient there; None if none is found."""
     slope = gradient @ step
     if not slope < 0:
         return None
@@ -184,8 +184,8 @@ def _search(problem: Weighted, f: Array, value: float, gradient: Array, step: Ar
 
 
 def inverse_laplacian(shared: Array, n: Array) -> Callable[[Array], Array]:
-    """g -> x with x_0 = 0 and L x = g, L_kl = -shared_kl, L_kk = Σ_{l≠k} shared_kl, and a little more, so that groups
-    that share nothing here are no obstacle; g is (..., K). NaN where L has no inverse in 64 bits."""
+    """g -> x with x_0 = 0 and L x = g, L_kl = -shared_kl, L_kk = Σ_{l≠k} shared_kl, plus a small ridge, so that L has
+    an inverse for groups without overlap; g is (..., K). NaN if L has no inverse in 64 bits."""
     # A product in 32 bits need not be symmetric, and a weak link is far below its rounding.
     edges = (shared + shared.T) / 2 - np.diag(np.diag(shared))
     laplacian = (np.diag(edges.sum(axis=1) + _RIDGE * n) - edges)[1:, 1:]
@@ -203,7 +203,7 @@ def inverse_laplacian(shared: Array, n: Array) -> Callable[[Array], Array]:
 
 
 def _groups(shared: Array, n: Array, least: float) -> list[Array]:
-    """Which states are linked, over whatever others, by links above `least`."""
+    """Which states are linked, directly or through others, by links above `least`."""
     count, label = connected_components(shared / np.minimum(n[:, None], n) > least, directed=False)
     return [np.flatnonzero(label == g) for g in range(count)]
 
@@ -214,7 +214,7 @@ def _refuse_groups(shared: Array, sampled: Array, n: Array) -> None:
     if len(groups) > 1:
         raise NothingSharedError(
             f"The states fall into {len(groups)} groups that share nothing: {' | '.join(map(_listed, groups))} (no "
-            f"overlap between them above {SHARED:.0e}), so nothing is known of the differences of log Z. Sample states "
+            f"overlap between them above {SHARED:.0e}), so the differences of log Z are unknown. Sample states "
             "between them.",
             groups,
         )

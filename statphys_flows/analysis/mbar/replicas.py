@@ -1,7 +1,8 @@
-"""Replicas of one problem that differ in how much each sample weighs, solved together.
+"""Replicas of one problem with different weights of the samples, solved together.
 
-A replica may have lost what linked two groups of states. The links that are looked at are those of the widest tree of
-the common solution; a replica that lacks one is solved by itself, where it is refused unless others link it.
+A replica may have lost the samples that linked two groups of states. The links of the widest tree of the common
+solution are checked. A replica that lacks one of them is solved separately, and refused there unless other links
+connect it.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ Array = np.ndarray
 _TOGETHER = 256
 _STEPS = 50
 _SLOWEST = 0.7  # a replica whose steps shrink less from one to the next is solved with its own Hessian,
-_CLOSE = 1e-10  # unless they are below this already, where rounding is all that is left of them
+_CLOSE = 1e-10  # unless they are already below this, where only rounding is left
 
 
 def solve_replicas(problem: Weighted, w: Array, n: Array, f: Array, tolerance: float) -> Array:
@@ -72,7 +73,7 @@ def _solve_together(problem: Weighted, w: Array, n: Array, f: Array, tolerance: 
 
 
 def _tree(shared: Array, n: Array) -> tuple[Array, Array]:
-    """The links of the tree that holds all states together by what they share most, as pairs of states."""
+    """The links of the tree that connects all states by the largest overlaps, as pairs of states."""
     share = np.maximum(shared / np.minimum(n[:, None], n), SHARED**2)
     return minimum_spanning_tree(np.triu(1 - np.log(share / share.max()), 1)).nonzero()
 

@@ -1,6 +1,6 @@
-"""What is summed over samples, portion by portion.
+"""Sums over samples, portion by portion.
 
-u is (K, portion) and reaches down to 0, level is log n_k + f_k, -inf without samples.
+u is (K, portion) with minimum 0; level is log n_k + f_k, or -inf without samples.
 """
 
 from functools import partial, reduce
@@ -31,14 +31,15 @@ def gradient_sums(u: jax.Array, w: jax.Array, level: jax.Array) -> tuple[jax.Arr
 def shared_sums(u: jax.Array, w: jax.Array, level: jax.Array) -> jax.Array:
     """Σ w p_k p_l."""
     density, scale, _ = _densities(u, level)
-    # 32 bits: half the time. Steps point to the same solution, which the gradient decides; nothing cancels in the sum.
+    # 32 bits take half the time. Steps lead to the same solution, which the gradient determines; nothing cancels in the
+    # sum.
     p = (density * (jnp.sqrt(w) / scale)).astype(jnp.float32)
     return jnp.matmul(p, p.T, precision="highest").astype(jnp.float64)
 
 
 @jax.jit
 def log_sums(u: jax.Array, w: jax.Array, level: jax.Array) -> jax.Array:
-    """log Σ w exp(-u_k)/D, also of states far above all others."""
+    """log Σ w exp(-u_k)/D, also for states far above all others."""
     return jax.scipy.special.logsumexp(-u - log_density(u, level), b=w, axis=1)
 
 
@@ -67,7 +68,7 @@ def replica_links(u, w, level, f, densities, a, b) -> tuple[jax.Array, jax.Array
 
 
 def _reweighted(w: jax.Array, density: jax.Array) -> jax.Array:
-    # A sample that a replica did not draw may be impossible there.
+    # A sample that a replica did not draw may have no state there.
     return jnp.where(w > 0, w / density, 0.0)
 
 
@@ -85,14 +86,14 @@ def _bounds(states: int, count: int) -> list[tuple[int, int]]:
 
 
 def _width(states: int, count: int) -> int:
-    """How wide portions are. A single one is as wide as the next power of two, so that few shapes are compiled."""
+    """The width of portions. A single portion has the next power of two as width, so that few shapes are compiled."""
     return min(max(_PORTION // states, 1), 2 ** max(int(np.ceil(np.log2(count))), 6))
 
 
 def portions(u: Array, sampled: Array, f: Array) -> tuple[list[jax.Array], Array]:
-    """u - f cut into portions of equal width, the last filled up with its last sample, and lowered at each sample by
-    the least of the sampled states: D takes up what is common to all states, and small numbers keep more digits. What
-    solves for these is f's correction. Also how far they were lowered, (N,)."""
+    """u - f cut into portions of equal width, the last filled up with its last sample. At each sample the smallest
+    value of the sampled states is subtracted: a term common to all states cancels in D, and small numbers keep more
+    digits. The solution for these energies is the correction of f. Also returns what was subtracted, (N,)."""
     states, count = u.shape
     blocks, lowest = [], np.empty(count)
     for a, b in _bounds(states, count):
@@ -108,7 +109,7 @@ def portions(u: Array, sampled: Array, f: Array) -> tuple[list[jax.Array], Array
 
 
 def portions_of_weights(w: Array, samples: list[jax.Array]) -> list[jax.Array]:
-    """(..., N) cut likewise; what was filled up weighs nothing."""
+    """(..., N) cut in the same way; the filling has weight zero."""
     states, width = samples[0].shape
     blocks = []
     for a, b in _bounds(states, w.shape[-1]):

@@ -1,20 +1,21 @@
-r"""Whether the free energies, energies and heat capacities of a scan belong to one function F.
+r"""Checks that the free energies, energies and heat capacities of a scan belong to one function F.
 
-Each point knows its log Z by itself, from its flow; its neighbours' energies know how log Z changes along the scan:
+Each point has its own log Z, from its flow. The energies of its neighbours determine how log Z changes along the scan:
 
 - by MBAR, log Z of all points from the energies of all draws (`pool`);
-- by thermodynamic integration, ∂ log Z/∂ ln T = ⟨U⟩/T, along the temperatures (where U is nearly that of oscillators
-  the integrand is nearly constant, as ⟨U⟩ over 1/T is not);
+- by thermodynamic integration, ∂ log Z/∂ ln T = ⟨U⟩/T, along the temperatures (if U is nearly that of oscillators, the
+  integrand is nearly constant, while ⟨U⟩ over 1/T is not);
 - and the entropy by ∂S/∂ ln T = C.
 
-All three leave a constant free. It is chosen for the best agreement with the points, so that what is left over has mean
-zero, by the inverse squares of the errors of log Z. A point whose flow, or whose chain, has missed a state is off.
+All three leave a constant free. It is chosen for the best agreement with the points, so that the remaining differences
+have mean zero, weighted with the inverse squares of the errors of log Z. A point whose flow or chain has missed a state
+deviates.
 
-MBAR knows nothing of points whose draws do not overlap: it is compared within each group of points that do, and where
-there are several, that is said.
+MBAR gives no information about points whose draws do not overlap. The comparison is made within each group of points
+that overlap; if there are several groups, the warning says so.
 
-Errors are those of a bootstrap over chains in which both sides move together. Those of the integrals also hold how far
-the points are apart (`integrate`: `discretisation`).
+Errors come from a bootstrap over chains in which both sides move together. Those of the integrals also include the
+error from the distance of the points (`integrate`: `discretisation`).
 """
 
 from typing import NamedTuple
@@ -29,12 +30,12 @@ from statphys_flows.analysis.selection import over_the_scan
 
 Array = np.ndarray
 
-# In errors; and what log Z may be off by the flow's own solver.
+# The allowed difference, in errors; and the error of log Z that the flow's solver may cause.
 _LARGEST = 4.0
 _NUMERICS = 1e-3
 _FEWEST_TEMPERATURES = 4
-# By how much less the points err than every other one, if the integral converges with the square of their distance; it
-# is the fourth power where the slope is smooth.
+# The factor by which the points have a smaller error than every other point, if the integral converges with the square
+# of their distance; it converges with the fourth power if the slope is smooth.
 _COARSER = 3.0
 
 _ABOUT = {
@@ -55,22 +56,24 @@ class _Moved(NamedTuple):
 
 
 def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
-    """Compare each point of a study with what the others say of it.
+    """Compare each point of a study with the other points.
 
-    **Arguments:** `tree`, a result of `run_study`, or its file read back; `draws`, pooled, where they are already.
+    **Arguments:** `tree`, a result of `run_study`, or its file read back; `draws`, the pooled draws, if they exist
+    already.
 
     **Returns:** a dataset over the scan: `log_z_minus_mbar`, `log_z_minus_integral`, `entropy_minus_integral`, each
-    with its `_err`, all dimensionless; NaN where a point has no log Z of its own, by MBAR where its draws overlap with
-    those of no other, and of the integrals where there are fewer than four temperatures. `warning` says in a sentence
-    where one is more than 4 errors from zero, or a gap parts points that overlap, and is empty elsewhere.
+    with its `_err`, all dimensionless. All are NaN if a point has no log Z of its own; the one with MBAR is NaN if the
+    point's draws overlap with those of no other point; those with integrals are NaN if there are fewer than four
+    temperatures. `warning` says in a sentence where one is more than 4 errors from zero, or where a gap separates
+    points that overlap, and is empty elsewhere.
 
-    **Raises:** `ValueError` where there are fewer than two points, or draws that cannot be pooled (`reweight`).
+    **Raises:** `ValueError` if there are fewer than two points, or if the draws cannot be pooled (`reweight`).
     """
     tree = over_the_scan(tree)
     data = pooled(tree) if draws is None else draws
     count, groups = len(data.points), data.pool.groups
     if count < 2:
-        raise ValueError("A study of one point has nothing to agree with: give two temperatures or more.")
+        raise ValueError("A study of one point cannot be compared with others: give two temperatures or more.")
     own = _log_z(data, data.pool.log_z_own)
     found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in _ABOUT}
     weight = _weight(own, groups)
@@ -93,7 +96,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
 def _of_line(
     kT: Array, own: _Moved, energy: _Moved, capacity: _Moved, weight: Array, groups: int
 ) -> dict[str, tuple[Array, Array]]:
-    """What integrals along rising temperatures leave over of log Z and of the entropy."""
+    """The differences of log Z and of the entropy from their integrals along rising temperatures."""
     if np.count_nonzero(weight) < 2:
         return {}
     entropy = _Moved(own.value + energy.value / kT, own.replicas + energy.replicas / kT)
@@ -107,13 +110,13 @@ def _of_line(
     for name, (known, slope) in integrals.items():
         value, error = _left(known, _Moved(weights @ slope.value, slope.replicas @ weights.T), weight, groups)
         apart = integrate(parameter, slope.value, np.zeros_like(kT)).discretisation / _COARSER
-        # The constant is off as well, by as much as the mean of all.
+        # The constant has an error as well, that of the mean over all points.
         found[name] = value, np.hypot(error, apart + weight @ apart / weight.sum())
     return found
 
 
 def _log_z(data: Pooled, about_centre: tuple[Array, Array]) -> _Moved:
-    """What a pool knows of log Z, without what its centre adds."""
+    """The log Z of a pool, without the contribution of its centre."""
     shift = data.pool.natural @ data.pool.centre
     return _Moved(about_centre[0] - shift, about_centre[1] - shift)
 
@@ -137,7 +140,7 @@ def _energies(data: Pooled) -> tuple[_Moved, _Moved]:
 
 
 def _lines(data: Pooled) -> list[Array]:
-    """Points that differ in temperature alone, in rising order, of which there are enough."""
+    """Sequences of enough points that differ only in temperature, in rising order."""
     rest = data.points[:, 1:]
     lines = []
     for fixed in np.unique(rest, axis=0):
@@ -148,14 +151,14 @@ def _lines(data: Pooled) -> list[Array]:
 
 
 def _weight(own: _Moved, groups: int) -> Array:
-    """Of each point in the choice of the constant; 0 where it has no log Z."""
+    """The weight of each point in the choice of the constant; 0 if it has no log Z."""
     known = np.isfinite(own.value)
     error = bootstrap_error(np.where(known, own.replicas, 0.0), groups)
     return np.where(known, 1 / (error**2 + _NUMERICS**2), 0.0)
 
 
 def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array, Array]:
-    """own - other less its weighted mean, with its error."""
+    """own - other minus its weighted mean, with its error."""
     value, replicas = own.value - other.value, own.replicas - other.replicas
     share = weight / weight.sum()
     value = value - np.nansum(share * value)
@@ -167,7 +170,7 @@ def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array
 
 def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
     for name, (value, error) in found.items():
-        # An integral that does not know its error knows nothing.
+        # An integral without an error is of no use.
         if np.isfinite(error[at]) and abs(value[at]) > _LARGEST * error[at] + _NUMERICS:
             what = "entropy" if name.startswith("entropy") else "log Z"
             means = {"mbar": "the energies of all points (MBAR)", "integral": "the integral along the temperatures"}
@@ -179,14 +182,15 @@ def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
 
 
 def _gaps(linked: tuple[Array, ...], weight: Array) -> dict[int, str]:
-    """What is said of points whose log Z cannot be compared with all others: of each alone, of groups once. Where no
-    two points overlap nothing is: the comparison is NaN, and few points far apart are no fault."""
+    """Warnings about points whose log Z cannot be compared with all others: one for each isolated point, one for each
+    group. If no two points overlap there are none: the comparison is NaN, and a few points far apart are not a
+    fault."""
     if len(linked) == 1 or all(len(points) == 1 for points in linked):
         return {}
     return {
         int(points[0]): (
             f"the draws of {'this point' if len(points) == 1 else f'this point and {len(points) - 1} more'} do not "
-            "overlap with those of any other, so that MBAR cannot compare their log Z: add points in between"
+            "overlap with those of any other, so MBAR cannot compare their log Z: add points in between"
         )
         for points in linked
         if weight[points].any()

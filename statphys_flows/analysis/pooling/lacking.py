@@ -1,4 +1,4 @@
-"""What the errors of averages of a study hold beside the spread of its draws."""
+"""The parts of the errors of a study's averages that do not come from the spread of its draws."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from statphys_flows.analysis.thermodynamics import estimated_mean, thermodynamic
 
 Array = np.ndarray
 
-# By how much two ways to sum the same numbers may differ.
+# The difference that two ways to sum the same numbers may have.
 _ROUNDING = 1e-6
 
 
 def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Mapping[str, Array]:
-    """√(error² - (error of the draws alone)²) of every quantity of `thermodynamics` at `points`, (K,) by name: what
-    states that are known to be missed do to averages (`estimate_with_missed`). Zero where errors are those of the
-    draws, and of log Z and F, whose errors have parts of their own (`pool`).
+    """√(error² - (error of the draws alone)²) of every quantity of `thermodynamics` at `points`, (K,) by name: the
+    effect on averages of states that are known to be missed (`estimate_with_missed`). Zero if errors are those of the
+    draws; zero for log Z and F, whose errors have other parts (`pool`).
 
-    `points` holds values of the parameters `names`, (K, P)."""
+    `points` contains values of the parameters `names`, (K, P)."""
     tree = over_the_scan(tree)
     known, stats = tree["thermodynamics"].to_dataset(), tree["sample_stats"].to_dataset()
     found: dict[str, Array] = defaultdict(lambda: np.zeros(len(points)))
@@ -39,7 +39,7 @@ def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Ma
 
 def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
     x = {str(name): _known(data) for name, data in draws.items()}
-    # An order parameter that is not always a number has no error that anything could be beside.
+    # An order parameter that is not always a number has no error at all.
     m, energy = x["order_parameter"], x["energy"]
     m = m if m.shape == energy.shape and np.isfinite(m).all() else np.zeros_like(energy)
     found = thermodynamics(energy, m, Estimate(0.0, 0.0), kT=kT)
@@ -50,7 +50,7 @@ def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
 
 
 def _known(x: xr.DataArray) -> Array:
-    """(chain, draw) without what pads a point that has fewer of either."""
+    """(chain, draw) without the padding of a point that has fewer of either."""
     values = x.transpose("chain", "draw").values.astype(float)
     kept = np.isfinite(values)
     return values[kept.any(axis=1)][:, kept.any(axis=0)]

@@ -1,25 +1,25 @@
-r"""Draws at the points of a scan, pooled: averages and log Z at parameters in between.
+r"""Pooled draws of the points of a scan: averages and log Z at parameters in between.
 
-The energy at any parameters has to be known from what was recorded of each draw. With couplings θ_a that U is linear
-in,
+The recorded data of each draw must determine its energy at any parameters. With couplings θ_a in which U is linear,
 
     u(x; b) = Σ_a b_a s_a(x),    s = (U, ∂U/∂θ_1, ...),    b = (1, θ_1 - θ°_1, ...)/kT,
 
-U at the reference θ°. With z_k = log Z at the points and n_k draws of each, every draw stands for
+with U at the reference θ°. With z_k = log Z at the points and n_k draws of each, every draw has the weight
 
     w(x) = exp(-u(x; b)) / Σ_k n_k exp(-u(x; b_k) - z_k),    <f> = Σ w f / Σ w,    Z(b) = Σ w - Σ_k β_k (Σ p_k - n_k)
 
 (Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105, eqs. 11 to 14; for histograms Ferrenberg & Swendsen, Phys. Rev.
-Lett. 63 (1989) 1195). The share p_k of point k in a draw's denominator is a control variate, whose sum is known, β the
-coefficients of w's regression on them (Owen & Zhou, J. Am. Stat. Assoc. 95 (2000) 135): so Z is exp(z_k) at a point of
-the scan. The z_k are known twice: each point's own, from its flow, and their differences from the draws by
-MBAR; they enter with the inverse squares of their errors. MBAR is asked only for points that overlap, by at least
-`LEAST_OVERLAP` from one to the next: across a gap it knows nothing, and a bootstrap of the draws would not tell.
+Lett. 63 (1989) 1195). The share p_k of point k in a draw's denominator is a control variate with a known sum; β are the
+coefficients of w's regression on these shares (Owen & Zhou, J. Am. Stat. Assoc. 95 (2000) 135). Therefore Z is exp(z_k)
+at a point of the scan. There are two estimates of the z_k: each point's own, from its flow, and their differences from
+the draws by MBAR. They are weighted with the inverse squares of their errors. MBAR is used only for points that
+overlap, by at least `LEAST_OVERLAP` from one to the next: it gives no information across a gap, and a bootstrap of the
+draws would not show this.
 
-Errors are those of a bootstrap over chains. What a replica changes is followed to first order, in z_k as well: solving
-for each anew costs hundreds of times more and moves the error by less than its own uncertainty. What log Z may be off
-however many draws there are, the same state missed at every point, is no independent noise: it moves all points of a
-replica together, and does not average away over them.
+Errors come from a bootstrap over chains. The changes of a replica are computed to first order, also in z_k: solving
+again for each replica costs hundreds of times more and changes the error by less than its own uncertainty. The part of
+the error of log Z that more draws do not reduce (the same state missed at every point) is not independent noise: it
+moves all points of a replica together, and does not average out over them.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from statphys_flows.thresholds import LEAST_OVERLAP
 Array = np.ndarray
 
 REPLICAS = 200
-# Draws in memory at once, in the products over replicas.
+# The number of draws in memory at a time, in the products over replicas.
 _CHUNK = 2**12
 
 
@@ -46,11 +46,12 @@ class Pool(NamedTuple):
 
     - `natural`: b of the points, (K, S); `statistics`: s of the draws about `centre`, (S, N), point by point.
     - `observables`: (F, N).
-    - `log_z`: z_k but for what `centre` adds, (K,), and in the replicas, (B, K).
+    - `log_z`: z_k without the contribution of `centre`, (K,), and in the replicas, (B, K).
     - `log_mixture`: log of the sum in the denominator of w, (N,).
-    - `multiplicity`: how often each replica holds a group, (B, K·G); a group is N/(K·G) draws that follow each other.
-    - `log_z_own`, `log_z_mbar`: the two that `log_z` is made of, each (K,) and in the replicas (B, K), but for what
-      `centre` adds. `log_z_own` is NaN where a point has none; `log_z_mbar` holds differences within each of `linked`.
+    - `multiplicity`: how often each replica contains a group, (B, K·G); a group is N/(K·G) consecutive draws.
+    - `log_z_own`, `log_z_mbar`: the two estimates from which `log_z` is made, each (K,) and in the replicas (B, K),
+      without the contribution of `centre`. `log_z_own` is NaN if a point has none; `log_z_mbar` contains differences
+      within each of `linked`.
     - `linked`: the points, in groups whose draws overlap.
     """
 
@@ -68,7 +69,7 @@ class Pool(NamedTuple):
 
     @property
     def anchored(self) -> bool:
-        """Whether log Z itself is known, not its differences alone."""
+        """Whether log Z itself is known, and not only its differences."""
         return bool(np.isfinite(self.log_z_own[0]).any())
 
     @property
@@ -84,8 +85,8 @@ class Pool(NamedTuple):
 
 class Averages(NamedTuple):
     """At T targets: log Z (T,), ⟨s⟩ (T, S), the covariance of s (T, S, S), ⟨f⟩ (T, F); each with the replicas' along a
-    new first axis, in `replicas`; how many draws, and groups of them, the weights are worth; and which fraction of them
-    is that of each point's draws, (T, K)."""
+    new first axis, in `replicas`; the numbers of draws, and of groups of them, that the weights are worth; and the
+    fraction of the weights that each point's draws have, (T, K)."""
 
     log_z: Array
     statistics: Array
@@ -116,10 +117,10 @@ def pool(
     - `statistics`: s of every draw, (S, K, chain, draw).
     - `natural`: b of every point, (K, S).
     - `observables`: (F, K, chain, draw).
-    - `log_z`, `log_z_error`: of every point; an error of NaN or infinity where it is not known.
+    - `log_z`, `log_z_error`: of every point; an error of NaN or infinity if log Z is not known.
     - `log_z_systematic`: the part of these errors that all points share, s_k ξ with one ξ; none if not given.
-    - `log_z_left_out`: the estimates without each group, (K, G), groups as in `jackknife`: so what chains and log Z
-      have in common is counted once. If not given, replicas of log Z are drawn from its errors.
+    - `log_z_left_out`: the estimates without each group, (K, G), groups as in `jackknife`: with them, the correlation
+      of chains and log Z is taken into account. If not given, replicas of log Z are drawn from its errors.
     """
     s_count, k_count = statistics.shape[:2]
     blocks = blocks_per_chain(statistics[0, 0])
@@ -174,7 +175,7 @@ def averages(pool: Pool, targets: Array) -> Averages:
 
     rows = _of_replicas(pool, share, moved, weighted)
     total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
-    # Where each share is multiplied by moved_k, w's coefficients on them are divided by it.
+    # If each share is multiplied by moved_k, w's coefficients on the shares are divided by it.
     of_replicas = _of_sums(total, ((shares - n_k) / moved) @ slopes, shift, s_count, pool.centre)
     of_points = (share @ w.T / sums[:, 0]).T
     return found._replace(replicas=of_replicas, draws=worth, groups=worth_groups, points=of_points)
@@ -184,7 +185,7 @@ def _of_replicas(pool: Pool, share: Array, moved: Array, rows: Callable[[slice],
     """Sums of rows (R, N), and of the shares after them, over the draws of each replica, (B, R + K).
 
     A replica's z multiplies the denominators by Σ_k p_k moved_k, whose inverse is Σ_k p_k/moved_k to first order, and
-    exactly where points do not overlap. So each group of draws is summed once with each share.
+    exactly if points do not overlap. Therefore each group of draws is summed once with each share.
     """
     groups, k_count = pool.multiplicity.shape[1], len(share)
     length = share.shape[1] // groups
@@ -225,7 +226,7 @@ def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[A
     replicas, k_count, groups = multiplicity.shape
     rng = np.random.default_rng(seed + 1)
     noise, common = rng.normal(size=(replicas, k_count)), rng.normal(size=(replicas, 1))
-    # One factor for all points of a replica, so that `bootstrap_error` finds just the systematic part.
+    # One factor for all points of a replica, so that `bootstrap_error` finds exactly the systematic part.
     shared = log_z + systematic * (common - common.mean()) / bootstrap_error(common[:, 0], groups)
     independent = np.sqrt(np.clip(np.where(np.isfinite(error), error, 0.0) ** 2 - systematic**2, 0.0, None))
     if left_out is None:
@@ -233,14 +234,14 @@ def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[A
     # A statistic to first order in the groups' multiplicities, from its values without each.
     influence = (groups - 1) / groups * (left_out.mean(axis=1, keepdims=True) - left_out)
     moved = np.einsum("bkg,kg->bk", multiplicity - 1.0, np.where(np.isfinite(influence), influence, 0.0))
-    # What an error holds beside the spread of the groups and what all points share: rounding.
+    # The rest of an error, besides the spread of the groups and the part that all points share: rounding.
     spread = np.nan_to_num(error_of_replicas(left_out.T), posinf=0.0)
     beside = np.sqrt(np.clip(independent**2 - spread**2, 0.0, None))
     return log_z, shared + moved + noise * beside, error
 
 
 def _differences(u: Array, counts: Array, multiplicity: Array) -> tuple[tuple[Array, ...], Array, Array]:
-    """The points in groups that overlap; log Z by MBAR within each, but for a constant; and of the replicas."""
+    """The points in groups that overlap; log Z by MBAR within each, up to a constant; and the same in the replicas."""
     z, z_replicas = np.zeros(len(u)), np.zeros((len(multiplicity), len(u)))
     origin = np.repeat(np.arange(len(u)), counts)
     linked, waiting = [], [np.arange(len(u))]
@@ -278,7 +279,7 @@ def _overlapping(u: Array, counts: Array, z: Array) -> list[Array]:
 
 
 def _steps(u: Array, counts: Array, z: Array, multiplicity: Array) -> Array:
-    """How z moves in the replicas: one Newton step for each, from Σ_n m_n p_k(n) = n_k, p the shares."""
+    """The change of z in the replicas: one Newton step for each, from Σ_n m_n p_k(n) = n_k, p the shares."""
     share = np.exp(-u - log_mixture(u, counts, z) - z[:, None]) * counts[:, None]
     of_groups = share.reshape(len(u), multiplicity.shape[1], -1).sum(axis=2)
     excess = (multiplicity - 1.0) @ of_groups.T
@@ -297,8 +298,8 @@ def _combined(own, known: Array, differences, linked: tuple[Array, ...]) -> tupl
     if alone and len(linked) > 1:
         raise ValueError(
             f"The draws of {len(alone[0])} of {count} points of the scan do not overlap those of the others, and their "
-            "own log Z are not known, so that they cannot be pooled; add points in between, or use a sampler that "
-            "knows log Z."
+            "own log Z are not known, so they cannot be pooled; add points in between, or use a sampler that estimates "
+            "log Z."
         )
     difference = np.concatenate([np.diff(np.eye(count)[points], axis=0) for points in linked])
     d, d_replicas = difference @ z, z_replicas @ difference.T

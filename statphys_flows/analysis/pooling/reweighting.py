@@ -18,15 +18,16 @@ from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
 
 Array = np.ndarray
 
-# What the weights at a target have to be worth: draws, as a fraction of one point's, and groups.
+# The least that the weights at a target must be worth: draws, as a fraction of one point's, and groups.
 FEWEST_DRAWS = 0.05
 FEWEST_GROUPS = 8.0
 _GENERATED = ("lp", "energy", "order_parameter", "acceptance_rate", "log_weight", "global_acceptance_rate", "is_global")
 
 
 class Pooled(NamedTuple):
-    """A study's draws, pooled, with what is needed to say it in labels: the names of the parameters ("kT" first), their
-    values at the points (K, P), the reference of the couplings, the draws of a point, and the system's observables."""
+    """A study's pooled draws, with the labels that results need: the names of the parameters ("kT" first), their values
+    at the points (K, P), the reference of the couplings, the number of draws of a point, and the system's
+    observables."""
 
     pool: Pool
     names: tuple[str, ...]
@@ -36,7 +37,7 @@ class Pooled(NamedTuple):
     observables: tuple[str, ...]
 
     def places(self, axes: xr.Dataset) -> tuple[Array, ...]:
-        """Where each point stands in arrays over the parameters, whose values are coordinates of `axes`."""
+        """The index of each point in arrays over the parameters, whose values are coordinates of `axes`."""
         values = zip(self.names, self.points.T, strict=True)
         return tuple(np.argmax(axes[name].values[None] == own[:, None], axis=1) for name, own in values)
 
@@ -49,13 +50,13 @@ class Pooled(NamedTuple):
 def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Pooled:
     """The draws of a study with all its parameters, for `curves`.
 
-    **Raises:** `ValueError` where they cannot be pooled: U is not linear in a field that was scanned, there are no
-    draws, or points that share no draws have no log Z of their own.
+    **Raises:** `ValueError` if they cannot be pooled: U is not linear in a scanned field, there are no draws, or points
+    whose draws do not overlap have no log Z of their own.
     """
     if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
         several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
         instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
-        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+        raise ValueError(f"This is {'of several sizes' if several else 'not the result of a study'}: {instead}.")
     tree = over_the_scan(tree)
     stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
     names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
@@ -63,24 +64,24 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
         derivative = stats.get(DERIVATIVE + name)
         if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
             raise ValueError(
-                f"The energy is not linear in {name}, so that draws at one value say nothing exact of another: take "
-                f"one value of it, study.isel({name}=0), or more points."
+                f"The energy is not linear in {name}, so draws at one value cannot be reweighted to another: select "
+                f"one value, study.isel({name}=0), or run more points."
             )
     flat = stats.transpose(*names, "chain", "draw", ...).stack(point=names)
     known = np.isfinite(flat["energy"].transpose("point", "chain", "draw").values)
     done = known.any(axis=(1, 2))
     if not done.any():
-        raise ValueError("The study holds no point with a finite energy: there is nothing to pool.")
-    # Of points with different numbers of chains or draws, as many as all have.
+        raise ValueError("The study has no point with a finite energy: there is nothing to pool.")
+    # If points have different numbers of chains or draws, as many as all of them have.
     chains, draws = (int(known[done].any(axis=axis).sum(axis=1).min()) for axis in (2, 1))
     flat = flat.isel(point=np.flatnonzero(done), chain=slice(chains), draw=slice(draws))
     if "proposal_log_weight" in flat:
-        # -inf is a proposal that weighs nothing; NaN is none.
+        # -inf is a proposal of weight zero; NaN is not a proposal.
         given = ~np.isnan(flat["proposal_log_weight"].transpose("point", "chain", "proposal").values)
         flat = flat.isel(proposal=slice(int(given.any(axis=1).sum(axis=1).min())))
 
     def of(name: str, last: str = "draw") -> Array:
-        # In one order of memory: sums of what was read from a file would differ from others in the last digit.
+        # In one memory order: sums of arrays read from a file would otherwise differ in the last digit.
         return np.ascontiguousarray(flat[name].transpose("point", "chain", last).values, float)
 
     points = np.stack([flat[name].values.astype(float) for name in names], axis=1)
@@ -113,14 +114,14 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
 
 
 def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
-    """The systematic part of the error of log Z at every point, 0 where none is recorded."""
+    """The systematic part of the error of log Z at every point, 0 if none is recorded."""
     log_z = tree["thermodynamics"].to_dataset()["log_z"]
     found = tree["diagnostics"].to_dataset().get("log_z_systematic") if "diagnostics" in tree.children else None
     return (xr.zeros_like(log_z) if found is None else found).stack(point=names).values
 
 
 def _left_out(forward: Array, chain: Array, blocks: int) -> Array:
-    """NaN where the point has no log Z by Bennett's ratio: its draws may be pooled all the same."""
+    """NaN if the point has no log Z by Bennett's ratio: its draws may still be pooled."""
     try:
         return bar_left_out(forward, chain, blocks)
     except (RuntimeError, ValueError):
@@ -128,8 +129,8 @@ def _left_out(forward: Array, chain: Array, blocks: int) -> Array:
 
 
 class Curves(NamedTuple):
-    """Quantities by name at T targets, (T,), in the replicas, (B, T), and where there is overlap enough, (T,); and the
-    fraction of the weights that each point's draws have, (T, K)."""
+    """Quantities by name at T targets, (T,), and in the replicas, (B, T); whether there is enough overlap, (T,); and
+    the fraction of the weights that each point's draws have, (T, K)."""
 
     values: dict[str, Array]
     replicas: dict[str, Array]
@@ -180,17 +181,17 @@ def reweight(
     $$\langle f\rangle = \frac{\sum_n w_n f_n}{\sum_n w_n}, \qquad
       w_n = \frac{e^{-u(x_n)}}{\sum_k N_k\, e^{-u_k(x_n)}/Z_k}$$
 
-    (multistate reweighting: see `pool`, where sources are).
+    (multistate reweighting; `pool` gives the sources).
 
     **Arguments:**
 
     - `tree`: a result of `run_study`, or its file read back.
     - `parameters`: values by name, `reweight(result, kT=np.linspace(0.5, 2, 61))`, all combinations of them; or as a
-      mapping. What is not named keeps the values of the study.
+      mapping. Parameters that are not named keep the values of the study.
 
     **Returns:** a dataset over these parameters with the variables of `thermodynamics` and their `_err` (bootstrap over
-    chains). NaN, and a warning, where the draws do not say: outside the range of the study, and where the weights are
-    worth less than a twentieth of one point's draws, or eight chains.
+    chains). Values are NaN, with a warning, if the draws do not determine them: outside the range of the study, and
+    if the weights are worth less than a twentieth of one point's draws, or eight chains.
 
     **Raises:** `ValueError` for a parameter that was not scanned, or a study whose draws cannot be pooled.
     """
@@ -203,13 +204,13 @@ def reweight(
         for i, name in enumerate(data.names)
     ]
     if not np.all(axes[0] > 0):
-        raise ValueError(f"kT holds {axes[0].min():g}: temperatures must be positive.")
+        raise ValueError(f"kT contains {axes[0].min():g}: temperatures must be positive.")
     shape = tuple(len(axis) for axis in axes)
     found = curves(data, np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1))
     if not found.trusted.all():
         warnings.warn(
-            f"At {np.sum(~found.trusted)} of {found.trusted.size} targets the study's draws say too little: they are "
-            "NaN. Add points near them.",
+            f"At {np.sum(~found.trusted)} of {found.trusted.size} targets too few of the study's draws have weight: "
+            "the values are NaN. Add points near them.",
             stacklevel=2,
         )
     result = xr.Dataset(coords=dict(zip(data.names, axes, strict=True)))
@@ -217,13 +218,13 @@ def reweight(
     assert found.points is not None
     beside = beside_draws(tree, data.names, data.points)
     for name, values in found.values.items():
-        # What a point's draws lack its neighbours may lack as well: it does not average away.
+        # Neighbours may lack the same states as a point: this does not average out.
         error = np.hypot(bootstrap_error(found.replicas[name], data.pool.groups), found.points @ beside[name])
         for suffix, numbers in (("", values), ("_err", error)):
             kept = np.where(found.trusted, numbers, np.nan).reshape(shape)
             attributes = described[name + suffix].attrs if name + suffix in described else {}
             result[name + suffix] = (data.names, kept, dict(attributes))
-    result["log_z"].attrs["comment"] = "from each point's own and from the energies of all (MBAR), by their errors"
+    result["log_z"].attrs["comment"] = "each point's own and MBAR over the energies of all, weighted by their errors"
     for name in data.names:
         result[name].attrs = dict(described[name].attrs)
     return result

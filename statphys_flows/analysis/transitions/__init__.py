@@ -1,4 +1,4 @@
-"""Where and how a system passes from one phase to another."""
+"""Phase transitions: their location and order."""
 
 from statphys_flows.analysis.transitions.locate import locate_transitions
 

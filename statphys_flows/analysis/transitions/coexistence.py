@@ -1,16 +1,16 @@
 """Two phases side by side: equal weight, latent heat, barrier.
 
-At a first-order transition of a finite system the variable e that is conjugate to the parameter X that is scanned (the
-energy for a temperature, ∂U/∂θ for a coupling) has two peaks. With P_low(X) the weight of all that lies below the
-minimum of its density p at X between them,
+At a first-order transition of a finite system, the density of the variable e conjugate to the scanned parameter X (the
+energy for a temperature, ∂U/∂θ for a coupling) has two peaks. With P_low(X) the weight below the minimum of its density
+p at X between them,
 
     P_low(X*) = 1/2,    latent heat = <e>_high - <e>_low at X*,    barrier = log( √(p₁ p₂) / p_min )  in kT,
 
-p₁, p₂ and p_min at X* at both peaks and between. Equal weight, not equal height: its distance from the transition of
-the infinite system falls exponentially, not as a power. Source: Borgs & Kotecký, J. Stat. Phys. 61 (1990) 79; Lee &
-Kosterlitz, Phys. Rev. B 43 (1991) 3265, for the barrier.
+with p₁, p₂ and p_min at X* at both peaks and between them. The criterion is equal weight, not equal height: its
+distance from the transition of the infinite system decreases exponentially, not as a power. Source: Borgs & Kotecký, J.
+Stat. Phys. 61 (1990) 79; Lee & Kosterlitz, Phys. Rev. B 43 (1991) 3265, for the barrier.
 
-e is conjugate, so that the draws at one X, tilted by exp(-t e), are those at another: every replica finds its own
+Because e is conjugate, the draws at one X, tilted by exp(-t e), are those at another: every replica finds its own
 minimum, peaks and X*.
 """
 
@@ -33,8 +33,8 @@ _ROUNDS = 2
 
 
 class Coexistence(NamedTuple):
-    """Equal weight of two phases; `barrier` in kT, without error where the dip was hardly visited: it is then a lower
-    bound (95%)."""
+    """Equal weight of two phases; `barrier` in kT. If the dip was almost never visited, `barrier` has no error and is a
+    lower bound (95%)."""
 
     location: Estimate
     latent_heat: Estimate
@@ -42,8 +42,8 @@ class Coexistence(NamedTuple):
 
 
 def coexistence(data: Pooled, along: int, at: Array, low: float, high: float) -> Coexistence | None:
-    """The two phases of a study along its parameter number `along`, all others as in `at`, (P,), looked for between
-    `low` and `high`; None where the conjugate variable has one peak, or where it cannot be told from two.
+    """The two phases of a study along its parameter number `along`, all others as in `at`, (P,), searched for between
+    `low` and `high`; None if the conjugate variable has one peak, or if two peaks cannot be distinguished from one.
     """
     e = variable(_conjugate(data, along, at))
 
@@ -55,7 +55,7 @@ def coexistence(data: Pooled, along: int, at: Array, low: float, high: float) ->
     x = most_even(lambda x: histogram(data.pool, target(x), e, replicas=False), low, high)
     if x is None:
         return None
-    # At equal weight by a first guess, and there once more with replicas.
+    # At equal weight by a first guess, and again there with replicas.
     first = histogram(data.pool, target(x), e, replicas=False)
     peaks = two_peaks(first)
     if peaks is None:
@@ -95,7 +95,7 @@ def _measured(groups: int, along: int, at: Array, x: float, found: Histogram, en
 def _barrier(
     tilted: Histogram, tops: list[Extremum], dip: Extremum | None, peaks: Peaks, groups: int
 ) -> Estimate | None:
-    """None where the dip is too shallow to be one."""
+    """None if the dip is too shallow to count."""
     heights = np.stack([top.log_density for top in tops])
     spread = 0.5 * float(np.hypot(tops[0].spread, tops[1].spread))
     if dip is not None:
@@ -111,11 +111,11 @@ def _barrier(
 
 
 def _highest(found: Histogram, peaks: Peaks, groups: int) -> float:
-    """What the logarithm of the lowest density between both peaks is at most (95%): that of the mean density of a
-    window about the dip, with as many draws more as may be missing by chance.
+    """An upper bound (95%) on the logarithm of the lowest density between both peaks: that of the mean density of a
+    window about the dip, plus the number of draws that may be missing by chance.
 
-    Correlated draws come in clumps, of which there are fewer. How large they are, only windows that hold draws tell:
-    of all it is taken from that which shows the largest."""
+    Correlated draws come in clusters, of which there are fewer. Only windows with draws show the size of the clusters;
+    the largest size of all windows is used."""
     centre, ends = peaks.dip[0], (peaks.low[0], peaks.high[0])
     halves = min(centre - ends[0], ends[1] - centre) * 2.0 ** -np.arange(-1, 6)
     windows = [np.abs(found.centres - centre) <= half for half in halves]
@@ -129,14 +129,14 @@ def _highest(found: Histogram, peaks: Peaks, groups: int) -> float:
 
 
 def _estimate(values: Array, groups: int, *spreads: float) -> Estimate:
-    """Of values of the draws and then of the replicas, (1 + B,), and further errors that they do not share."""
+    """The estimate from values of the draws and then of the replicas, (1 + B,), and further independent errors."""
     return Estimate(
         float(values[0]), float(np.sqrt(bootstrap_error(values[1:], groups) ** 2 + np.sum(np.square(spreads))))
     )
 
 
 def _even(found: Histogram, split: Array) -> Array:
-    """The tilt of every row at which the weights below and above its split are the same, by Newton's method."""
+    """The tilt of every row at which the weights below and above its split are equal, by Newton's method."""
     by = np.zeros(len(found.weight))
     for _ in range(30):
         share, below, above = found.tilted(by).below(split)
@@ -151,7 +151,7 @@ def _even(found: Histogram, split: Array) -> Array:
 
 
 def _moved(along: int, at: Array, x: float, tilt: Array) -> Array:
-    """The parameter at which weights hold a factor exp(-tilt·e) beside those at `x`."""
+    """The parameter at which weights have an additional factor exp(-tilt·e) compared with those at `x`."""
     if along:
         return x + at[0] * tilt
     return 1 / (1 / x + tilt)

@@ -1,4 +1,4 @@
-"""Where two curves cross, in every replica."""
+"""The crossing of two curves, in every replica."""
 
 from typing import NamedTuple
 
@@ -12,18 +12,18 @@ Array = np.ndarray
 
 
 class Crossing(NamedTuple):
-    """Where two curves cross, and at what value."""
+    """The position of a crossing, and the value there."""
 
     location: Estimate
     value: Estimate
 
 
 def crossing(x: Array, first: tuple[Array, Array], second: tuple[Array, Array], groups: int) -> Crossing | None:
-    """Where two curves cross, each given by its values at `x`, (T,), and its replicas, (B, T), of so many groups; the
-    replicas of the two are independent. Roots are looked for in every pair of replicas, on cubic splines.
+    """The crossing of two curves, each given by its values at `x`, (T,), and its replicas, (B, T), of this many groups.
+    The replicas of the two are independent. Roots are searched for in every pair of replicas, on cubic splines.
 
-    Of several roots that where the curves cross at the steepest angle, in units of the error of their difference. None
-    where they do not cross, or where more than one replica in twenty does not.
+    Of several roots, the one where the curves cross at the steepest angle is taken, in units of the error of their
+    difference. None if they do not cross, or if more than one replica in twenty does not.
     """
     difference, differences = first[0] - second[0], first[1] - second[1]
     roots = roots_of(x, difference)

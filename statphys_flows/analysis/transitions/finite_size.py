@@ -2,20 +2,20 @@ r"""Finite-size scaling near a continuous transition.
 
     U₄(X, L) = U* + Σ_{1≤j≤n} a_j x^j + L^{-ω} Σ_{0≤j≤m} c_j x^j,    x = (X - X_c) L^{1/ν},    N χ_max ∝ L^{γ/ν}
 
-with X the temperature or coupling, χ as reported (of a mean over N sites, so that N χ is the usual one), fitted by
-least squares to the points as they were sampled, which are independent. Source: Binder, Z. Phys. B 43 (1981) 119;
+with X the temperature or coupling, and χ as reported (of a mean over N sites, so that N χ is the usual susceptibility).
+The fit is by least squares to the sampled points, which are independent. Source: Binder, Z. Phys. B 43 (1981) 119;
 Ferrenberg & Landau, Phys. Rev. B 44 (1991) 5081; with the correction: Hasenbusch, J. Phys. A 32 (1999) 4851.
 
-Which order of the polynomials is enough, how far from X_c they hold, and what ω is, nobody knows beforehand: it enters
-the errors. n from 1 to 4, m from 0 to 2, windows of U₄ about U*, and ω from 0.5 to 2, where those of known universality
-classes are, all as likely beforehand, are averaged with the weights
+The sufficient order of the polynomials, their range of validity about X_c, and ω are not known beforehand, and this
+enters the errors. The fits with n from 1 to 4, m from 0 to 2, several windows of U₄ about U*, and ω from 0.5 to 2 (the
+range of the known universality classes) are equally likely beforehand. They are averaged with the weights
 
     exp( -χ²/2 - k - M ),    k parameters, M points left out,
 
-and the error holds the spread of the fits (Jay & Neil, Phys. Rev. D 103 (2021) 114502). Each counts with what the fit
-of the next order m gives: what a correction leaves out is below the error of that, and not of its own. The correction
-is always part of the fit: without it χ² may be good and X_c still wrong by many of its errors. The maxima of χ are
-fitted likewise, log(N χ_max) = a + (γ/ν) log L + c L^{-ω}.
+and the error includes the spread of the fits (Jay & Neil, Phys. Rev. D 103 (2021) 114502). Each fit contributes the
+result of the fit with the next order m: what a correction of one order neglects is below the error of the next order,
+but not below its own. The correction is always part of the fit: without it χ² may be good while X_c is wrong by many of
+its errors. The maxima of χ are fitted in the same way, log(N χ_max) = a + (γ/ν) log L + c L^{-ω}.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ Array = np.ndarray
 _ORDERS = [(n, m) for n in (1, 2, 3, 4) for m in (0, 1, 2) if m <= n]
 _WINDOWS = (np.inf, 0.2, 0.12, 0.08, 0.05)
 _OMEGAS = np.geomspace(0.5, 2.0, 5)
-# Of the maxima of χ, which are few: all that is not excluded.
+# For the maxima of χ, which are few: all fits that are not excluded.
 _OMEGAS_OF_PEAKS = np.geomspace(0.3, 4.0, 9)
 FEWEST_SIZES = 3
 
@@ -48,8 +48,8 @@ class Sampled(NamedTuple):
 
 
 class ScalingFit(NamedTuple):
-    """`critical` X_c, `nu`, `binder` U*, averaged over all fits; of the most probable one χ², χ²/dof and its
-    probability; the sizes that were used."""
+    """`critical` X_c, `nu`, `binder` U*, averaged over all fits; χ², χ²/dof and the probability of the most probable
+    fit; the sizes that were used."""
 
     critical: Estimate
     nu: Estimate
@@ -72,8 +72,8 @@ class _Fit(NamedTuple):
 
 
 def binder_fit(sampled: Sequence[Sampled], crossing: Crossing) -> ScalingFit | None:
-    """The fit of U₄, from X_c near the crossing of the two largest. None with fewer than three sizes, or points than
-    parameters and two."""
+    """The fit of U₄, from X_c near the crossing of the two largest sizes. None with fewer than three sizes, or with
+    fewer points than the number of parameters plus two."""
     sampled = sorted(sampled, key=lambda s: s.size)
     if len(sampled) < FEWEST_SIZES:
         return None
@@ -106,11 +106,11 @@ def _fits(sampled: Sequence[Sampled], crossing: Crossing) -> Iterator[_Fit]:
             if (dof := count - sum(orders) - 4) >= 2
         }
         for (n, m), (dof, fits) in of_orders.items():
-            # What a correction of order m leaves out is below the error of the next order, not of its own.
+            # What a correction of order m neglects is below the error of the next order, but not below its own.
             dof_more, more = of_orders.get((n, m + 1), (dof, fits))
             for i in np.flatnonzero(fits.inside & more.inside):
                 chi2 = float(fits.chi2[i])
-                # Where χ² says that errors are too small they are scaled up, never down.
+                # If χ² shows that errors are too small they are scaled up; they are never scaled down.
                 scale = np.sqrt(max(1.0, float(more.chi2[i]) / dof_more))
                 of_each = (
                     Estimate(float(v), float(e * scale)) for v, e in (more.critical[i], more.nu[i], more.binder[i])
@@ -119,8 +119,8 @@ def _fits(sampled: Sequence[Sampled], crossing: Crossing) -> Iterator[_Fit]:
 
 
 def exponent(sizes: Array, heights: Sequence[Estimate]) -> tuple[Estimate, float]:
-    """The exponent p of heights ∝ L^p by weighted least squares in the logarithms, and χ²/dof (NaN where there are as
-    many parameters as sizes); from three sizes on with the correction of small ones."""
+    """The exponent p of heights ∝ L^p by weighted least squares in the logarithms, and χ²/dof (NaN if there are as many
+    parameters as sizes). From three sizes on, the fit has the correction for small sizes."""
     order = np.argsort(sizes)
     size = np.asarray(sizes, float)[order]
     y = np.log([heights[i].value for i in order])
@@ -148,7 +148,7 @@ def _per_dof(chi2: float, dof: int) -> float:
 
 
 def _mean_of(found: Sequence[Estimate], chi2: Array) -> Estimate:
-    """With weights exp(-χ²/2); the error holds the spread of the fits."""
+    """The average with weights exp(-χ²/2); its error includes the spread of the fits."""
     weight = np.exp(-0.5 * (chi2 - chi2.min()))
     weight /= weight.sum()
     values, errors = np.asarray(found).T

@@ -29,7 +29,7 @@ def labelled(rows: list[dict], study: xr.DataTree) -> xr.Dataset:
 
 _TEXT = {
     "location": "value of the parameter at the transition",
-    "value": "what was looked at, there: height of the peak, Binder cumulant of the crossing or the fit",
+    "value": "height of the peak, or Binder cumulant of the crossing or the fit",
     "latent_heat": "difference of the conjugate variable between the two phases",
     "barrier": "depth of the dip between two phases, in kT; without error a lower bound",
     "nu": "exponent nu of the correlation length",
@@ -39,7 +39,7 @@ _TEXT = {
     "size": "size of the system",
     "size_2": "the other size",
     "sizes": "sizes that the fit used",
-    "parameter": "parameter along which the transition was looked for",
+    "parameter": "parameter along which the transition was searched for",
     "method": "how",
     "order": "order of the transition: first, continuous, crossover or undecided",
     "transition": "transition",

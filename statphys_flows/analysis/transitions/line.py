@@ -15,7 +15,7 @@ _PER_INTERVAL = 8
 
 
 class Line(NamedTuple):
-    """A study along one parameter, all others fixed at `at`; `x` is the grid, (T,), in the range that is trusted."""
+    """A study along one parameter, all others fixed at `at`; `x` is the grid, (T,), in the trusted range."""
 
     data: Pooled
     along: int
@@ -38,7 +38,7 @@ def others(data: Pooled, along: str | None) -> Iterator[Array]:
 
 
 def _index(data: Pooled, along: str | None) -> int:
-    """Of the parameter `along`, or of the first with enough values where none is given."""
+    """The index of the parameter `along`, or of the first one with enough values if none is given."""
     if along is not None and along not in data.names:
         raise ValueError(f"along={along!r} was not scanned in this study: give one of {', '.join(data.names)}.")
     candidates = range(len(data.names)) if along is None else [data.names.index(along)]
@@ -46,7 +46,7 @@ def _index(data: Pooled, along: str | None) -> int:
     enough = [i for i, count in counts.items() if count >= FEWEST_POINTS]
     if not enough:
         raise ValueError(
-            f"A transition is looked for along at least {FEWEST_POINTS} values of a parameter, but this study has "
+            f"The search for a transition needs at least {FEWEST_POINTS} values of a parameter, but this study has "
             f"{', '.join(f'{count} of {data.names[i]}' for i, count in counts.items())}."
         )
     return enough[0]
@@ -72,5 +72,5 @@ def _longest(trusted: Array) -> tuple[int, int]:
     starts, ends = edges[::2], edges[1::2]
     longest = int(np.argmax(ends - starts)) if starts.size else 0
     if not starts.size or ends[longest] - starts[longest] < 5:
-        raise ValueError("The draws of neighbouring points overlap nowhere: add points in between.")
+        raise ValueError("No draws of neighbouring points overlap: add points in between.")
     return int(starts[longest]), int(ends[longest])

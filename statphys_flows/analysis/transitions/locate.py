@@ -24,32 +24,33 @@ _FINE = 33
 
 
 def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: Pooled | None = None) -> xr.Dataset:
-    """Where a study's temperature, or a field that it scans, passes a transition.
+    """The transitions along a study's temperature, or along a scanned field.
 
     **Arguments:**
 
     - `study`: a result of `run_study` with at least four values of `along`, or of `run_size_study`.
-    - `along`: the parameter; the temperature if not given, or the first field where there are not four temperatures.
-      Of other parameters each value is taken by itself.
-    - `draws`: those of the study, pooled, where they are already.
+    - `along`: the parameter; the temperature if not given, or the first field if there are not four temperatures. Each
+      value of the other parameters is treated separately.
+    - `draws`: the pooled draws of the study, if they exist already.
 
-    **Returns:** a dataset over `transition`, with `location`, the height of what was looked at (`value`), `latent_heat`
-    and `barrier` of a first-order transition, each with its `_err`; `parameter`, `method` and `order` in words; and, of
-    several sizes, `size`, `nu`, `gamma_over_nu`, `chi2_per_dof`. NaN where a method does not apply or finds nothing.
+    **Returns:** a dataset over `transition`, with `location`, the height of the peak or crossing (`value`),
+    `latent_heat` and `barrier` of a first-order transition, each with its `_err`; `parameter`, `method` and `order` in
+    words; and, for several sizes, `size`, `nu`, `gamma_over_nu`, `chi2_per_dof`. NaN if a method does not apply or
+    finds nothing.
 
-    `method` is `susceptibility_peak`, `heat_capacity_peak`, `equal_weight` (see `coexistence`), of several sizes also
-    `binder_crossing` of two and `finite_size_fit` of all (see `finite_size`). `order` (see `order`) is
+    `method` is `susceptibility_peak`, `heat_capacity_peak` or `equal_weight` (see `coexistence`); for several sizes
+    also `binder_crossing` of two and `finite_size_fit` of all (see `finite_size`). `order` (see `order`) is
 
-    - `first`: two phases, with a dip between them that is clearly deeper than 5 kT; of several sizes one that does not
-      become shallower at the largest, or that grows while N χ grows like N.
-    - `continuous`: of three sizes or more, Binder cumulants that cross and a susceptibility that grows as a power, less
-      than N does, with no dip that grows.
-    - `crossover`: of three sizes or more, a susceptibility that stops growing.
-    - `undecided`: all else. One finite system without a deep dip always is: its maxima are rounded either way.
+    - `first`: two phases, with a dip between them that is clearly deeper than 5 kT. For several sizes, the dip must not
+      become shallower at the largest ones, or it must grow while N χ grows like N.
+    - `continuous`: for three sizes or more, Binder cumulants that cross and a susceptibility that grows as a power,
+      more slowly than N, without a growing dip.
+    - `crossover`: for three sizes or more, a susceptibility that stops growing.
+    - `undecided`: everything else, also one finite system without a deep dip: its maxima are rounded in both cases.
 
-    The susceptibility is about ⟨|m|⟩ where ⟨m⟩ vanishes by symmetry.
+    The susceptibility is about ⟨|m|⟩ if ⟨m⟩ vanishes by symmetry.
 
-    **Raises:** `ValueError` where there are too few points, or draws that cannot be pooled (`reweight`).
+    **Raises:** `ValueError` if there are too few points, or draws that cannot be pooled (`reweight`).
     """
     sizes = dict(_sizes(study))
     if not sizes:
@@ -102,7 +103,7 @@ def _susceptibilities(line: Line) -> dict[str, str]:
 
 
 def _peak(line: Line, quantity: str) -> Peak | None:
-    """On the line's grid, and then on a finer one about it."""
+    """The peak on the line's grid, and then on a finer grid about it."""
     values, replicas = line.curves.values[quantity], line.curves.replicas[quantity]
     groups = line.data.pool.groups
     if not stands_out(values, replicas, groups):
@@ -144,7 +145,7 @@ def _of_sizes(lines: dict[float, Line], studies: dict[float, xr.DataTree]) -> li
 
 
 def _crossings(lines: dict[float, Line]):
-    """Of neighbouring sizes."""
+    """The crossings of neighbouring sizes."""
     for (size, line), (larger, other) in itertools.pairwise(sorted(lines.items())):
         low, high = max(line.x[0], other.x[0]), min(line.x[-1], other.x[-1])
         if not low < high:
@@ -158,7 +159,7 @@ def _crossings(lines: dict[float, Line]):
 
 
 def _heights(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, float]) -> dict[float, Estimate]:
-    """The maxima of N χ, of the sizes that have one."""
+    """The maxima of N χ, for the sizes that have one."""
     found = {size: p.height for size, each in sorted(peaks.items()) if (p := each["susceptibility_peak"]) is not None}
     return {size: Estimate(sites[size] * height.value, sites[size] * height.error) for size, height in found.items()}
 

@@ -1,14 +1,14 @@
-"""The order of a transition, from how barrier, latent heat and susceptibility grow with size.
+"""The order of a transition, from the growth of barrier, latent heat and susceptibility with size.
 
 With N sites, at the largest sizes:
 
     first order:    barrier ∝ N^p with p > 0,    latent heat ∝ N,    N χ_max ∝ N;
     continuous:     no barrier, or one that is the same at every size,    N χ_max ∝ N^{γ/(νd)}, γ/ν < d;
-    crossover:      N χ_max stays as it is.
+    crossover:      N χ_max does not grow.
 
-Small sizes look like anything: a first-order transition has one peak where sizes are below its correlation length, and
-its N χ_max grows more slowly than N. What grows is therefore never called continuous. Source: Lee & Kosterlitz, Phys.
-Rev. B 43 (1991) 3265; Challa, Landau & Binder, Phys. Rev. B 34 (1986) 1841.
+Small sizes can look like any of these: a first-order transition has one peak if sizes are below its correlation length,
+and its N χ_max grows more slowly than N. A transition with a growing barrier is therefore never called continuous.
+Source: Lee & Kosterlitz, Phys. Rev. B 43 (1991) 3265; Challa, Landau & Binder, Phys. Rev. B 34 (1986) 1841.
 """
 
 from collections.abc import Mapping
@@ -31,15 +31,15 @@ Sizes = Mapping[float, Estimate]
 
 
 def order_of_one(phases: Coexistence | None) -> str:
-    """Of one finite system: its maxima are rounded whatever the order is."""
+    """The order from one finite system, whose maxima are rounded for every order."""
     return "first" if phases is not None and _is_deep(phases.barrier) else "undecided"
 
 
 def order_of_several(
     phases: Mapping[float, Coexistence | None], heights: Sizes, fit: ScalingFit | None, sites: Mapping[float, float]
 ) -> str:
-    """Of several sizes, by size: the two phases of each, the maximum of N χ of those that have one, N; and the fit of
-    the Binder cumulants."""
+    """The order from several sizes. Arguments, by size: the two phases of each, the maximum of N χ of those that have
+    one, and N; and the fit of the Binder cumulants."""
     found = {size: each for size, each in sorted(phases.items()) if each is not None}
     barriers = {size: each.barrier for size, each in found.items()}
     latent = {size: each.latent_heat for size, each in found.items()}
@@ -47,7 +47,7 @@ def order_of_several(
     like_n = len(heights) > 1 and _is_like_n(heights, sites)
     if grows or deep:
         stands = _is_deep(list(barriers.values())[-1]) and not _becomes_less(barriers)
-        # What the largest size does not show was not sampled, or is not there.
+        # Two phases that the largest size does not show were not sampled, or do not exist.
         is_first = (stands or (grows and like_n)) and max(phases) in found and not _vanishes(latent, sites)
         return "first" if is_first else "undecided"
     if len(phases) < FEWEST_SIZES or len(heights) < 2:
@@ -65,8 +65,8 @@ def _is_deep(barrier: Estimate) -> bool:
 
 
 def _grows(barriers: Sizes, sites: Mapping[float, float]) -> bool:
-    """Whether the last is clearly above one of a smaller size, and not below the one before it. What is a lower bound
-    may be any amount higher."""
+    """Whether the last barrier is clearly above one of a smaller size, and not below the one before it. A barrier that
+    is a lower bound may be higher by any amount."""
     if not barriers:
         return False
     *before, last = barriers.values()
@@ -87,8 +87,8 @@ def _clearly(above: Estimate, below: Estimate) -> bool:
 
 
 def _is_like_n(heights: Sizes, sites: Mapping[float, float]) -> bool:
-    """Whether N χ may be growing like N: at the two largest sizes, and with what its power has clearly gained since the
-    two smallest."""
+    """Whether N χ may be growing like N: by its power at the two largest sizes, plus the clear increase of that power
+    since the two smallest."""
     last, first = _power(heights, sites, -2, -1), _power(heights, sites, 0, 1)
     gained = max(last.value - first.value, 0.0) if _clearly(last, first) else 0.0
     return last.value + gained + CLEAR * np.nan_to_num(last.error) > POWER_OF_N

@@ -9,12 +9,12 @@ from statphys_flows.analysis.estimate import Estimate
 
 Array = np.ndarray
 
-# By how many of its errors a maximum has to stand above both ends of the range.
+# The number of errors by which a maximum must be above both ends of the range.
 _SIGNIFICANT = 3.0
 
 
 class Peak(NamedTuple):
-    """Where the maximum is, and how high."""
+    """The position and height of a maximum."""
 
     location: Estimate
     height: Estimate
@@ -30,8 +30,8 @@ def stands_out(values: Array, replicas: Array, groups: int) -> bool:
 
 
 def peak(x: Array, values: Array, replicas: Array, groups: int) -> Peak | None:
-    """The maximum of `values` at `x`, (T,), by the parabola through the largest and its neighbours, with bootstrap
-    errors from `replicas`, (B, T), of so many groups. None where the largest is at an end."""
+    """The maximum of `values` at `x`, (T,), by the parabola through the largest value and its neighbours, with
+    bootstrap errors from `replicas`, (B, T), of this many groups. None if the largest value is at an end."""
     location, height = _vertex(x, values[None])
     if np.isnan(location[0]):
         return None
@@ -43,13 +43,13 @@ def peak(x: Array, values: Array, replicas: Array, groups: int) -> Peak | None:
 
 
 def widest(x: Array, values: Array, replicas: Array) -> tuple[float, float]:
-    """A range that holds the maximum of the curve and of all replicas, with a grid step to spare."""
+    """A range that contains the maxima of the curve and of all replicas, plus a grid step."""
     tops = np.append(np.argmax(replicas, axis=1), np.argmax(values))
     return float(x[max(tops.min() - 1, 0)]), float(x[min(tops.max() + 1, len(x) - 1)])
 
 
 def _vertex(x: Array, curves: Array) -> tuple[Array, Array]:
-    """The parabola's, for every row; NaN where the largest value is at an end."""
+    """The maximum of the parabola, for every row; NaN if the largest value is at an end."""
     top = np.argmax(curves, axis=1)
     inner = np.clip(top, 1, len(x) - 2)
     rows = np.arange(len(curves))

@@ -1,10 +1,10 @@
-r"""Least squares for one finite-size scaling function with a correction of small sizes.
+r"""Least squares for one finite-size scaling function with a correction for small sizes.
 
     U(X, L) = Σ_{j≤n} a_j x^j + (L/L₀)^{-ω} Σ_{j≤m} c_j x^j,    x = (X - X_c) (L/L₀)^{1/ν},    L₀ the smallest size.
 
-At given X_c and 1/ν this is linear: all else is projected out, and two parameters are left to Gauss and Newton
-(variable projection: Golub & Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, with Kaufman's Jacobian), for all ω and
-several starts at once.
+At given X_c and 1/ν this is linear: the linear parameters are projected out, and the Gauss-Newton method finds the
+other two (variable projection: Golub & Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, with Kaufman's Jacobian), for all ω
+and several starts together.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _STEPS = 40
 
 
 class Points(NamedTuple):
-    """U with its errors at values of X and sizes, (M,) each."""
+    """U with its errors at given X and sizes, (M,) each."""
 
     size: Array
     x: Array
@@ -40,7 +40,7 @@ class Fits(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Of every problem: x, the design matrix, its QR decomposition, the coefficients, the residuals and χ²."""
+    """For every problem: x, the design matrix, its QR decomposition, the coefficients, the residuals and χ²."""
 
     z: Array
     design: Array
@@ -87,14 +87,14 @@ class _Problem:
 
 
 def fit(points: Points, start: float, orders: tuple[int, int], omegas: Array) -> Fits:
-    """Of `points`, from X_c near `start`, with polynomials of orders n and m, for every one of `omegas`."""
+    """The fit of `points`, from X_c near `start`, with polynomials of orders n and m, for each of `omegas`."""
     count = len(omegas)
     problem = _Problem(points, start, orders, np.repeat(omegas, len(_STARTS)))
     shift, power, state = _minimise(problem, np.zeros(count * len(_STARTS)), np.tile(_STARTS, count))
     best = np.argmin(state.chi2.reshape(count, -1), axis=1) + len(_STARTS) * np.arange(count)
     whole = np.concatenate([problem.jacobian(state, power), state.design], axis=-1)[best]
     length = np.linalg.norm(whole, axis=1)
-    # Of columns of length one, and each back to its own.
+    # With columns normalised to length one, and scaled back afterwards.
     information = np.einsum("wmp,wmq->wpq", whole, whole) / length[:, :, None] / length[:, None, :]
     covariance = np.linalg.pinv(information, rcond=1e-13)
     error = np.sqrt(np.maximum(np.einsum("wpp->wp", covariance), 0.0)) / length

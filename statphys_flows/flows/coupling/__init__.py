@@ -1,4 +1,4 @@
-"""Discrete flows made of coupling layers, one kind to a file, with flowjax behind one adapter."""
+"""Discrete flows made of coupling layers, one kind per file, with flowjax behind one adapter."""
 
 from statphys_flows.flows.coupling.adapter import CouplingFlow
 from statphys_flows.flows.coupling.affine import HierarchicalCoupling, hierarchical_coupling, nice, real_nvp

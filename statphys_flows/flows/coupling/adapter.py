@@ -41,10 +41,10 @@ class CouplingFlow(Flow):
         built_from: tuple[Hashable, ...],
         frame: fb.AbstractBijection | None = None,
     ) -> Self:
-        """The flow of a builder: `bijection`, in the coordinates that `frame` maps from, if given.
+        """The flow of a builder: `bijection`, in the coordinates of which `frame` is a function, if given.
 
-        - `built_from`: the builder and its options, all but arrays. Flows built from the same share their functions:
-          they run one compiled program.
+        - `built_from`: the builder and its options, without arrays. Flows built from the same options share their
+          functions, and therefore one compiled program.
         """
         bijection = _with_shared_functions(bijection, built_from)
         if frame is not None:
@@ -64,7 +64,7 @@ class CouplingFlow(Flow):
         return jax.vmap(paramax.unwrap(self.bijection).inverse_and_log_det)(x)
 
     def adopt(self, trained: "CouplingFlow") -> "CouplingFlow":
-        # The map was trained on top of its own base: one without the other is neither.
+        # The map was trained on its own base: they belong together.
         return trained
 
 
@@ -72,11 +72,11 @@ _FUNCTIONS: dict[Hashable, PyTree] = {}
 
 
 def _with_shared_functions(bijection: fb.AbstractBijection, built_from: tuple[Hashable, ...]) -> fb.AbstractBijection:
-    """`bijection` with the functions of the first one that was built from the same. Layers hold closures, which equal
-    no others: every flow that is built would be compiled anew, though it computes the same."""
+    """`bijection` with the functions of the first one that was built from the same options. Layers contain closures,
+    which never compare equal: every new flow would be compiled again, although it computes the same."""
     arrays, rest = eqx.partition(bijection, eqx.is_array)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
-        return bijection  # its closures hold what belongs to this trace
+        return bijection  # its closures contain values of this trace
     shared = _FUNCTIONS.setdefault((*built_from, jnp.result_type(float)), rest)
     return eqx.combine(arrays, shared)
 

@@ -1,4 +1,4 @@
-"""Affine coupling flows on ℝⁿ: RealNVP, its kin for targets with scales of every size, and NICE."""
+"""Affine coupling flows on ℝⁿ: RealNVP, its variant for targets with scales of all sizes, and NICE."""
 
 import functools
 from typing import TypeVar
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=CouplingFlow)
 
 # One layer changes a scale by at most exp(±1). With exp(±2), six layers blew up on a ring of data at the default rate.
 _MAX_LOG_SCALE = 1.0
-# Where networks see asinh x they do not: what blew up was the pull of points far out.
+# With asinh x as input of the networks they do not: points far out had caused the blow-up.
 _MAX_LOG_SCALE_SQUASHED = 4.0
 
 
@@ -43,8 +43,8 @@ def real_nvp(
 
 
 class HierarchicalCoupling(CouplingFlow):
-    """A `CouplingFlow` in which some coordinates set the scale of others, over many orders of magnitude. What it learns
-    of these holds beyond what samples show, so that training on the energy itself can follow."""
+    """A `CouplingFlow` in which some coordinates set the scale of others, over many orders of magnitude. The learned
+    scales extend beyond the samples, so training on the energy itself can follow."""
 
     @property
     def recipe(self) -> Recipe:
@@ -54,9 +54,9 @@ class HierarchicalCoupling(CouplingFlow):
 def hierarchical_coupling(
     key: PRNGKeyArray, base: Base, *, location, scale, layers: int = 6, width: int = 64, depth: int = 2
 ) -> HierarchicalCoupling:
-    """`real_nvp` for targets like Neal's funnel (Ann. Stat. 31 (2003) 705) and other hierarchical models: networks see
-    5 asinh(x/5) of the coordinates, and a layer changes a scale by at most exp(±4). Arguments as `real_nvp`; `scale` is
-    better that of the bulk than a standard deviation, which the tails decide.
+    """`real_nvp` for targets like Neal's funnel (Ann. Stat. 31 (2003) 705) and other hierarchical models: the input of
+    the networks is 5 asinh(x/5) of the coordinates, and a layer changes a scale by at most exp(±4). Arguments as
+    `real_nvp`; `scale` should be that of the bulk and not a standard deviation, which the tails dominate.
     """
     transformer = _affine(base, _MAX_LOG_SCALE_SQUASHED)
     return _coupled(
@@ -72,10 +72,10 @@ def nice(
     $$y_a = x_a,\quad y_b = x_b + m(x_a), \qquad \log|\det| = 0.$$
 
     The volume-preserving case of `real_nvp`, without the trained rescaling at the top that the paper adds: the target
-    must fill as much volume as the base. In one dimension a shift. Arguments as `real_nvp`.
+    must fill as much volume as the base. In one dimension it is a shift. Arguments as `real_nvp`.
 
-    Near the identity at the start, not at it: for a target as symmetric as the base that is a saddle of every loss,
-    since E[x_b | x_a] = 0, and a shift has nothing else to follow.
+    It starts near the identity, not exactly at it: for a target as symmetric as the base the identity is a saddle of
+    every loss, because E[x_b | x_a] = 0 and a shift has no other gradient.
     """
     shift = fb.Loc(jnp.zeros(()))
     return _coupled(CouplingFlow, key, base, shift, location, scale, layers, width, depth, start_at_zero=False)
@@ -104,7 +104,7 @@ def _coupled(
     location, scale = (jnp.asarray(a, jnp.result_type(float)) for a in (location, scale))
     if location.shape != base.mean.shape or scale.shape != base.mean.shape:
         raise StudyError(
-            f"location has shape {location.shape} and scale {scale.shape}, but the base lives in {base.mean.shape}: "
+            f"location has shape {location.shape} and scale {scale.shape}, but the base has shape {base.mean.shape}: "
             "give one number of each for every component."
         )
     bijection = coupling_layers(

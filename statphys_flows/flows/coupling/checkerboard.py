@@ -24,18 +24,18 @@ class CheckerboardCoupling(fb.AbstractBijection):
 
     $$\phi'_x = \phi_x\, e^{s_x(\phi_{other})} + m_x(\phi_{other}), \qquad \log|\det| = \sum_{x} s_x .$$
 
-    With h the output of convolutions and tanh, all without biases and hence odd in the field: m is a convolution of h,
-    odd, and s one of h², even; so the map commutes with φ → -φ (as in Del Debbio et al., arXiv:2105.12481). Where the
-    system is not even, there are biases and both see h and h². Zero at the start.
+    h is the output of convolutions and tanh, all without biases and hence odd in the field. m is a convolution of h,
+    odd, and s a convolution of h², even; so the map commutes with φ → -φ (as in Del Debbio et al., arXiv:2105.12481).
+    If the system is not even, there are biases, and both take h and h². Zero at the start.
 
-    Convolutions wrap along periodic axes and see zeros beyond Dirichlet ends, so along periodic axes the map commutes
+    Convolutions wrap along periodic axes and take zeros beyond Dirichlet ends, so along periodic axes the map commutes
     with shifts by two sites.
 
     **Arguments:**
 
-    - `lattice`: the space, even in length along periodic axes.
-    - `colour`: 0 or 1, which sites move: those whose coordinates add up to an even or odd number.
-    - `even`: the system is even under φ → -φ.
+    - `lattice`: the space, with even lengths along periodic axes.
+    - `colour`: 0 or 1: the sites move whose coordinates add up to an even or an odd number.
+    - `even`: whether the system is even under φ → -φ.
     - `width`, `depth`, `kernel`: channels, number of hidden convolutions, and their (odd) size along each axis.
     """
 
@@ -74,7 +74,7 @@ class CheckerboardCoupling(fb.AbstractBijection):
         return (y - shift) * jnp.exp(-log_scale), -jnp.sum(log_scale)
 
     def _parameters(self, x) -> tuple[Float[Array, " ..."], Float[Array, " ..."]]:
-        """s and m, zero on the sites that stay."""
+        """s and m, zero on the sites that do not move."""
         moves = (jnp.asarray(np.indices(self.shape).sum(axis=0)) + self.colour) % 2 == 0
         h = jnp.where(moves, 0, x)[None]
         for layer in self.hidden:
@@ -114,7 +114,7 @@ def checkerboard_coupling(
 
     - `base`: a base on the lattice; the flow has the symmetries that it shares with the map.
     - `lattice`: one to three dimensions, each axis periodic or Dirichlet.
-    - `even`: the system is even under φ → -φ, and then so is log q on an even base.
+    - `even`: whether the system is even under φ → -φ; then log q on an even base is even too.
     - `layers`, `width`, `depth`, `kernel`: coupling layers; channels, number of hidden convolutions and size of the
       kernels of their networks.
 
@@ -134,7 +134,7 @@ def checkerboard_coupling(
         )
     if base.mean.shape != lattice.shape:
         raise StudyError(
-            f"The base lives in {base.mean.shape}, the lattice is {lattice.shape}: give a base on the lattice."
+            f"The base has shape {base.mean.shape}, the lattice {lattice.shape}: give a base on the lattice."
         )
 
     keys, colours = jax.random.split(key, layers), jnp.arange(layers) % 2

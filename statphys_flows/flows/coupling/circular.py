@@ -19,8 +19,8 @@ _UNIT_SLOPE = float(np.log(np.expm1(1 - _MIN_SLOPE)))
 
 
 class CircularSpline(fb.AbstractBijection):
-    """y = (S(x mod 1) + shift) mod 1, with S a rational-quadratic spline of [0, 1] onto itself whose slope at 1 is that
-    at 0: a diffeomorphism of the circle (Rezende et al., arXiv:2002.02428). Identity at the start.
+    """y = (S(x mod 1) + shift) mod 1, with S a rational-quadratic spline of [0, 1] onto itself with the same slope at 0
+    and 1: a diffeomorphism of the circle (Rezende et al., arXiv:2002.02428). Identity at the start.
 
     **Arguments:**
 
@@ -48,7 +48,7 @@ class CircularSpline(fb.AbstractBijection):
 
 
 def _closed(raw):
-    """Positive slopes at all knots, the last that of the first."""
+    """Positive slopes at all knots; the last equals the first."""
     slopes = jax.nn.softplus(raw + _UNIT_SLOPE) + _MIN_SLOPE
     return jnp.append(slopes, slopes[..., :1], axis=-1)
 
@@ -81,7 +81,7 @@ def circular_spline_coupling(
     bijection = coupling_layers(
         key, dimension, CircularSpline(knots), layers=layers, width=width, depth=depth, seen="periodic"
     )
-    # The scale as it is, not by way of flowjax's softplus: a period that is rounded would show as a seam.
+    # The exact scale, not through flowjax's softplus: a rounded period would appear as a seam.
     unit = fb.Affine(jnp.zeros(dimension), jnp.ones(dimension))
     frame = paramax.non_trainable(eqx.tree_at(lambda a: a.scale, unit, lengths))
     built_from = ("circular_spline", dimension, layers, knots, width, depth)

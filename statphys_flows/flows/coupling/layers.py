@@ -1,4 +1,4 @@
-"""What coupling flows on ℝⁿ and on the torus have in common: stacks of layers."""
+"""The common part of coupling flows on ℝⁿ and on the torus: stacks of layers."""
 
 import functools
 from typing import Literal
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-# What a network is given of a coordinate.
+# The functions of a coordinate that a network takes as input.
 Seen = Literal["plain", "periodic", "squashed"]
 
 
@@ -24,24 +24,25 @@ def coupling_layers(
     seen: Seen = "plain",
     start_at_zero: bool = True,
 ) -> fb.AbstractBijection:
-    """`layers` couplings in each of which half of the coordinates, picked at random and then complemented, set the
-    parameters by which `transformer` (a scalar bijection) acts on the other half. In one dimension: `transformer`.
+    """`layers` couplings. In each, half of the coordinates, picked at random and then complemented, set the parameters
+    with which `transformer` (a scalar bijection) acts on the other half. In one dimension: `transformer`.
 
     Every permutation is undone and the networks' last layers start at zero, so each layer starts as `transformer` with
-    the parameters it came with, coordinate by coordinate.
+    its own initial parameters, coordinate by coordinate.
 
     **Arguments:**
 
     - `width`, `depth`: width and number of hidden layers of the networks.
-    - `seen`: what networks see of a coordinate x: `"plain"`, x; `"periodic"`, cos 2πx and sin 2πx; `"squashed"`,
-      5 asinh(x/5), so that those far out do not pull at all others.
-    - `start_at_zero`: if not, only the last layers' biases do, and the start is near what it would be.
+    - `seen`: the input of the networks for a coordinate x: `"plain"`, x; `"periodic"`, cos 2πx and sin 2πx;
+      `"squashed"`, 5 asinh(x/5), so that points far out do not dominate the others.
+    - `start_at_zero`: whether the last layers start at zero. If not, only their biases do, and the start is near the
+      one above.
     """
     if dimension == 1:
         return fb.Vmap(eqx.filter_vmap(lambda: transformer, axis_size=1)(), in_axes=eqx.if_array(0))
     frozen = dimension // 2
     network_key, order_key = jax.random.split(key)
-    # Its network holds a place: all the layers' networks are made at once, in one compilation.
+    # Its network is a placeholder: the networks of all layers are made together, in one compilation.
     coupling = fb.Coupling(
         key, transformer=transformer, untransformed_dim=frozen, dim=dimension, nn_width=1, nn_depth=0
     )

@@ -51,8 +51,8 @@ _FASTER = 3.0
 
 
 class CoordinateSplines(CouplingFlow):
-    """A `CouplingFlow` without any coupling. Its parameters are the splines' own, without a network before them, and
-    can be trained several times faster."""
+    """A `CouplingFlow` without any coupling. Its parameters are those of the splines, without a network, and train
+    several times faster."""
 
     @property
     def recipe(self) -> Recipe:
@@ -60,10 +60,10 @@ class CoordinateSplines(CouplingFlow):
 
 
 def coordinate_splines(base: Base, *, location, scale, knots: int = 16, interval: float = 4.0) -> CoordinateSplines:
-    """A rational-quadratic spline for each coordinate by itself, on (x - location)/scale.
+    """A rational-quadratic spline for each coordinate separately, on (x - location)/scale.
 
-    It learns the law of every coordinate and nothing of how they hang together: from a few of exponentially many modes
-    it makes all of them, where coordinates are independent or nearly so. Arguments as `spline_coupling`.
+    It learns the distribution of every coordinate and no correlations: from a few of exponentially many modes it makes
+    all of them, if coordinates are independent or nearly independent. Arguments as `spline_coupling`.
     """
     spline = fb.RationalQuadraticSpline(knots=knots, interval=interval)
     each = fb.Vmap(eqx.filter_vmap(lambda: spline, axis_size=location.shape[0])(), in_axes=eqx.if_array(0))

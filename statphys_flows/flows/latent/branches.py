@@ -44,9 +44,9 @@ class DropletBranch(Branch):
     $$q(h) = \frac1V\, N(\delta)\, \Big/ \det_{ab}\, \hat T_a \cdot \partial_b (c^* + \delta),$$
 
     $\hat T$ an orthonormal basis of the span of ∂_b c*: the Jacobian of (x₀, δ) → h (Faddeev & Popov, Phys. Lett. B 25
-    (1967) 29, for translations: Gervais & Sakita, Phys. Rev. D 11 (1975) 2943). Of h, x₀ is the centre at which the
-    droplet overlaps h most. A δ so large that another centre overlaps more lies outside q: `sample` gives NaN there,
-    which weighs nothing, and the weights of all other draws remain exact.
+    (1967) 29, for translations: Gervais & Sakita, Phys. Rev. D 11 (1975) 2943). For a given h, x₀ is the centre at
+    which the droplet overlaps h most. A δ so large that another centre overlaps more is outside q: `sample` gives NaN
+    there, with weight zero, and the weights of all other draws remain exact.
 
     **Fields:**
 

@@ -18,26 +18,27 @@ from statphys_flows.flows.latent.radial import radial_branch
 from statphys_flows.systems import PairParticles
 from statphys_flows.theory.mean_field import mean_field_branches
 
-# A mode enters the field where its energy N λ_k/2 would exceed this in units of kT with all particles at one point.
-# What is left out is weighed, not lost.
+# A mode enters the field if its energy N λ_k/2 with all particles at one point exceeds this in units of kT. The other
+# modes are not lost: they enter the weight.
 _NEGLIGIBLE = 5e-3
 _FIELD_DRAWS = 64
 _DISTINCT = 4.0
 _GAP_STEPS = 60
-# Points along each axis, at least and at most; what log q may be off by for it, of all particles together.
+# The smallest and the largest number of points along each axis; the error of log q that this may cause, for all
+# particles together.
 _GRIDS, _FINEST = {1: 256, 2: 64, 3: 32}, {1: 8192, 2: 512, 3: 128}
 _COARSE, _TRIED = 5e-3, 8
 
 
 def latent_field(system: PairParticles, kT: float) -> LatentField | None:
-    """A `LatentField` with a branch for the gas and for the droplet, where mean-field theory has them; None where the
-    potential has no attractive Fourier modes by which to sample it.
+    """A `LatentField` with branches for the gas and the droplet, as far as mean-field theory has them; None if the
+    potential has no attractive Fourier modes with which to sample it.
 
-    On a circle, where one mode orders, both phases and what is between them are one `RadialBranch`. Elsewhere the gas
+    On a circle, if one mode orders, both phases and the states between them are one `RadialBranch`. Otherwise the gas
     is the Gaussian nearest in reverse Kullback-Leibler divergence: spreads σ_k with
-    1/(N σ_k²) = 1/βλ_k - 1 + E|ρ̂_k(h)|², the last over the Gaussian itself. The droplet is Laplace's approximation.
+    1/(N σ_k²) = 1/βλ_k - 1 + E|ρ̂_k(h)|², where E is over the Gaussian itself. The droplet is Laplace's approximation.
 
-    **Raises:** `StudyError` where it is so narrow that no grid resolves it.
+    **Raises:** `StudyError` if the droplet is so narrow that no grid resolves it.
     """
     lengths = system.space.lengths
     modes = system.potential.modes(lengths)
@@ -69,10 +70,10 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
 
 
 def phases(system: PairParticles, kT: float, field: TorusModes, strengths: np.ndarray) -> list[Branch]:
-    """A branch for the gas and for the droplet, where they are phases."""
+    """A branch for the gas and one for the droplet, if they are phases."""
     branches: list[Branch] = []
     droplet = _droplet(system, kT, field, strengths)
-    # Well below its spinodal the gas is no phase, and a Gaussian about h = 0 has no weight.
+    # Well below its spinodal the gas is not a phase, and a Gaussian about h = 0 has no weight.
     if droplet is None or strengths.max() < 1.1:
         spreads = _gas_spreads(field, strengths, system.n)
         branches.append(GasBranch(jnp.asarray(spreads, jnp.result_type(float))))
@@ -82,7 +83,7 @@ def phases(system: PairParticles, kT: float, field: TorusModes, strengths: np.nd
 
 
 def _grid_error(field: TorusModes, branches: Sequence[Branch]) -> float:
-    """How much log ∫e^u of one particle changes on a grid twice as fine, for fields that the branches draw."""
+    """The change of log ∫e^u of one particle on a grid twice as fine, for fields drawn from the branches."""
     finer = dataclasses.replace(field, grid=2 * field.grid)
     errors = []
     for branch in branches:
@@ -144,12 +145,12 @@ def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.
     moved: np.ndarray = -1j * field.wave_vectors.T * c
     translations = np.linalg.qr(np.concatenate([np.real(moved), np.imag(moved)], axis=1).T)[0]
     outside = np.eye(2 * field.many) - translations @ translations.T
-    # Translations are pushed out of the way, to the end of the spectrum.
+    # Translations are moved to the end of the spectrum, where they do not count.
     top = 10 * np.abs(hessian).max()
     values, vectors = np.linalg.eigh(outside @ hessian @ outside + top * translations @ translations.T)
     values, vectors = values[:-d], vectors[:, :-d]
-    # Near a critical point the droplet is no larger than its fluctuations, its centre is not defined, and the Gaussian
-    # about h = 0 covers both.
+    # Near a critical point the droplet is not larger than its fluctuations: its centre is undefined, and the Gaussian
+    # about h = 0 covers both phases.
     if not (values[0] > 0 and np.linalg.norm(c) > _DISTINCT / np.sqrt(n * values[0])):
         return None
     dtype = jnp.result_type(float)

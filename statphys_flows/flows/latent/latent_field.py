@@ -24,17 +24,16 @@ class LatentField(Proposal):
     makes the particles independent given a field h with components along φ_k = √2 cos k·x, √2 sin k·x (Hubbard, Phys.
     Rev. Lett. 3 (1959) 77). A draw: h from q(h), a mixture of one `Branch` for each phase; then N particles from
     exp(h·φ(x)), normalised. In the space of (x, h) with p(h | x) Gaussian, of mean βλφ̄ and variance βλ/N, its log
-    weight is that of h alone, -N S(h) - log q(h): the acceptance does not fall with N. What W has besides these modes
-    enters the weight in full. The target in that space is exp(-βU(x)) p(h | x); `log_prob(x, key)` draws h from
-    p(h | x).
+    weight depends on h alone, -N S(h) - log q(h): the acceptance does not fall with N. All other parts of W enter the
+    weight in full. The target in that space is exp(-βU(x)) p(h | x); `log_prob(x, key)` draws h from p(h | x).
 
     **Arguments:**
 
-    - `base`: of the particles without a field; scales local moves.
+    - `base`: the base of the particles without a field; it scales local moves.
     - `modes`, `strengths`: k and βλ_k > 0, (modes,).
     - `branches`, `log_weights`: q(h).
     - `particles`: N.
-    - `log_volume`: log of the measure of one particle's box, 0 where it is normalised.
+    - `log_volume`: log of the measure of one particle's box, 0 if the measure is normalised.
     """
 
     base: Base
@@ -68,7 +67,7 @@ class LatentField(Proposal):
         return x, jax.nn.log_softmax(joint), jax.vmap(self._log_density)(x, c, joint)
 
     def sample_with_field(self, key: PRNGKeyArray, n: int):
-        """n draws (n, particles, d) and the fields that they were drawn in, (n, modes)."""
+        """n draws (n, particles, d) and the fields in which they were drawn, (n, modes)."""
 
         def one(key):
             which_key, field_key, particle_key = jax.random.split(key, 3)
@@ -99,11 +98,11 @@ class LatentField(Proposal):
         return self._log_density(x, c, self._joint(c))
 
     def adopt(self, trained: "LatentField") -> "LatentField":
-        # Branches and their number belong to the temperature; weights are found anew in a round.
+        # Branches and their number belong to the temperature; a round computes the weights again.
         return self
 
     def _joint(self, c):
-        """log w_b q_b(h); nothing from a branch where it is not defined."""
+        """log w_b q_b(h); weight zero for a branch that is undefined at h."""
         each = jnp.stack([branch.log_prob(c) for branch in self.branches]) + jax.nn.log_softmax(self.log_weights)
         return jnp.where(jnp.isnan(each), -jnp.inf, each)
 
@@ -111,7 +110,7 @@ class LatentField(Proposal):
         return self.strengths * np.sqrt(2).astype(x.dtype) * jnp.conj(self.modes.density(x))
 
     def _log_density(self, x, c, joint):
-        """`joint_log_prob`, log w_b q_b(h) given."""
+        """`joint_log_prob` for given log w_b q_b(h)."""
         field = jax.scipy.special.logsumexp(joint)
         tilted = jnp.sum(self.modes.at(c, x) - self.modes.log_normaliser(c)) - self.particles * self.log_volume
         variance = self.strengths / self.particles

@@ -12,7 +12,7 @@ class LogLinear(eqx.Module):
 
     $$f(x) = e^{\ell_c + s_c (x - x_c)},$$
 
-    x_c the centre of the cell. Drawn exactly by the inverse of its distribution function.
+    where x_c is the centre of the cell. Draws are exact, by the inverse of its distribution function.
 
     **Fields:** `edges`, increasing, (cells + 1,); `levels` ℓ and `slopes` s, (cells,).
     """
@@ -23,7 +23,7 @@ class LogLinear(eqx.Module):
 
     @classmethod
     def through(cls, edges: np.ndarray, log_values: np.ndarray) -> "LogLinear":
-        """The one that joins the values at the edges."""
+        """The density that joins the values at the edges."""
         slopes = np.diff(log_values) / np.diff(edges)
         levels = 0.5 * (log_values[1:] + log_values[:-1])
         dtype = jnp.result_type(float)
@@ -49,12 +49,12 @@ class LogLinear(eqx.Module):
         return LogLinear(self.edges, self.levels + a * self.centres, self.slopes + a)
 
     def at(self, cell: Int[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:
-        """log f at x, which lies in `cell`."""
+        """log f at x, which is in `cell`."""
         return self.levels[cell] + self.slopes[cell] * (x - self.centres[cell])
 
     def inverse(self):
-        """A function of two arrays of uniform numbers, by which cell and place are chosen: independent draws, as their
-        cells and x."""
+        """A function of two arrays of uniform numbers, which choose the cell and the position in it. It returns
+        independent draws, as their cells and x."""
         log_masses = self.log_masses
         cumulative = jnp.cumsum(jnp.exp(log_masses - jnp.max(log_masses)))
         widths, centres = self.widths, self.centres
@@ -62,7 +62,7 @@ class LogLinear(eqx.Module):
 
         def draw(height: Float[Array, " n"], place: Float[Array, " n"]):
             cell = jnp.minimum(jnp.searchsorted(cumulative, height * cumulative[-1], side="right"), widths.size - 1)
-            # From the end of the cell where the density is highest, e^{-kt} on 0 < t < 1.
+            # e^{-kt} on 0 < t < 1, from the end of the cell where the density is highest.
             k = jnp.abs(steepness[cell])
             t = -jnp.log1p(place * jnp.expm1(-k)) / jnp.where(k > 0, k, 1.0)
             t = jnp.where(k > 1e-3, t, place - 0.5 * k * place * (1 - place))

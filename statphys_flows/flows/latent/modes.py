@@ -1,4 +1,4 @@
-"""Fields on a torus with few Fourier modes, and particles drawn independently from what they tilt."""
+"""Fields on a torus with few Fourier modes, and particles drawn independently in such a field."""
 
 import equinox as eqx
 import jax
@@ -17,7 +17,7 @@ class TorusModes(eqx.Module):
 
     **Arguments:**
 
-    - `harmonics`: the integer vectors n, one of each pair ±n, none zero, as a tuple of tuples (modes, d).
+    - `harmonics`: the integer vectors n, nonzero, one of each pair ±n, as a tuple of tuples (modes, d).
     - `lengths`: the sides of the box.
     - `grid`: points along each axis on which u and its exponential are resolved.
     """
@@ -64,7 +64,7 @@ class TorusModes(eqx.Module):
         return tuple((np.asarray(self.harmonics) - self._range[0]).T)
 
     def _tables(self, x) -> list[Complex[Array, "n orders"]]:
-        """exp(2πi m x/L) for the m that occur along each axis."""
+        """exp(2πi m x/L) for all m along each axis."""
         tables = []
         for axis, (low, high, length) in enumerate(zip(*self._range, self.lengths, strict=True)):
             turns = x[:, axis, None] / length
@@ -89,7 +89,7 @@ class TorusModes(eqx.Module):
         """n independent draws of exp(u)/∫exp(u), exactly: by rejection from a density that is constant in each cell of
         the grid and bounds e^u there.
 
-        The bound is u and its gradient at the centre, and for the rest Σ √2|c_k| (Σ_a |k_a| Δ_a/2)²/2.
+        The bound is u and its gradient at the centre, plus Σ √2|c_k| (Σ_a |k_a| Δ_a/2)²/2 for the remainder.
         """
         d, dtype = len(self.lengths), c.real.dtype
         spacing = jnp.asarray(np.asarray(self.lengths) / self.grid, dtype)
@@ -115,8 +115,8 @@ class TorusModes(eqx.Module):
             tries, _, _, done = state
             return ~jnp.all(done) & (tries < _MOST_TRIES)
 
-        # A particle that found no place is NaN, and the whole draw weighs nothing; so too where the field itself is
-        # NaN, which no try would mend.
+        # A particle whose tries were all rejected is NaN, and the whole draw has weight zero. The same holds if the
+        # field itself is NaN: no further try would help.
         hopeless = jnp.broadcast_to(jnp.any(jnp.isnan(jnp.abs(c))), (n,))
         start = (0, key, jnp.full((n, d), jnp.nan, dtype), hopeless)
         return jax.lax.while_loop(unfinished, propose, start)[2]

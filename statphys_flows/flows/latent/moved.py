@@ -1,4 +1,4 @@
-"""Particles drawn through a latent field, and then moved."""
+"""Particles drawn through a latent field and then moved by a velocity."""
 
 import equinox as eqx
 import jax
@@ -11,21 +11,21 @@ from statphys_flows.flows.velocities import Velocity
 
 
 class MovedLatentField(ContinuousFlow):
-    r"""A draw (x₀, h) of a `LatentField`, then dx/dt = v_t(x) from x₀, for what the field leaves out: the repulsive
-    modes and cores of a potential that also attracts.
+    r"""A draw (x₀, h) of a `LatentField`, then dx/dt = v_t(x) from x₀. The velocity accounts for what the field leaves
+    out: the repulsive modes and cores of a potential that also attracts.
 
     $$\log q(x, h) - \log p(h \,|\, x_0) = \log q_0(x_0, h) - \log p(h \,|\, x_0) - \int_0^1 \nabla\cdot v_t\, dt,$$
 
-    so that in the space of (x, h), where the target is exp(-βU(x)) p(h | T⁻¹(x)), weights and acceptance are exact as
-    they were: p(h | x₀) is normalised at any x₀. `log_prob(x, key)` draws h from p(h | T⁻¹(x)).
+    In the space of (x, h), where the target is exp(-βU(x)) p(h | T⁻¹(x)), weights and acceptance stay exact, because
+    p(h | x₀) is normalised at any x₀. `log_prob(x, key)` draws h from p(h | T⁻¹(x)).
 
-    The velocity is trained by reverse KL, in which draws of the field are data: an interpolant would need draws of the
-    field that are coupled to the target's.
+    The velocity is trained by reverse KL, with draws of the field as data: an interpolant would need draws of the field
+    that are coupled to those of the target.
 
     **Arguments:**
 
     - `field`: the proposal that is moved.
-    - `velocity`, `steps`: as of a `ContinuousFlow`.
+    - `velocity`, `steps`: as for a `ContinuousFlow`.
     """
 
     field: LatentField
@@ -70,8 +70,8 @@ class MovedLatentField(ContinuousFlow):
         return self.field.log_prob(z, key)
 
     def round_trip(self, key, n):
-        """As of any flow, with one h both ways: another would differ by what q(h) is off, though the map were exact.
-        Draws that the field found no place for have no error."""
+        """As for any flow, with the same h in both directions: another h would add the error of q(h), even for an exact
+        map. Draws with weight zero have no error."""
         start, h = self.field.sample_with_field(key, n)
         x, log_det = self.forward(start)
         back, log_det_back = self.inverse(x)
@@ -82,6 +82,6 @@ class MovedLatentField(ContinuousFlow):
         return x, log_q - log_det, jnp.where(drawn, error, 0.0)
 
     def _drawn(self, key, n):
-        # Rejection has no derivative, and none is asked for: only the velocity is trained.
+        # Rejection has no derivative and needs none: only the velocity is trained.
         frozen = jax.tree.map(lambda a: jax.lax.stop_gradient(a) if eqx.is_array(a) else a, self.field)
         return jax.lax.stop_gradient(frozen.sample_with_branch(key, n))

@@ -1,4 +1,4 @@
-"""The latent field along its order parameter, where gas and droplet are not well apart."""
+"""The latent field along its order parameter, for gas and droplet that are not well separated."""
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ from statphys_flows.precision import full_precision
 
 _CELLS = 512
 _ITERATIONS = 400
-# e^-30 of the largest density: never drawn.
+# Below e^-30 of the largest density nothing is ever drawn.
 _NEGLIGIBLE = 30.0
 
 
@@ -23,11 +23,11 @@ class RadialBranch(Branch):
     $$q(h) = \frac{p(r)}{2\pi r}\, N(\delta; \Sigma(r)),$$
 
     where c*(r) is the saddle of S at fixed r, Σ(r) the inverse of N times the Hessian there, and
-    $p(r) \propto r\, e^{-N S(r, c^*(r))} \det\Sigma(r)^{1/2}$: Laplace's method for all but the order parameter,
-    whose law is taken as it is. So it holds through a continuous transition and a weakly first-order one, where neither
-    phase is a Gaussian. With one mode it is exact but for the table's width.
+    $p(r) \propto r\, e^{-N S(r, c^*(r))} \det\Sigma(r)^{1/2}$: Laplace's method for everything except the order
+    parameter, whose distribution is tabulated. Therefore it is valid through a continuous or weakly first-order
+    transition, where neither phase is a Gaussian. With one mode it is exact up to the width of the table's cells.
 
-    **Fields:** cells of r from 0 to `reach`, all alike; `log_density` of r in each; and at the centres of the cells
+    **Fields:** equal cells of r from 0 to `reach`; `log_density` of r in each; and at the centres of the cells
     `saddle`, (cells, modes - 1), and the Cholesky factors of Σ for the real and the imaginary parts,
     (2, cells, modes - 1, modes - 1).
     """
@@ -73,8 +73,8 @@ class RadialBranch(Branch):
 
 
 def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBranch | None:
-    """The branch for βλ_k = `strengths` and n particles; None in more than one dimension, or where the first mode is
-    not the one that orders (it must be there, and no other as strong)."""
+    """The branch for βλ_k = `strengths` and n particles; None in more than one dimension, or if the first mode is not
+    the one that orders (it must exist and be the strongest)."""
     harmonics = [int(k[0]) for k in field.harmonics]
     if len(field.lengths) > 1 or harmonics[0] != 1 or np.any(strengths[1:] >= strengths[0]):
         return None
@@ -82,7 +82,7 @@ def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBra
     reach = np.sqrt(2) * strengths[0] + 8 * np.sqrt(strengths[0] / n)
     r = (np.arange(_CELLS) + 0.5) * reach / _CELLS
     coarse = _along(field, strengths, n, r)
-    # Once more, on the radii that are drawn.
+    # Again, on the radii that are drawn.
     drawn = np.flatnonzero(coarse[0] > coarse[0].max() - _NEGLIGIBLE)
     reach = float(r[drawn[-1]] + 0.5 * reach / _CELLS)
     log_density, saddle, factors = _along(field, strengths, n, (np.arange(_CELLS) + 0.5) * reach / _CELLS)
@@ -97,7 +97,7 @@ def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBra
 
 
 def _along(field: TorusModes, strengths: np.ndarray, n: int, r: np.ndarray):
-    """log p(r) but for a constant, c*(r) of the other modes, and the factors of Σ(r)."""
+    """log p(r) up to a constant, c*(r) of the other modes, and the factors of Σ(r)."""
     angle = 2 * np.pi * np.arange(field.grid) / field.grid
     phi = np.sqrt(2) * np.cos(np.outer([k[0] for k in field.harmonics], angle))
     psi = np.sqrt(2) * np.sin(np.outer([k[0] for k in field.harmonics], angle))
@@ -116,7 +116,7 @@ def _along(field: TorusModes, strengths: np.ndarray, n: int, r: np.ndarray):
         mean = weight @ basis.T
         covariance = np.einsum("rx,ix,jx->rij", weight, basis, basis) - mean[:, :, None] * mean[:, None]
         values, vectors = np.linalg.eigh(np.diag(1 / strengths[1:]) - covariance)
-        # Off the saddle's own path a direction may be unstable; what is drawn there is rare.
+        # Off the path of the saddle a direction may be unstable; draws there are rare.
         values = np.maximum(values, 0.05 / strengths[0])
         sigma = np.einsum("rij,rj,rkj->rik", vectors, 1 / (n * values), vectors)
         log_density = log_density - 0.5 * np.sum(np.log(values), axis=1)

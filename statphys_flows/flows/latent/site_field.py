@@ -16,9 +16,9 @@ from statphys_flows.systems import MeanFieldSites, with_array_parameters
 from statphys_flows.systems.fields.mean_field_sites import site_energies, site_range
 
 _CELLS = 1024
-# e^-40 of the largest density: there is nothing; e^-30: never drawn.
+# Below e^-40 of the largest density nothing is stored; below e^-30 nothing is ever drawn.
 _NOTHING, _NEGLIGIBLE = 40.0, 30.0
-# What of q lies beyond the table, so that it vanishes nowhere that chains may start; never drawn either.
+# The part of q beyond the table, so that q is positive wherever chains may start; it is never drawn either.
 _BEYOND = 1e-9
 
 
@@ -34,14 +34,14 @@ class SiteField(Proposal):
 
     $$\log w = \tfrac12 \log\frac{N}{2\pi\beta J} - \frac{N a^2}{2\beta J} + N \log z(a) - \log q(a).$$
 
-    q(a) is what makes this constant, but for the width of a table's cells. It holds all phases and what is between
-    them, so that acceptance is near 1 at any N, at a transition too.
+    q(a) is the density that makes this constant, up to the width of a table's cells. It contains all phases and the
+    states between them. Therefore acceptance is near 1 at any N, also at a transition.
 
     The target in that space is exp(-βU(φ)) p(a | φ); `log_prob(φ, key)` draws a from p(a | φ).
 
     **Arguments:**
 
-    - `base`: a Gaussian of the sites without correlations; scales local moves.
+    - `base`: a Gaussian of the sites without correlations; it scales local moves.
     - `law`: exp(-βV(φ) + aφ)/z(a).
     - `field`: q(a).
     """
@@ -74,7 +74,7 @@ class SiteField(Proposal):
         return jax.vmap(one)(x, split_key(self, key, x.shape[0]))
 
     def adopt(self, trained: "SiteField") -> "SiteField":
-        del trained  # all of it belongs to the temperature
+        del trained  # everything here belongs to the temperature
         return self
 
     @property
@@ -96,9 +96,9 @@ class SiteField(Proposal):
 
 
 def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
-    """The `SiteField` of a system at kT; None where the sites do not attract each other, or have hard walls.
+    """The `SiteField` of a system at kT; None if the sites do not attract each other, or have hard walls.
 
-    **Raises:** `StudyError` where V does not confine the sites, or is so rough that no table resolves it.
+    **Raises:** `StudyError` if V does not confine the sites, or is so rough that no table resolves it.
     """
     kT, n = float(kT), system.n
     strength = float(system.coupling) / kT
@@ -109,7 +109,7 @@ def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
     try:
         table = SiteTable(system, kT, furthest + spread, _NOTHING)
     except StudyError:
-        # No trapezoid rule resolves a hard wall; the flows of a lattice do without.
+        # No trapezoid rule resolves a hard wall; the flows of a lattice do not need one.
         ends = site_range(system, kT, _NOTHING, furthest + spread)
         if np.isposinf(site_energies(system, np.linspace(*ends, _CELLS))).any():
             return None
@@ -132,7 +132,8 @@ def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
 
 
 def _reach(log_density, furthest: float) -> np.ndarray:
-    """Edges of the field's cells: where its density is not negligible, all phases and what is between them."""
+    """Edges of the field's cells: the region where its density is not negligible, with all phases and the states
+    between them."""
     low, high = -furthest, furthest
     while True:
         a = np.linspace(low, high, _CELLS + 1)

@@ -1,4 +1,4 @@
-"""One site in a field: its density, drawn and normalised."""
+"""One site in a field: draws from its density, and its normalisation."""
 
 import math
 
@@ -13,19 +13,20 @@ from statphys_flows.flows.latent.log_linear import LogLinear
 from statphys_flows.systems.fields.mean_field_sites import MeanFieldSites, site_energies, site_range
 
 _MOST_TRIES = 500
-# Cells of a site: as many as resolve the integral over it to _RESOLVED.
+# The number of cells of a site: as many as resolve the integral over it to _RESOLVED.
 _CELLS, _MOST_CELLS, _RESOLVED = 512, 2**14, 1e-10
-# Points in each cell at which exp(-V/kT) is compared with its bound.
+# The number of points in each cell at which exp(-V/kT) is compared with its bound.
 _WITHIN = 8
-# log z(a) in powers of a about the centres of cells, each so wide in units of the distance to where z may vanish.
+# log z(a) in powers of a about the centres of cells; the width of a cell in units of the distance to where z may
+# vanish.
 _ORDER, _WIDTH = 5, 1 / 32
 
 
 class SiteTable:
-    """exp(-V/kT) on a grid in 64 bits: where it is, tilted by any |a| ≤ `tilt`, more than e^-`depth` of its largest
-    value; as fine as the integral over it asks for.
+    """exp(-V/kT) on a grid in 64 bits: wherever, tilted by any |a| ≤ `tilt`, it is above e^-`depth` of its largest
+    value; as fine as the integral over it requires.
 
-    **Raises:** `StudyError` where V does not confine the sites, or is so rough that no grid resolves it.
+    **Raises:** `StudyError` if V does not confine the sites, or is so rough that no grid resolves it.
     """
 
     def __init__(self, system: MeanFieldSites, kT: float, tilt: float, depth: float):
@@ -60,9 +61,9 @@ class SiteTable:
 class SiteLaw(eqx.Module):
     r"""The density exp(-V(φ)/kT + aφ)/z(a) of one site in a field a.
 
-    Sites are drawn exactly, by rejection from a bound of exp(-V/kT) that is log-linear in cells; the tilt by a leaves
-    it so. log z(a) comes from a table of its Taylor series, since N of them enter a weight: summed in 32 bits over a
-    grid they would be wrong by 10⁻⁴ at N = 512.
+    Sites are drawn exactly, by rejection from a bound of exp(-V/kT) that is log-linear in cells, also after the tilt by
+    a. log z(a) comes from a table of its Taylor series, because N of them enter a weight: summed in 32 bits over a grid
+    they would be wrong by 10⁻⁴ at N = 512.
 
     **Fields:** `system` and `kT` for V/kT; `bound`; and about each of the equidistant `centres`, (cells,), of a, the
     `series` of log z, (cells, order).
@@ -94,7 +95,7 @@ class SiteLaw(eqx.Module):
             tries, phi, done = state
             height, place, level = jax.random.uniform(jax.random.fold_in(key, tries), (3, n), dtype)
             cell, new = draw(height, place)
-            # The tilt is the same in the bound.
+            # The bound has the same tilt.
             excess = self.log_weight(new) - self.bound.at(cell, new)
             accepted = jnp.log(level) < excess
             return tries + 1, jnp.where(~done & accepted, new, phi), done | accepted
@@ -103,13 +104,13 @@ class SiteLaw(eqx.Module):
             tries, _, done = state
             return ~jnp.all(done) & (tries < _MOST_TRIES)
 
-        # A site that found no place is NaN, and the whole draw weighs nothing.
+        # A site whose tries were all rejected is NaN, and the whole draw has weight zero.
         start = (0, jnp.full(n, jnp.nan, dtype), jnp.zeros(n, bool))
         return jax.lax.while_loop(unfinished, propose, start)[1]
 
 
 def site_law(system: MeanFieldSites, kT: float, table: SiteTable, tilt: float) -> SiteLaw:
-    """The `SiteLaw` for |a| ≤ `tilt`, from a table that holds for such a."""
+    """The `SiteLaw` for |a| ≤ `tilt`, from a table for these a."""
     # On the real axis and within π/2R of it z does not vanish, R half the width of the range of φ.
     radius = np.pi / (table.phi[-1] - table.phi[0])
     cells = 2 ** math.ceil(np.log2(max(2 * tilt / (_WIDTH * radius), 512)))
@@ -125,7 +126,7 @@ def site_law(system: MeanFieldSites, kT: float, table: SiteTable, tilt: float) -
 
 
 def _series(table: SiteTable, centres: np.ndarray) -> np.ndarray:
-    """Of log z about each a: cumulants over factorials."""
+    """The Taylor coefficients of log z about each a: cumulants over factorials."""
     rows = []
     for some in np.array_split(centres, max(1, centres.size // 1024)):
         law = table.law(some)
@@ -137,7 +138,7 @@ def _series(table: SiteTable, centres: np.ndarray) -> np.ndarray:
 
 
 def _bound(system: MeanFieldSites, kT: float, table: SiteTable) -> LogLinear:
-    """The chord of -V/kT in each cell, raised to lie above it."""
+    """The chord of -V/kT in each cell, raised to be above -V/kT."""
     chord = LogLinear.through(table.phi, table.log_weights)
     t = np.arange(1, _WITHIN) / _WITHIN
     inside = table.phi[:-1, None] + np.diff(table.phi)[:, None] * t

@@ -1,4 +1,4 @@
-"""Velocities of continuous flows, one to a file, each with its exact divergence."""
+"""Velocities of continuous flows, one per file, each with its exact divergence."""
 
 from statphys_flows.flows.velocities.divergence import with_exact_divergence, with_hutchinson_divergence
 from statphys_flows.flows.velocities.fields.bounded_lattice import BoundedLatticeVelocity

@@ -1,4 +1,4 @@
-"""Divergences of vector fields that have none in closed form."""
+"""Divergences of vector fields for which no closed form is known."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-# Tangents pushed through at once, for each configuration: memory grows with this and no further with the dimension.
+# The number of tangents pushed through together for each configuration: memory grows with this, up to the dimension.
 _CHUNK = 32
 
 
@@ -39,8 +39,8 @@ def with_hutchinson_divergence(
     r"""$v_t(x)$ and an unbiased estimate $\epsilon \cdot (\partial v/\partial x)\, \epsilon$ of its divergence, with
     independent signs ε (Hutchinson; FFJORD, arXiv:1810.01367), averaged over `probes`.
 
-    For training losses only: an estimated log q must decide nothing. Along a trajectory keep the key, as FFJORD does,
-    or the solver is given a rough right-hand side."""
+    For training losses only: nothing may depend on an estimated log q. Keep the key along a trajectory, as FFJORD does,
+    or the solver gets a rough right-hand side."""
     value, push = jax.linearize(lambda x: function(t, x), x)
     signs = jax.random.rademacher(key, (probes, *x.shape), x.dtype)
     return value, jnp.mean(jax.vmap(lambda e: jnp.sum(e * push(e)))(signs))

@@ -1,4 +1,4 @@
-"""A velocity with no structure."""
+"""A velocity without structure."""
 
 from jaxtyping import PRNGKeyArray
 

@@ -1,4 +1,4 @@
-"""What velocities that are plain networks have in common."""
+"""The common part of velocities that are plain networks."""
 
 import equinox as eqx
 import jax
@@ -47,6 +47,6 @@ class TimedNetwork(eqx.Module):
 
 @eqx.filter_jit
 def _network(key, inputs: int, out, width: int, depth: int) -> eqx.nn.MLP:
-    # Smooth, so that divergences and solvers see no kinks.
+    # Smooth, so that divergences and solvers meet no kinks.
     made = eqx.nn.MLP(inputs, out, width, depth, jax.nn.silu, key=key)
     return eqx.tree_at(lambda m: (m.layers[-1].weight, m.layers[-1].bias), made, replace_fn=jnp.zeros_like)

@@ -21,30 +21,30 @@ class ScoreVelocity(Velocity):
     (Song et al., arXiv:2011.13456), run in our direction: t = 0 is the base and t = 1 the target.
 
     In whitened coordinates y = A⁻¹(x - μ) the noised target is $y_t = \cos\theta_t\, \epsilon + \sin\theta_t\, w$, with
-    w the target and ε white: an OU process whose own time is -log sin θ. With $\theta_t = t\, (\frac\pi2 - \delta)$ and
+    w the target and ε white: an OU process with time -log sin θ. With $\theta_t = t\, (\frac\pi2 - \delta)$ and
     the model
 
     $$s_t(x) = A^{-\mathsf T} \big(-y + \sin\theta_t\; g(t, y)\big), \qquad
     v_t(x) = \dot\theta\cos\theta_t\, A\, g(t, y), \qquad
     \nabla\cdot v_t = \dot\theta\cos\theta_t\, \mathrm{tr}\, \partial g/\partial y,$$
 
-    v is A Aᵀ(s - s_base) times the rate of the OU time. So the score is the base's where g = 0: with the network's last
-    layer at zero the flow starts as the identity, and it has to learn nothing where the target is the base.
+    v is A Aᵀ(s - s_base) times the rate of the OU time. If g = 0, the score is that of the base. Therefore the flow
+    starts as the identity, with the network's last layer at zero, and has nothing to learn if the target is the base.
 
     At t = 0 no signal is left: θ = 0 is an infinite OU time, which the factor sin θ before g makes harmless. At t = 1
-    noise of standard deviation sin δ = `cutoff`, in units of A, is left: a target that lives on fewer dimensions has no
-    score without it. The flow is *trained* towards this blurred target, which is one more way in which q may deviate
-    from the true one; log q is that of the map as it is computed, to which the cut-off means nothing.
+    noise of standard deviation sin δ = `cutoff`, in units of A, is left: without it, a target on fewer dimensions has
+    no score. The flow is *trained* towards this blurred target, which is one more way in which q may deviate from the
+    target. log q is that of the computed map, whatever the cut-off is.
 
     The trace is exact, by one derivative in each direction.
 
     **Arguments:**
 
     - `base`: the flow's base, Gaussian. Its mean and factor are copied and not trained.
-    - `key`: for initial weights, of a network on the flattened y and a few functions of time.
-    - `width`, `depth`: of its hidden layers.
+    - `key`: for the initial weights of a network of the flattened y and a few functions of time.
+    - `width`, `depth`: width and number of its hidden layers.
     - `cutoff`: sin δ, between 0 and 1.
-    - `network`: in place of all this, any module (t, y) → g of the shape of y.
+    - `network`: instead of that network, any module (t, y) → g of the shape of y.
 
     **Raises:** `StudyError` for a base that is not Gaussian, for a cut-off outside (0, 1).
     """
@@ -78,7 +78,7 @@ class ScoreVelocity(Velocity):
         self.cutoff = float(cutoff)
 
     def __call__(self, t, x):
-        # In y, where A drops out of the trace.
+        # In y, because A drops out of the trace there.
         value, trace = with_exact_divergence(self.network, t, self.whiten(x))
         rate = self._rate(t)
         return rate * self._frame[1].apply(value), rate * trace
@@ -87,7 +87,7 @@ class ScoreVelocity(Velocity):
         return self._rate(t) * self._frame[1].apply(self.network(t, self.whiten(x)))
 
     def amplitudes(self, t: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """cos θ and sin θ: how much of y_t is noise and how much signal."""
+        """cos θ and sin θ: the amplitudes of noise and signal in y_t."""
         angle = self._angle * t
         return jnp.cos(angle), jnp.sin(angle)
 

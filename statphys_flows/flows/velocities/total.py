@@ -4,7 +4,7 @@ from statphys_flows.flows.velocities.velocity import Velocity
 
 
 class TotalVelocity(Velocity):
-    """v = Σ v_part, and its divergence is the sum of theirs.
+    """v = Σ v_part; its divergence is the sum of theirs.
 
     **Arguments:**
 

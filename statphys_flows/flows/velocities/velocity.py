@@ -17,16 +17,17 @@ class Velocity(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
-        """v_t(x), of the shape of x, and ∇·v_t(x), exact."""
+        """v_t(x), with the shape of x, and ∇·v_t(x), exact."""
 
     def __reduce__(self):
         return reduced(self)
 
     def field(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> Float[Array, " ..."]:
-        """v_t(x) alone: for losses that need no divergence or estimate it. Under jit an unused one costs nothing."""
+        """v_t(x) alone, for losses that need no divergence or estimate it. Under jit an unused divergence costs
+        nothing."""
         return self(t, x)[0]
 
     def adopt(self, trained: Self) -> Self:
-        """What training has taught `trained`, a velocity of the same structure, for use in this one's place. A velocity
-        that can be carried to another size of the system says how."""
+        """The trained parameters of `trained`, a velocity of the same structure, in a velocity that replaces this one.
+        A velocity that can be transferred to another system size overrides this."""
         return trained

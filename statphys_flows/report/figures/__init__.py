@@ -1,7 +1,7 @@
-"""The figures that `statphys-flows show` writes, one to a file.
+"""The figures that `statphys-flows show` writes, one per file.
 
-Each figure is a function of the tree that returns None where the tree lacks what it needs. None uses pyplot: that would
-choose a backend and keep the figures for whoever calls this.
+Each figure is a function of the tree that returns None if the tree lacks the data for it. No figure uses pyplot, which
+would choose a backend and keep the figures in the caller's session.
 """
 
 from statphys_flows.report.figures.configurations import configurations

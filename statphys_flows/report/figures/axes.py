@@ -1,4 +1,4 @@
-"""What all figures have in common: size, error bars, labels."""
+"""The common parts of all figures: size, error bars, labels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +47,7 @@ def unit(variable: xr.DataArray) -> str:
 
 
 def title(tree: xr.DataTree, fixed: Mapping[str, float]) -> str:
-    """With the values of parameters that the figure shows at one value alone."""
+    """The title, with the values of parameters that the figure shows at one value only."""
     size = {"size": tree.attrs["size"]} if "size" in tree.attrs else {}
     at = ", ".join(f"{name} = {value:g}" for name, value in {**size, **fixed}.items())
     return f"{tree.attrs.get('title', '')}{f' (at {at})' if at else ''}"

@@ -1,4 +1,4 @@
-"""Colours that stand for numbers, and what explains them."""
+"""Colours that represent numbers, and their legends."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap,
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-_LEGEND_UP_TO = 6  # more values than this are told apart by a colour bar
+_LEGEND_UP_TO = 6  # more values than this get a colour bar
 
 
 class Colours:
-    """A colour for each value of a parameter, lowest to highest, and the legend or colour bar that tells them."""
+    """A colour for each value of a parameter, lowest to highest, and the legend or colour bar."""
 
     _BRIGHTEST = 0.88  # beyond this the colours are too pale for a white page
 
@@ -40,7 +40,7 @@ class Colours:
         return len(self._values) <= _LEGEND_UP_TO
 
     def _place(self, value: float) -> float:
-        """By rank when a legend names each one (neighbours stay apart), by value when a colour bar does."""
+        """By rank for a legend (so that neighbours differ), by value for a colour bar."""
         if self._few():
             return float(np.searchsorted(self._values, value) / max(len(self._values) - 1, 1))
         return float(self._norm(value))

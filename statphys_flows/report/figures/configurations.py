@@ -1,4 +1,4 @@
-"""Configurations that were drawn."""
+"""Sampled configurations."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _POINTS = 4000
 
 
 def configurations(tree: xr.DataTree) -> Figure | None:
-    """A dozen paths of a field; of particles the first two coordinates, coloured by energy, or the histogram of one."""
+    """A dozen paths of a field; for particles the first two coordinates, coloured by energy, or a histogram of one."""
     data, along = group(tree, "posterior"), along_of(tree)
     if "phi" in data and data["phi"].dims == (along, "chain", "draw", "site"):
         draw, name = _paths, "phi"
@@ -42,7 +42,7 @@ def configurations(tree: xr.DataTree) -> Figure | None:
 
 
 def _paths(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
-    """Coloured by the order parameter, which shows at once whether both phases are there."""
+    """Coloured by the order parameter, so that both phases are visible."""
     s = data["s"].values if "s" in data.coords else np.arange(data.sizes["site"])
     position = label(data["s"]) if "s" in data.coords else "site"
     phi = data["phi"].stack(sample=("chain", "draw")).transpose(along, "sample", "site").values
@@ -61,7 +61,7 @@ def _paths(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
 def _scatter(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
     x = data["x"].stack(sample=("chain", "draw")).transpose(along, "sample", "component").values[..., :2]
     energy = _stacked(data["energy"], along) if "energy" in data else np.zeros(x.shape[:2])
-    # The few largest energies would take all of the scale.
+    # The few largest energies would take up the whole scale.
     low, high = np.nanpercentile(energy, [0, 98]) if np.isfinite(energy).any() else (0.0, 1.0)
     norm = Normalize(low, high if high > low else low + 1.0)
     shown = None

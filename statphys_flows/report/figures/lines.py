@@ -16,7 +16,7 @@ from statphys_flows.report.lines import Line, Lines
 from statphys_flows.report.notation import with_error
 
 _OTHER = ("", "#333333", ":")
-# Method -> what it is called, colour, style.
+# Method -> label, colour, style.
 _METHODS: dict[str, tuple[str, str, Any]] = {
     "susceptibility_peak": ("peak of susceptibility", "#7b3f98", "--"),
     "heat_capacity_peak": ("peak of heat capacity", "#a8324e", "-."),
@@ -27,7 +27,7 @@ _METHODS: dict[str, tuple[str, str, Any]] = {
 
 
 def draw(ax: Axes, line: Line, along: str, quantity: str, colour: Any) -> None:
-    """Points with error bars, and the reweighted curve with its band; straight lines where there is no curve."""
+    """Points with error bars, and the reweighted curve with its band; straight lines if there is no curve."""
     if (found := numbers(line.points, quantity, along)) is None:
         return
     curve = numbers(line.curve, quantity, along)
@@ -39,15 +39,15 @@ def draw(ax: Axes, line: Line, along: str, quantity: str, colour: Any) -> None:
 
 
 def colours_of(lines: Lines) -> Colours | None:
-    """None of a single line."""
+    """None for a single line."""
     return Colours(lines.by, np.array([line.value for line in lines.lines])) if lines.by else None
 
 
 def mark(axes: Sequence[Axes], lines: Lines, colours: Colours | None) -> list[Line2D]:
-    """A vertical line with an error band at each transition on the lines; returns what a legend needs.
+    """A vertical line with an error band at each transition on the lines; returns the handles for a legend.
 
-    Of a single line methods differ in colour, and the legend says where each finds the transition. Of several a mark
-    has its line's colour, and methods differ in style.
+    For a single line, methods differ in colour, and the legend says where each method finds the transition. For several
+    lines, a mark has the colour of its line, and methods differ in style.
     """
     handles = {}
     for line in lines.lines:

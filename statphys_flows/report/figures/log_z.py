@@ -1,4 +1,4 @@
-"""log Z three ways."""
+"""The three estimates of log Z."""
 
 import numpy as np
 import xarray as xr
@@ -9,7 +9,7 @@ from statphys_flows.report.groups import along_of, first_values, group, numbers
 
 
 def log_z(tree: xr.DataTree) -> Figure | None:
-    """log Z by importance sampling, reverse and BAR, relative to BAR: they agree where the flow covers every state."""
+    """log Z by importance sampling, reverse and BAR, relative to BAR: they agree if the flow covers every state."""
     data, along = group(tree, "diagnostics"), along_of(tree)
     methods = {
         "log_z_importance": ("importance", "o", BLUE),
@@ -27,7 +27,7 @@ def log_z(tree: xr.DataTree) -> Figure | None:
     width = np.min(np.diff(np.sort(x))) if len(x) > 1 else 0.3 * abs(x[0])
     for i, (name, (_, values, error)) in enumerate(found.items()):
         label, marker, colour = methods[name]
-        shift = 0.15 * width * (i - (len(found) - 1) / 2)  # side by side, else the bars hide one another
+        shift = 0.15 * width * (i - (len(found) - 1) / 2)  # side by side, so that the bars do not cover each other
         points(ax, x + shift, values - reference, error, color=colour, marker=marker, linestyle="", label=label)
     ax.set_ylabel(f"log Z - log Z ({methods[last][0]})")
     abscissa(ax, data[along])

@@ -10,13 +10,13 @@ from statphys_flows.report.figures.colours import Colours
 from statphys_flows.report.figures.draws import bin_edges, each, spread
 from statphys_flows.report.groups import along_of, first_values, group, values_of
 
-# More than these would cover each other.
+# More lines than this would cover each other.
 _HISTOGRAMS = 7
 
 
 def order_parameter(tree: xr.DataTree) -> Figure | None:
-    """The order parameter's histogram at the values that were scanned, at most seven of them; below it the free energy
-    along the order parameter, with its band."""
+    """The order parameter's histogram at the scanned values, at most seven of them; below it the free energy along the
+    order parameter, with its band."""
     posterior, profiles = group(tree, "posterior"), group(tree, "profiles")
     panels = []
     if "order_parameter" in posterior and np.isfinite(posterior["order_parameter"].values).any():

@@ -1,4 +1,4 @@
-"""How the flow was trained."""
+"""The training of the flow."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from statphys_flows.report.groups import along_of, first_values, group, values_o
 
 
 def training(tree: xr.DataTree) -> Figure | None:
-    """Loss, forward ESS and global acceptance against the training step, a line for each value that was scanned; pale
-    and dashed of a candidate flow that was not kept."""
+    """Loss, forward ESS and global acceptance against the training step, with a line for each scanned value; pale and
+    dashed for a candidate flow that was not kept."""
     data = group(tree, "training")
     names = [n for n in ("loss", "ess_forward", "global_acceptance") if n in data and np.isfinite(data[n].values).any()]
     if not names:
@@ -72,7 +72,7 @@ def _history(ax: Axes, step: np.ndarray, values: np.ndarray, colour: Any, *, kep
 
 
 def _log_scale(ax: Axes) -> None:
-    """With plain numbers at 1, 2, 5: a loss that falls by less than a decade would have no label otherwise."""
+    """With plain numbers at 1, 2, 5: a loss that decreases by less than a decade would have no label otherwise."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

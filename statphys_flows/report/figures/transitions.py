@@ -1,4 +1,4 @@
-"""What shows a transition: susceptibility and Binder cumulant."""
+"""Susceptibility and Binder cumulant, which show a transition."""
 
 from collections.abc import Sequence
 
@@ -21,8 +21,8 @@ _INK, _FIT = "#333333", "#a8324e"
 
 def transitions(tree: xr.DataTree, lines: Lines | None = None) -> Figure | None:
     """The susceptibility, about ⟨|m|⟩ where ⟨m⟩ vanishes by symmetry, and the Binder cumulant, with the curves between
-    the points and the transitions; of several sizes the curves of all, with the crossings and the fit. None of a single
-    point. `lines`: those of the tree, if made already."""
+    the points and the transitions; for several sizes the curves of all, with the crossings and the fit. None for a
+    single point. `lines`: those of the tree, if made already."""
     lines = lines or lines_of(tree)
     if not any(line.points.sizes.get(lines.along, 0) > 1 for line in lines.lines):
         return None
@@ -49,7 +49,7 @@ def transitions(tree: xr.DataTree, lines: Lines | None = None) -> Figure | None:
 
 
 def _susceptibility(line: Line, along: str) -> str:
-    """Which of the two to show; empty where there is neither."""
+    """Which of the two to show; empty if there is neither."""
     m, m_abs = (numbers(line.points, name, along) for name in ("order_parameter", "order_parameter_abs"))
     by_symmetry = m is not None and m_abs is not None and vanishes(*np.nan_to_num([m[1], m[2], m_abs[1]]))
     preferred = ("susceptibility_abs", "susceptibility")[:: 1 if by_symmetry else -1]
@@ -66,7 +66,7 @@ def _ylabel(lines: Lines, quantities: Sequence[str]) -> str:
 
 
 def _mark_sizes(axes: Sequence[Axes], panels: Sequence[Sequence[str]], lines: Lines, colours: Colours | None) -> list:
-    """Peaks and crossings as points where they were found, the fit and two phases of equal weight as vertical lines."""
+    """Peaks and crossings as points at their locations, the fit and two phases of equal weight as vertical lines."""
     assert colours is not None
     handles = []
     for ax, quantities in zip(axes, panels, strict=True):
@@ -98,7 +98,7 @@ def _has(rows: xr.Dataset, method: str) -> bool:
 
 
 def _places(rows: xr.Dataset, method: str) -> list[tuple[float, float, float, float]]:
-    """Location and value with their errors, of one method."""
+    """Location and value with their errors, from one method."""
     if "value" not in rows or not _has(rows, method):
         return []
     kept = rows.isel(transition=rows["method"].values.astype(str) == method)

@@ -19,9 +19,9 @@ from statphys_flows.report.lines import lines_of
 
 
 def write_figures(tree: xr.DataTree, folder: str | Path) -> list[Path]:
-    """Writes the figures that the tree has the data for into `folder`, made if missing; returns their paths.
+    """Writes the figures for which the tree has data into `folder`, made if missing; returns their paths.
 
-    Of several sizes the figures of each are in a folder `size_<n>` of its own, beside the one of all.
+    For several sizes, the figures of each size are in a separate folder `size_<n>`, beside the figure of all sizes.
     """
     folder, tree = Path(folder), over_the_scan(tree)
     try:
@@ -37,7 +37,7 @@ def write_figures(tree: xr.DataTree, folder: str | Path) -> list[Path]:
 
 
 def figures_of(tree: xr.DataTree) -> dict[str, Figure]:
-    """The figures that the tree has the data for, by the names of their files; of several sizes that of all alone."""
+    """The figures for which the tree has data, by the names of their files; for several sizes, only that of all."""
     return {name: figure for name, figure in _figures(tree).items() if figure is not None}
 
 

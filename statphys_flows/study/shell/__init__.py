@@ -1,1 +1,1 @@
-"""Studies from a file and from the words of the shell."""
+"""Studies from a file and from the arguments of the shell."""

@@ -1,4 +1,4 @@
-"""From a user's file to a Study, and from the shell's words to the Study's fields."""
+"""From a user's file to a Study, and from the shell's arguments to the Study's fields."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_study(path: str | Path) -> Study:
 def with_changes(
     study: Study, *, kT: str | None, seed: int | None, settings: Sequence[str], scan: Sequence[str] = ()
 ) -> Study:
-    """Returns the study with the shell's words in place of what the file says."""
+    """Returns the study with the shell's arguments in place of the values in the file."""
     changes: dict[str, Any] = {}
     if settings:
         changes["system"] = replace_fields(study.system, settings)
@@ -57,7 +57,7 @@ def with_changes(
     for setting in settings:
         if (name := setting.partition("=")[0]) in scanned:
             raise StudyError(
-                f"--set {setting}: {name} is scanned, at {', '.join(f'{v:g}' for v in scanned[name])}; to have this "
+                f"--set {setting}: {name} is scanned, at {', '.join(f'{v:g}' for v in scanned[name])}; to use this "
                 f"value instead, write --scan {setting}."
             )
     return replace(study, **changes) if changes else study
@@ -70,7 +70,7 @@ def _import(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None  # a loader was given
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[name] = module  # dataclasses look up their module there
     try:
         with _folder_importable(path.parent):
             loader.exec_module(module)
@@ -81,7 +81,7 @@ def _import(path: Path) -> ModuleType:
 
 
 def _module_name(path: Path) -> str:
-    """A name that shadows no real module, and is the same in each run: it is stored with the result."""
+    """A name that shadows no real module and is the same in each run: it is stored with the result."""
     name = stem = "statphys_flows_declared_" + path.stem
     count = 1
     while (taken := sys.modules.get(name)) is not None and taken.__file__ != str(path):
@@ -101,7 +101,7 @@ def _folder_importable(folder: Path) -> Iterator[None]:
 
 
 def _failure(path: Path, error: BaseException) -> str:
-    """The user's own part of the traceback, the last frame last as Python shows it."""
+    """The user's own part of the traceback, with the last frame last, as in Python."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(Path(f.filename), path.parent)]
     where = "".join(f"  {Path(f.filename).name}, line {f.lineno}: {f.line}\n" for f in frames)
     what = "".join(traceback.format_exception_only(error)).rstrip()
@@ -111,7 +111,8 @@ def _failure(path: Path, error: BaseException) -> str:
 
 
 def _is_users(file: Path, folder: Path) -> bool:
-    """Whether a frame's file belongs to the user: in or below the declaration's folder, not in an installed package."""
+    """Whether a frame's file belongs to the user: in or below the declaration's folder, but not in an installed
+    package."""
     inside = folder in file.parents
     return inside and "site-packages" not in file.parts and _LIBRARY not in file.parents
 
@@ -129,7 +130,7 @@ def _advice(module: ModuleType) -> str:
 
 
 def _is_declared(name: str, value: Any, module: ModuleType) -> bool:
-    """Whether the file made this itself, rather than import it."""
+    """Whether the file defines this itself and does not import it."""
     if name.startswith("_") or isinstance(value, ModuleType):
         return False
     return not callable(value) or getattr(value, "__module__", module.__name__) == module.__name__

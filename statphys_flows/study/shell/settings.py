@@ -1,4 +1,4 @@
-"""The words after `--kT`, `--scan` and `--set`, turned into numbers."""
+"""The arguments of `--kT`, `--scan` and `--set`, turned into numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parse_scan(settings: Sequence[str]) -> dict[str, tuple[float, ...]]:
         if name == "kT":
             raise StudyError(f"--scan {setting!r}: temperatures are given as --kT {text or '0.5:2:16'}.")
         if name in found:
-            raise StudyError(f"--scan {name} is given twice: give all its values at once, --scan {name}=1,2,3.")
+            raise StudyError(f"--scan {name} is given twice: give all its values together, --scan {name}=1,2,3.")
         try:
             found[name] = _values(text)
         except ValueError:
@@ -55,7 +55,8 @@ def _evenly_spaced(text: str) -> tuple[float, ...]:
 
 
 def replace_fields(system: Any, settings: Sequence[str]) -> Any:
-    """Returns the system with the fields of `settings`, each `field=value`, replaced and read as what it replaces."""
+    """Returns the system with the fields of `settings`, each `field=value`, replaced; a value is read as the type that
+    it replaces."""
     fields = {f.name: f for f in dataclasses.fields(system) if f.init}
     values = {}
     for setting in settings:
@@ -87,7 +88,7 @@ def _read(name: str, text: str, current: Any, annotation: Any) -> Any:
 
 
 def _reader(current: Any, annotation: Any) -> tuple[Callable[[str], Any] | None, str]:
-    """How to read a value like `current`, and what to call it when that fails."""
+    """The function that reads a value like `current`, and a name of such values for the error message."""
     if isinstance(current, bool):
         return _read_bool, "true or false"
     if isinstance(current, int) and annotation not in (float, "float"):

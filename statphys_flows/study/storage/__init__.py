@@ -1,1 +1,1 @@
-"""What a study keeps on disk: files that are whole, runs that go on."""
+"""A study on disk: complete files, and runs that can be resumed."""

@@ -1,4 +1,4 @@
-"""Digests that are the same in every process, of arrays, functions and what these use."""
+"""Digests that are the same in every process, of arrays, functions and everything that these use."""
 
 import functools
 import hashlib
@@ -36,15 +36,15 @@ class Digest:
 
 
 def digest_of(value: Any) -> str:
-    """Of plain data, arrays, objects with fields, and functions with what they close over and the globals that they
-    name. What belongs to this library, or to an installed one, counts by its name."""
+    """The digest of plain data, arrays, objects with fields, and functions with the variables they close over and the
+    globals they name. Objects of this library, or of an installed one, count by their name."""
     digest = Digest()
     _add(value, digest, {})
     return str(digest)
 
 
 def instructions_of(thing: Any) -> str:
-    """Of a class or function that has no source, because it was typed at a prompt; empty where there are none."""
+    """The digest of a class or function without source, because it was typed at a prompt; empty if there is none."""
     if isinstance(thing, type):
         methods = {name: vars(thing)[name] for name in sorted(vars(thing))}
         return " ".join(f"{name} {_instructions(m.__code__)}" for name, m in methods.items() if hasattr(m, "__code__"))
@@ -53,12 +53,12 @@ def instructions_of(thing: Any) -> str:
 
 
 def without_addresses(text: str) -> str:
-    """What `repr` says of an object, but for where it lies in memory."""
+    """The `repr` of an object without its address in memory."""
     return re.sub(r"0x[0-9a-f]+", "", text)
 
 
 def is_own(thing: Any) -> bool:
-    """Whether a class or function is the user's own, rather than of this library or an installed one."""
+    """Whether a class or function is the user's own, and not from this library or an installed one."""
     name = getattr(thing, "__module__", None) or ""
     file = getattr(sys.modules.get(name), "__file__", None) or ""
     installed = "site-packages" in file or file.startswith(sys.base_prefix) or name.startswith("statphys_flows.")
@@ -76,7 +76,7 @@ def _add(value: Any, digest: Digest, seen: dict[int, Any]) -> None:
     elif id(value) in seen:
         digest.text("again")
     else:
-        seen[id(value)] = value  # kept, or its place in memory would be another's
+        seen[id(value)] = value  # kept, so that no other object gets the same address
         _add_object(value, digest, seen)
 
 

@@ -14,15 +14,15 @@ from statphys_flows.errors import StudyError
 from statphys_flows.files import whole_file, written
 from statphys_flows.sampling import Journal
 
-# Between two times that something is written: so much of a run may have to be done again.
+# Seconds between two writes: at most this much of a run must be repeated.
 SECONDS = 30.0
-# What is said where a file cannot be written.
-RESUME = "Make room there; the same command with --resume (resume=True) then goes on from what is written."
+# The advice if a file cannot be written.
+RESUME = "Make room there; the same command with --resume (resume=True) then continues from what is written."
 
 
 class FileJournal(Journal):
-    """One file for each name in `folder`, which appears with the first. What is noted is written every `SECONDS`, all
-    that has gathered, and on `flush`; a file appears whole or not at all."""
+    """One file for each name in `folder`, which is made with the first file. All collected notes are written every
+    `SECONDS`, and on `flush`; a file appears completely or not at all."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -35,7 +35,7 @@ class FileJournal(Journal):
             self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write the collected notes."""
         with written(self.folder, RESUME):
             self.folder.mkdir(exist_ok=True)
         for name, state in self._pending.items():
@@ -72,7 +72,7 @@ def _is_key(leaf) -> bool:
 
 
 def _restored(was, leaf):
-    """As it was, and where it was: chains may be spread over devices."""
+    """The array as it was, on the devices where it was: chains may be spread over devices."""
     if _is_key(was):
         leaf = jax.random.wrap_key_data(leaf)
     return jax.device_put(leaf, was.sharding) if isinstance(was, jax.Array) and was.committed else leaf

@@ -1,4 +1,4 @@
-"""One run at a time for each file."""
+"""Only one run at a time for each file."""
 
 import contextlib
 import json
@@ -11,17 +11,17 @@ from pathlib import Path
 
 from statphys_flows.errors import StudyError
 
-# A lock that is being written is empty for a moment: looked at so often, so many seconds apart.
+# A lock that is being written is empty for a moment: it is read this many times, this many seconds apart.
 _LOOKS, _APART = 10, 0.1
 
 
 @contextlib.contextmanager
 def held(out: Path) -> Iterator[None]:
-    """`out` for this run alone, by a file `out.lock` beside it that says who holds it. It is made in one step that
-    fails where there is one (`O_EXCL`, on network file systems too), and removed at the end, whatever the end is. One
-    whose process is gone from this machine is taken over.
+    """Reserve `out` for this run, by a file `out.lock` beside it that says which process holds it. The file is made in
+    one step that fails if it exists (`O_EXCL`, also on network file systems), and removed at the end in every case. A
+    lock whose process on this machine has ended is taken over.
 
-    **Raises:** `StudyError` where another run holds it."""
+    **Raises:** `StudyError` if another run holds it."""
     path, own = _lock_of(out), _identity()
     _acquire(out, path, own)
     try:
@@ -58,13 +58,13 @@ def _acquire(out: Path, path: Path, own: str) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """One run at a time looks again, and removes: it must not be the lock that another one has made meanwhile."""
+    """One run at a time reads the lock again and removes it, because another run may have made a new one meanwhile."""
     guard = path.with_name(path.name + ".removing")
     try:
         guard.open("x").close()
     except OSError:
         with contextlib.suppress(OSError):
-            if time.time() - guard.stat().st_mtime > _LOOKS * _APART:  # of a run that was killed between two lines
+            if time.time() - guard.stat().st_mtime > _LOOKS * _APART:  # from a run that was killed between two lines
                 guard.unlink()
         time.sleep(_APART)
         return
@@ -98,7 +98,7 @@ def _holder(text: str) -> dict:
 
 
 def _is_stale(text: str) -> bool:
-    """Whether the process that wrote a lock is gone for certain: only of this machine can that be told."""
+    """Whether the process that wrote a lock has certainly ended, which can be found out only on this machine."""
     holder = _holder(text)
     if os.name != "posix" or holder.get("host") != socket.gethostname():
         return False
@@ -107,15 +107,15 @@ def _is_stale(text: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # it lives, and is another user's
-    # Numbers of processes are given again.
+        pass  # it is running, and belongs to another user
+    # Process numbers are reused.
     now, then = _started(holder["pid"]), holder.get("started")
     return None not in (now, then) and now != then
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in whatever units; empty of one that has ended and was not yet asked about; None where
-    the system does not say."""
+    """When a process started, in any units; empty for a process that has ended but was not yet waited for; None if the
+    system does not tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -127,9 +127,9 @@ def _started(pid: int) -> str | None:
 def _refusal(out: Path, text: str) -> str:
     holder, path = _holder(text), _lock_of(out)
     if not holder:
-        return f"{path} says that a run is writing {out}, but not which: if there is none, delete it."
+        return f"{path} says that a run is writing {out}, but not which run: if there is none, delete it."
     who = f"process {holder['pid']} on {holder.get('host')}, since {holder.get('since')}"
     return (
         f"{out} is being written by another run ({who}): wait until it has ended, or choose another out. If that "
-        f"process is no more, delete {path}."
+        f"process does not exist any more, delete {path}."
     )

@@ -1,7 +1,7 @@
-"""What decides a study's numbers, as JAX traces it: the programs of a system, with everything that they close over.
+"""The programs of a system as JAX traces them, with everything that they close over: they decide a study's numbers.
 
-A helper function, an array, a global, a class attribute that is no field, another method: whatever an energy uses is in
-its traced program, as an operation or as a constant. Names of variables and functions, and addresses, are not.
+Whatever an energy uses (a helper function, an array, a global, a class attribute that is not a field, another method)
+is in its traced program, as an operation or as a constant. Names of variables and functions, and addresses, are not.
 """
 
 import functools
@@ -18,8 +18,8 @@ from statphys_flows.study.storage.digests import Digest, digest_of, without_addr
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import forget, known_as
 
-# Parameters of operations that change no number: names, where arrays lie, rules for derivatives (the program of the
-# gradient holds what they do).
+# Parameters of operations that change no number: names, locations of arrays, rules for derivatives (the program of the
+# gradient contains their effect).
 _SILENT = {
     "name",
     "debug_info",
@@ -37,22 +37,22 @@ _SILENT = {
     "fwd_jaxpr_thunk",
     "bwd",
 }
-# The name under which it is said what traced them: another version of JAX writes other programs.
+# The name of the entry for the version of JAX that traced them: another version writes other programs.
 TRACED_BY = "traced_by"
-# Those that a result's numbers have their meaning from; others decide where a run starts.
+# The programs that define the meaning of a result's numbers; the others decide where a run starts.
 MEANING = (TRACED_BY, "energy", "order_parameter", "observables")
 
 
 def programs(system: System, kT: Iterable[float]) -> dict[str, str]:
-    """A digest for each function of a system. Fields that are floats are arguments, so that it does not depend on their
-    values; where a function needs them as numbers (NumPy, a branch), they are those of `system`, and temperatures are
-    the lowest and the highest of `kT`."""
+    """A digest for each function of a system. Fields that are floats are arguments, so the digest does not depend on
+    their values. If a function needs them as numbers (NumPy, a branch), they are those of `system`, and temperatures
+    are the lowest and the highest of `kT`."""
     system = with_array_parameters(system)
     x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
     kT = sorted({min(kT), max(kT)})
     found = {
         TRACED_BY: f"jax {jax.__version__}",
-        # With its gradient, which a rule of the user's may give.
+        # With its gradient, for which the user may have defined a rule.
         "energy": _digest(lambda system, x: jax.value_and_grad(lambda x: system.energy(x))(x), system, x),
         "order_parameter": _digest(lambda system, x: system.order_parameter(x), system, x),
         "observables": _digest(lambda system, x: dict(system.observables(x)), system, x),
@@ -91,8 +91,8 @@ def _told(function: Callable[[], str]) -> str:
 
 
 def _digest(function: Callable, system: System, *arguments) -> str | None:
-    """Of a function of a system and abstract arguments: of its operations, and of the arrays that it closes over. None
-    where it cannot be traced."""
+    """The digests of a function of a system and abstract arguments: of its operations, and of the arrays that it closes
+    over. None if it cannot be traced."""
     arrays, rest = eqx.partition(system, eqx.is_array)
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), arrays)
 
@@ -113,7 +113,7 @@ def _digest(function: Callable, system: System, *arguments) -> str | None:
 
 
 def _write(jaxpr, constants, program: Digest, data: Digest) -> None:
-    """The operations of a program into one digest, its constants into another; variables are numbered as they come."""
+    """The operations of a program into one digest, its constants into another; variables are numbered in order."""
     numbers: dict[Any, int] = {}
 
     def name(variable) -> str:
@@ -151,12 +151,12 @@ def _write_value(value: Any, program: Digest, data: Digest) -> None:
         program.text(without_addresses(repr(value)))
 
 
-# The programs of the systems of this session, by what JAX knows a system by.
+# The programs of the systems of this session, by the keys with which JAX identifies a system.
 _SEEN: dict[tuple, tuple[str, ...]] = {}
 
 
 def forget_changed(system: System, found: dict[str, str]) -> None:
-    """Forget what was compiled, where the same system had other programs before: JAX knows it by its fields and its
+    """Forget what was compiled if the same system had other programs before: JAX identifies it by its fields and its
     functions, not by the globals and arrays that these use."""
     if (name := known_as(system)) is None:
         return

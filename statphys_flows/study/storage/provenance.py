@@ -1,4 +1,4 @@
-"""What a result was made from: the configuration as plain data, versions, device."""
+"""The provenance of a result: the configuration as plain data, versions, device."""
 
 import dataclasses
 import datetime
@@ -26,8 +26,8 @@ _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowja
 
 @full_precision()
 def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int, sampler: Sampler) -> dict[str, Any]:
-    """Everything that decides the numbers, as JSON-able data: two studies with the same one give the same numbers on
-    the same machine. `axes` are the values of what is scanned, temperatures as "kT"."""
+    """Everything that decides the numbers, as JSON-able data: two studies with the same configuration give the same
+    numbers on the same machine. `axes` are the values of the scanned parameters, temperatures as "kT"."""
     scanned = {name: [float(v) for v in values] for name, values in axes.items() if name != "kT"}
     return {
         "system": {
@@ -46,14 +46,14 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
 
 
 def _precision() -> str:
-    """JAX's, and that of products of matrices, where the user has set one."""
+    """JAX's precision, and that of matrix products if the user has set one."""
     products = chosen_precision()
     found = str(jax.numpy.result_type(float))
     return found if products in (None, "highest") else f"{found}, products {products}"
 
 
 def attributes(system: System, size: str, seed: int, configuration: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of a result's root; `size` says in words what it holds."""
+    """The attributes of a result's root; `size` describes its extent in words."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "title": f"{type(system).__name__}: {size}",
@@ -89,7 +89,7 @@ def _changed(what: str, old: str, new: str) -> str:
         return f"JAX: {old} there, {new} here"
     if what == "sampler":
         return "a function of the sampler (edited, or something that it uses)"
-    # Of each the operations and the arrays: see `programs`.
+    # The operations and the arrays of each: see `programs`.
     told_apart = " " in old and " " in new and "kT" not in old + new
     same_program = told_apart and old.split()[0] == new.split()[0]
     how = "an array that it uses has other values" if same_program else "edited, or something that it uses"
@@ -118,7 +118,7 @@ def _fields(module: Any) -> dict[str, Any]:
 
 
 def _functions(module: Any) -> list:
-    """The user's own classes and functions in a sampler's fields, whatever they use."""
+    """The user's own classes and functions in a sampler's fields, with everything that they use."""
     found: list = [type(module)] if is_own(type(module)) else []
     for field in dataclasses.fields(module):
         value = getattr(module, field.name)

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and read back with a sentence when they cannot be."""
+"""Files: written completely or not at all, and read back with a clear error if they are damaged."""
 
 import json
 import os
@@ -32,11 +32,11 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     if out.is_dir():
         raise StudyError(f"out={str(out)!r} is a folder; give the name of a file, for example {out / 'result.nc'}.")
     if resume and overwrite:
-        raise StudyError("resume goes on with an earlier run and overwrite throws it away: give one of them.")
+        raise StudyError("resume continues an earlier run and overwrite deletes it: give one of them.")
 
 
 def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse, before any compute, a path that holds something not asked to be replaced.
+    """Refuse, before any compute, a path that exists and should not be replaced.
 
     **Raises:** `StudyError`.
     """
@@ -44,29 +44,29 @@ def check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
         return
     if out.exists():
         raise StudyError(
-            f"{out} exists already: pass resume=True (--resume) to go on with it or overwrite=True (--overwrite) to "
+            f"{out} exists already: pass resume=True (--resume) to continue it or overwrite=True (--overwrite) to "
             "replace it."
         )
     if parts_folder(out).exists():
         raise StudyError(
-            f"{parts_folder(out)} holds an unfinished run: pass resume=True (--resume) to go on with it or "
-            "overwrite=True (--overwrite) to throw it away."
+            f"{parts_folder(out)} contains an unfinished run: pass resume=True (--resume) to continue it or "
+            "overwrite=True (--overwrite) to delete it."
         )
 
 
 def is_finished(out: Path) -> bool:
-    """Whether there is nothing to go on with. A run that was replacing an earlier result goes on from its parts, not
-    from what it was to replace."""
+    """Whether there is nothing to continue. A run that was replacing an earlier result continues from its parts, not
+    from the result that it was replacing."""
     return out.exists() and not parts_folder(out).exists()
 
 
 def parts_folder(out: Path) -> Path:
-    """Where the finished points of a running study lie."""
+    """The folder of the finished points of a running study."""
     return out.with_name(out.name + ".parts")
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:
-    """Write a NetCDF file, whole or not at all."""
+    """Write a NetCDF file, completely or not at all."""
     with whole_file(path, RESUME) as temporary:
         tree.to_netcdf(temporary)
 
@@ -80,7 +80,7 @@ def read_tree(path: Path) -> xr.DataTree:
             return tree.load()
     except Exception as error:
         raise StudyError(
-            f"{path} is damaged ({type(error).__name__}): delete it, and resume=True computes what it held again."
+            f"{path} is damaged ({type(error).__name__}): delete it, and resume=True computes its contents again."
         ) from error
 
 
@@ -93,7 +93,7 @@ class Parts:
             shutil.rmtree(self.folder, ignore_errors=True)
         with written(self.folder, RESUME):
             self.folder.mkdir(exist_ok=True)
-        # Of a run that was killed while it wrote.
+        # From a run that was killed while it wrote.
         for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
             stale.unlink(missing_ok=True)
         record = self.folder / _CONFIGURATION
@@ -109,14 +109,14 @@ class Parts:
         return read_tree(path) if path.exists() else None
 
     def save(self, name: str, tree: xr.DataTree, flow: eqx.Module | None) -> None:
-        """Write a point's flow, then its tree: a tree that is there has its flow beside it."""
+        """Write a point's flow, then its tree: an existing tree always has its flow beside it."""
         if flow is not None:
             self.save_flow(name, flow)
         write_tree(tree, self.folder / f"{name}.nc")
         self.journal(name).remove()
 
     def journal(self, name: str) -> FileJournal:
-        """Where a point that is not finished notes how far it has come."""
+        """The journal in which an unfinished point records its progress."""
         return FileJournal(self.folder / f"{name}.unfinished")
 
     def save_flow(self, name: str, flow: Any) -> None:
@@ -125,7 +125,7 @@ class Parts:
             eqx.tree_serialise_leaves(file, flow)
 
     def has_flow(self, name: str) -> bool:
-        """Whether it was written."""
+        """Whether the flow was written."""
         return (self.folder / f"{name}.flow").exists()
 
     def load_flow(self, name: str, like: Any) -> Any:
@@ -145,9 +145,9 @@ class Parts:
 
 
 def configuration_of(tree: xr.DataTree, where: Path | str) -> dict[str, Any]:
-    """What a result was made from.
+    """The configuration that a result was made from.
 
-    **Raises:** `StudyError` if it does not say."""
+    **Raises:** `StudyError` if it has none."""
     try:
         return json.loads(tree.attrs["configuration"])
     except (KeyError, ValueError) as error:
@@ -155,7 +155,7 @@ def configuration_of(tree: xr.DataTree, where: Path | str) -> dict[str, Any]:
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> None:
-    """Refuse to go on with a run of another configuration, naming what differs.
+    """Refuse to continue a run of another configuration, naming what differs.
 
     **Raises:** `StudyError`."""
     found = differences(*_comparable(old, new, where))
@@ -168,8 +168,8 @@ def check_same(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> N
 
 
 def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> tuple[dict, dict]:
-    """Both with the programs that both have; without any, which is said in a warning, where one is of an earlier
-    version of this library, or of another JAX, which writes other programs of the same functions."""
+    """Both with the programs that both have. Without any, and with a warning, if one comes from an earlier version of
+    this library, or from another JAX, which writes other programs of the same functions."""
     there, here = old.get("programs"), new.get("programs")
     if there == here:
         return old, new
@@ -180,7 +180,7 @@ def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> 
         reason = "was traced by another version of JAX" if there and here else "is not known"
         warnings.warn(
             f"What the energy uses in {where} {reason}: only the source of the system is compared. If an array, a "
-            "helper function or a global was changed since, start anew with overwrite=True (--overwrite).",
+            "helper function or a global was changed since, start again with overwrite=True (--overwrite).",
             stacklevel=4,
         )
 
@@ -195,4 +195,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise StudyError(f"{path} is damaged: delete {path.parent} or pass overwrite=True to start anew.") from error
+        raise StudyError(f"{path} is damaged: delete {path.parent} or pass overwrite=True to start again.") from error

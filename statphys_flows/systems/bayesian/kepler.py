@@ -8,18 +8,18 @@ from jaxtyping import Array, Float
 def eccentric_anomaly(mean_anomaly: Float[Array, "*n"], eccentricity: Float[Array, "*n"]) -> Float[Array, "*n"]:
     r"""E in $[-\pi, \pi]$ with $E - e \sin E = M$ (mod 2π), to rounding error for 0 ≤ e < 0.99.
 
-    A starter from a Padé approximation of the sine, good to about 1e-4, one correction of fifth order, and one of third
-    against what rounding left: a fixed number of operations, no loop. Markley 1995, Celest. Mech. Dyn. Astron. 63, 101,
-    equations (15)-(25).
+    A starting value from a Padé approximation of the sine, accurate to about 1e-4, one correction of fifth order, and
+    one of third order against the remaining rounding error: a fixed number of operations, no loop. Markley 1995,
+    Celest. Mech. Dyn. Astron. 63, 101, equations (15)-(25).
 
     Derivatives are those of the equation, not of the steps: $\partial E/\partial M = 1/(1 - e\cos E)$ and
     $\partial E/\partial e = \sin E/(1 - e\cos E)$.
 
     **Arguments:**
 
-    - `mean_anomaly`: M in radians. Of an M of many turns 2π only the digits that are left count: reduce phases in turns
-      where they are computed.
-    - `eccentricity`: e, of a shape that broadcasts with M.
+    - `mean_anomaly`: M in radians. An M of many turns 2π loses digits: reduce phases modulo one turn where they are
+      computed.
+    - `eccentricity`: e, with a shape that broadcasts with M.
     """
     M, e = jnp.broadcast_arrays(*(jnp.asarray(a, jnp.result_type(float)) for a in (mean_anomaly, eccentricity)))
     return _solve(M, e)
@@ -28,7 +28,7 @@ def eccentric_anomaly(mean_anomaly: Float[Array, "*n"], eccentricity: Float[Arra
 @jax.custom_jvp
 def _solve(M, e):
     M = M - 2 * jnp.pi * jnp.round(M / (2 * jnp.pi))
-    # Odd in M; at |M| the starter has no cancellation.
+    # Odd in M; for |M| the starting value has no cancellation.
     size = jnp.abs(M)
     E = _starter(size, e)
     sine, cosine = e * jnp.sin(E), e * jnp.cos(E)

@@ -15,9 +15,9 @@ from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
 from statphys_flows.thresholds import NORMALISATION_OF_A_PRIOR
 
 _DRAWS = 4096
-# Of draws and Gaussian: where they share less, nothing is said.
+# The overlap of draws and Gaussian below which no statement is made.
 _OVERLAP = 0.03
-# In 32 bits a few of many draws fall on the very edge of where the density is not 0.
+# In 32 bits a few of many draws are exactly on the edge of the support of the density.
 _ON_THE_EDGE = 1e-3
 # More variables than this leave too few draws for each.
 _MOST_VARIABLES = 100
@@ -29,10 +29,9 @@ def check_normalisation(model: BayesianModel, key: PRNGKeyArray) -> None:
     r"""Refuse a prior whose density does not integrate to one, or is not that of its draws.
 
     Bennett's acceptance ratio between draws of the prior and of a Gaussian g that is fitted to them gives
-    $\log \int p\,dx$, for g is normalised (of two such g, with all covariances and with the middle of each variable
-    alone, the one that shares more with the draws). Nothing is said where they share too little, which heavy tails, or
-    many variables that are far from Gaussian, make of them; nor for
-    particles in a box.
+    $\log \int p\,dx$, because g is normalised. Of two such g, one with all covariances and one from the middle of each
+    variable alone, the one with the larger overlap with the draws is used. No statement is made if the overlap is too
+    small, as it is for heavy tails or for many variables that are far from Gaussian, nor for particles in a box.
 
     **Raises:** `StudyError` that names the factor."""
     compared = compare_with_draws(model, key)
@@ -43,14 +42,14 @@ def check_normalisation(model: BayesianModel, key: PRNGKeyArray) -> None:
         return
     raise StudyError(
         f"{type(model).__name__}: log_prior is not the density that the prior is drawn from: compared with draws it "
-        f"integrates to {np.exp(log_z):.3g} in place of 1, and the evidence would be off by that factor; subtract "
-        f"{log_z:.3f} from log_prior (a normalisation, such as -n/2 log 2π of a Gaussian, is missing?), or let both be "
-        "of the same law."
+        f"integrates to {np.exp(log_z):.3g} instead of 1, and the evidence would be off by that factor; subtract "
+        f"{log_z:.3f} from log_prior (a normalisation, such as -n/2 log 2π of a Gaussian, is missing?), or use the "
+        "same distribution for both."
     )
 
 
 def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, float, float] | None:
-    """How much draws and Gaussian share, log ∫p, and its error; None where nothing can be said."""
+    """The overlap of draws and Gaussian, log ∫p, and its error; None if no statement can be made."""
     size = int(np.prod(model.space.shape))
     if not model.space.reaches_infinity or size > _MOST_VARIABLES:
         return None
@@ -62,7 +61,7 @@ def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, 
         bad = int(np.argmin(finite))
         raise StudyError(
             f"{type(model).__name__}: log_prior is {log_p[bad]} at x = {np.asarray(second[bad])}, a draw from the "
-            "prior; the two must be of the same density."
+            "prior; both must belong to the same density."
         )
     compared = [_compared(model, g, second, log_p, key) for g in _gaussians(np.asarray(first))]
     best = max(compared)
@@ -70,19 +69,19 @@ def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, 
 
 
 def _gaussians(x: np.ndarray) -> list[Gaussian]:
-    """Two Gaussians like the draws."""
+    """Two Gaussians fitted to the draws."""
     flat = x.reshape(len(x), -1).astype(float)
     low, median, high = np.quantile(flat, _MIDDLE, axis=0)
     found = [Gaussian(median, np.maximum(0.5 * (high - low), 1e-30))]
     covariance = np.atleast_2d(np.cov(flat, rowvar=False))
-    with contextlib.suppress(np.linalg.LinAlgError):  # where one variable is given by the others
+    with contextlib.suppress(np.linalg.LinAlgError):  # if one variable is a function of the others
         found.append(Gaussian(flat.mean(axis=0), np.linalg.cholesky(covariance)))
     return found
 
 
 def _compared(model: BayesianModel, g: Gaussian, x, log_p, key) -> tuple[float, float, float]:
-    """How much draws and Gaussian share, and log ∫p with its error: by Bennett's acceptance ratio for independent draws
-    (J. Comput. Phys. 22 (1976) 245), as `analysis.bar_log_z` has it for chains."""
+    """The overlap of draws and Gaussian, and log ∫p with its error, by Bennett's acceptance ratio for independent draws
+    (J. Comput. Phys. 22 (1976) 245); `analysis.bar_log_z` is the same for chains."""
     forward, chain = (np.asarray(a, float) for a in _log_weights(model, g, x, log_p, key))
     forward = np.where(np.isnan(forward), -np.inf, forward)
     chain = chain[np.isfinite(chain)]

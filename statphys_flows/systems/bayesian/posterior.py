@@ -14,12 +14,12 @@ from statphys_flows.spaces import Space, as_space
 from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
 from statphys_flows.systems.bayesian.normalisation import check_normalisation
 
-# At so many prior draws the functions are tried when the posterior is declared.
+# The functions are tried at this many prior draws when the posterior is declared.
 _PROBES = 16
 
 
 class Posterior(BayesianModel):
-    r"""$U(x) = -[\log p(x) + \log L(x)]$, for a prior p and a likelihood L that are already at hand; at kT = 1,
+    r"""$U(x) = -[\log p(x) + \log L(x)]$, for a prior p and a likelihood L that you already have; at kT = 1,
     $Z = \int p\,L\,dx$ is the evidence.
 
     ```python
@@ -38,20 +38,20 @@ class Posterior(BayesianModel):
     **Arguments:**
 
     - `log_likelihood`: log L as `log_likelihood(x)`, or, if `data` is given, as `log_likelihood(x, data)`; a scalar,
-      written with `jax.numpy`; -inf where the data exclude x: a hard wall, inside which walkers start and stay. It has
-      no gradient, so that a steep decay samples better.
-    - `log_prior`: x → log p(x), a scalar, normalised, for the evidence depends on it; -inf where p is 0.
+      written with `jax.numpy`. It is -inf if the data exclude x: a hard wall, inside which walkers start and stay. A
+      wall has no gradient; a steep decay samples better.
+    - `log_prior`: x → log p(x), a scalar. It must be normalised, because the evidence depends on it; -inf where p is 0.
     - `prior_sample`: key → x, one draw from p.
     - `space`: where x lives, or an integer n for ℝⁿ.
-    - `data`: a pytree of numbers and arrays. Floats among them are no part of what is compiled: other data of the same
-      shapes cost no new compilation. Captured by the function instead, they would.
+    - `data`: a pytree of numbers and arrays. Floats among them are not part of what is compiled: other data of the same
+      shapes cost no new compilation. Data that the function captures would.
     - `order_parameter`: x → scalar; the mean over the entries of x if not given.
-    - `observables`: `{name: function of x}`, reported beside `log_likelihood`.
+    - `observables`: `{name: function of x}`, reported in addition to `log_likelihood`.
     - `states`: configurations near which walkers start, shape (states, *space.shape); prior draws if not given.
 
     **Raises:** `StudyError` if `prior_sample` does not give a configuration of the space; if `log_prior` is not finite
-    at a draw from the prior, or not normalised, as far as draws show it (see `normalisation`); if the likelihood is
-    no scalar, or NaN or infinitely large at one; if the data hold NaN or infinity; if an observable is called
+    at a draw from the prior, or not normalised, as far as draws show it (see `normalisation`); if the likelihood is not
+    a scalar, or is NaN or infinitely large at a draw; if the data contain NaN or infinity; if an observable is called
     `log_likelihood`.
     """
 
@@ -104,7 +104,7 @@ class Posterior(BayesianModel):
         return jnp.mean(x) if self.order_parameter_function is None else self.order_parameter_function(x)
 
     def observables(self, x):
-        """`log_likelihood`, and those given."""
+        """`log_likelihood`, and the given observables."""
         own = {name: function(x) for name, function in self.observable_functions}
         return {"log_likelihood": self.log_likelihood(x), **own}
 
@@ -141,9 +141,9 @@ class Posterior(BayesianModel):
 def _as_array(leaf):
     array = np.asarray(leaf)
     if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
-        raise StudyError(f"Posterior(data=...) holds {leaf!r}; data are numbers and arrays of numbers.")
+        raise StudyError(f"Posterior(data=...) contains {leaf!r}; data are numbers and arrays of numbers.")
     if not np.all(np.isfinite(array)):
-        raise StudyError("Posterior(data=...) holds NaN or infinity; leave out what was not measured.")
+        raise StudyError("Posterior(data=...) contains NaN or infinity; leave out what was not measured.")
     return jnp.asarray(array, jnp.result_type(float) if np.issubdtype(array.dtype, np.floating) else None)
 
 

@@ -19,17 +19,18 @@ _PER_PLANET = 5
 
 
 class RadialVelocity(BayesianModel):
-    r"""Up to two planets on Kepler orbits that do not disturb each other, and what the instruments add:
+    r"""Up to two planets on Kepler orbits that do not disturb each other, plus offsets and noise of the instruments:
 
     $$v_i = \gamma_{j(i)} + \sum_p K_p[\cos(\nu_p(t_i) + \omega_p) + e_p\cos\omega_p] + \epsilon_i, \qquad
     \epsilon_i \sim N(0, \sigma_i^2 + s_{j(i)}^2)$$
 
     for velocity i of error σ_i by instrument j, with its offset γ and its jitter s (Fulton, Petigura, Blunt & Sinukoff
     2018, PASP 130, 044504; Kepler's equation as in `kepler.eccentric_anomaly`). At kT = 1 log Z is the log evidence of
-    so many planets, the factors of 2π of the Gaussians included.
+    this number of planets, including the factors of 2π of the Gaussians.
 
-    The configuration is x ~ N(0, I) a priori, and every parameter a smooth map of one or two of its entries
-    (`priors`): five for a planet, in order of the planets, then a jitter and then an offset for each instrument.
+    The configuration is x ~ N(0, I) a priori, and every parameter is a smooth map of one or two of its entries
+    (`priors`): five for each planet, in the order of the planets, then the jitters and then the offsets of all
+    instruments.
 
     | parameter | entries | prior |
     | --- | --- | --- |
@@ -41,32 +42,33 @@ class RadialVelocity(BayesianModel):
     | s, jitter | 1 | log-uniform on `jitter` |
     | γ, offset | 1 | normal, `offset` |
 
-    Two planets in one range have $P_1 < P_2$, with density $2/(P_1 P_2 \ln^2(P_{\max}/P_{\min}))$, by construction: no
+    Two planets in one range have $P_1 < P_2$ by construction, with density $2/(P_1 P_2 \ln^2(P_{\max}/P_{\min}))$: no
     mode appears twice with its planets exchanged. Near the origin of each pair √K (cos λ, sin λ) ∝ (A, B) and
-    √e (cos ω, sin ω) ∝ (u, v): where an angle means nothing, nothing depends on it, and no angle has a seam.
+    √e (cos ω, sin ω) ∝ (u, v): where an angle is undefined, nothing depends on it, and no angle has a seam.
 
     **Arguments:**
 
-    - `times`: in days, at any epoch; `velocities` and their `errors`, in m/s (or any one unit: all scales below
-      follow); shape (n,).
+    - `times`: in days, at any epoch; `velocities` and their `errors` in m/s (or another unit, which then applies to all
+      scales below); shape (n,).
     - `instruments`: for each velocity the label of its instrument; one instrument, `1`, if not given.
     - `planets`: 0, 1 or 2.
-    - `period`: (P_min, P_max) in days, shared by all planets; or one range for each, and then they are not ordered.
+    - `period`: (P_min, P_max) in days, shared by all planets; or one range for each planet, and then they are not
+      ordered.
     - `semi_amplitude`: (K₀, K_max). The median error and twice the range of the velocities if not given.
     - `eccentricity_max`: e_max < 0.99.
-    - `jitter`: bounds, of all instruments. 0.01 and 2 times the standard deviation of the velocities if not given.
+    - `jitter`: bounds for all instruments. 0.01 and 2 times the standard deviation of the velocities if not given.
     - `offset`: mean and standard deviation, for all instruments or one row for each. The mean of the instrument's
       velocities and the standard deviation of all if not given.
-    - `epoch`: the day, a whole number, from which `times` count already, and to which λ refers. If not given, the day
-      nearest the mean of `times`, which is subtracted from them in 64 bits.
+    - `epoch`: the day, a whole number, from which `times` already count, and to which λ refers. If not given, the day
+      nearest to the mean of `times`, which is subtracted from them in 64 bits.
     - `names`: labels of the instruments, if `instruments` are positions in it.
 
-    What is not given comes from the data, as a scale and no more: such a prior is wide, but it is not blind to them.
-    To compare evidences give all models the same; they are the same for any number of planets. Data, ranges and scales
-    are traced: others of the same shapes cost no new compilation.
+    Arguments that are not given get a scale from the data. Such a prior is wide, but not independent of the data. To
+    compare evidences, use the same priors for all models; the defaults are the same for any number of planets. Data,
+    ranges and scales are traced: other values of the same shapes cost no new compilation.
 
     **Precision.** Phases are counted in turns, whose rounding error is about ε·(time from epoch)/P: 1e-4 turns in
-    single precision for 1000 periods. The refusal is at 0.002.
+    single precision for 1000 periods. More than 0.002 turns are refused.
 
     **Raises:** `StudyError` for data of unequal lengths, with NaN or infinity, or with errors that are not positive;
     for ranges that are not ordered or not positive; for another number of planets; for too many turns (see above).
@@ -129,7 +131,7 @@ class RadialVelocity(BayesianModel):
         return -0.5 * jnp.sum((self.velocities - model) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
 
     def order_parameter(self, x):
-        """The natural logarithm of the first planet's period in days; without planets the log likelihood."""
+        """The natural logarithm of the first planet's period in days; without planets, the log likelihood."""
         return jnp.log(self.parameters(x)["period_1"]) if self.planets else self.log_likelihood(x)
 
     def observables(self, x):
@@ -161,9 +163,9 @@ class RadialVelocity(BayesianModel):
         return found
 
     def velocity(self, x: Float[Array, " dimension"], times: ArrayLike) -> Float[Array, " times"]:
-        """The planets' part of the velocity, without offsets, at `times` in days, from which `epoch` is subtracted:
-        they count as those of the data did when these were given without an epoch."""
-        # The difference in 64 bits: of a Julian date single precision keeps quarters of a day.
+        """The planets' part of the velocity, without offsets, at `times` in days. `epoch` is subtracted from them: they
+        count as the times of the data did if those were given without an epoch."""
+        # The difference is taken in 64 bits: single precision resolves a Julian date only to a quarter of a day.
         since = np.asarray(times, np.float64) - int(self.epoch)
         return self._curve(x, jnp.asarray(since, x.dtype))
 
@@ -171,7 +173,7 @@ class RadialVelocity(BayesianModel):
         """P, K, (cos λ, sin λ), e, (cos ω, sin ω), each of shape (planets,)."""
         z, a, b, u, v = x[: _PER_PLANET * self.planets].reshape(self.planets, _PER_PLANET).T
         low, high = jnp.log(self.period[..., 0]), jnp.log(self.period[..., 1])
-        # One range for all: in order. One for each: independent, as one planet in order is.
+        # With one range for all planets they are ordered; with one range each they are independent.
         level = priors.ordered_uniforms(z) if self.period.ndim == 1 else priors.uniform(z, 0.0, 1.0)
         level_K, *longitude = priors.polar(a, b)
         level_e, *omega = priors.polar(u, v)
@@ -189,7 +191,7 @@ class RadialVelocity(BayesianModel):
         periods, K, longitude, e, omega = self._orbits(x)
         for p in range(self.planets):
             turns = since_epoch / periods[p]
-            # M = λ - ω at the epoch, as the angle of one product: it has no seam where λ or ω has.
+            # M = λ - ω at the epoch, as the angle of one product: it has no seam where λ or ω has one.
             sine = longitude[1][p] * omega[0][p] - longitude[0][p] * omega[1][p]
             cosine = longitude[0][p] * omega[0][p] + longitude[1][p] * omega[1][p]
             anomaly = 2 * jnp.pi * (turns - jnp.round(turns)) + jnp.arctan2(sine, cosine)

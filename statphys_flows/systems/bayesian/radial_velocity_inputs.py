@@ -1,4 +1,4 @@
-"""Measured velocities and the scales of their priors: what is refused, and what follows from the data."""
+"""Measured velocities and the scales of their priors: checks, and defaults from the data."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from statphys_flows.numbers import is_count, whole
 
 # Beyond e = 0.99 the solver of Kepler's equation is not tested.
 _ECCENTRICITY_LIMIT = 0.99
-# A phase may be wrong by so much of a turn, for the arithmetic is.
+# The allowed rounding error of a phase, in turns.
 _PHASE_ERROR = 2e-3
 
 
@@ -67,7 +67,7 @@ def checked_data(times, velocities, errors, instruments, epoch, names) -> Data:
         epoch = round(float(t.mean()))
         t = t - epoch
     elif float(epoch) != round(float(epoch)):
-        raise StudyError(f"RadialVelocity(epoch={epoch!r}): give a whole number of days, and times from it on.")
+        raise StudyError(f"RadialVelocity(epoch={epoch!r}): give a whole number of days, and times counted from it.")
     return Data(t, v, s, index, labels, int(epoch))
 
 
@@ -92,12 +92,12 @@ def checked_settings(data: Data, planets, period, semi_amplitude, eccentricity_m
         )
     means = np.asarray([data.velocities[data.instruments == j].mean() for j in range(len(data.names))])
     centred = data.velocities - means[data.instruments]
-    # One velocity, or equal ones, have no scale of their own.
+    # One velocity, or equal velocities, define no scale.
     error = float(np.median(data.errors))
     scale, extent = max(float(centred.std()), error), max(float(np.ptp(centred)), error)
     semi_amplitude = _pair("semi_amplitude", semi_amplitude, (error, 2 * extent))
     jitter = _pair("jitter", jitter, (0.01 * scale, 2 * scale))
-    # Not compared with each other: K₀ is no lower bound.
+    # Not compared with each other: K₀ is not a lower bound.
     for name, values in (("semi_amplitude", semi_amplitude), ("jitter", jitter)):
         if not np.all(np.isfinite(values) & (values > 0)):
             raise StudyError(f"RadialVelocity({name}={tuple(values.tolist())}): both must be positive numbers.")
@@ -146,8 +146,8 @@ def _check_turns(times: np.ndarray, period: np.ndarray) -> None:
     dtype = jnp.result_type(float)
     if turns * float(jnp.finfo(dtype).eps) > _PHASE_ERROR:
         raise StudyError(
-            f"RadialVelocity: {turns:.3g} turns of the shortest period, {period.min():.3g}, lie between the epoch and "
-            f"the data, too many for {dtype}; raise the lower end of period, let epoch be in the middle of the data, "
+            f"RadialVelocity: {turns:.3g} turns of the shortest period, {period.min():.3g}, are between the epoch and "
+            f"the data, too many for {dtype}; raise the lower end of period, put epoch in the middle of the data, "
             'or switch on 64-bit arithmetic with jax.config.update("jax_enable_x64", True).'
         )
 
@@ -172,4 +172,4 @@ def _floats(name: str, values) -> np.ndarray:
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
-        raise StudyError(f"RadialVelocity({name}=...) holds what is no number: {error}.") from error
+        raise StudyError(f"RadialVelocity({name}=...) contains something that is not a number: {error}.") from error

@@ -1,4 +1,4 @@
-"""φ⁴ theory on an interval with Dirichlet ends: the path that the assisted-sampling method was first shown on."""
+"""φ⁴ theory on an interval with Dirichlet ends: the first example of the assisted-sampling method."""
 
 from typing import Literal
 
@@ -21,8 +21,8 @@ class ContinuumPhi4(System):
     $$E = \frac{a}{2\,ds} \sum_{i=0}^{N} (\phi_{i+1}-\phi_i)^2
         + ds \sum_{i=1}^{N} \Big[\frac{(1-\phi_i^2)^2}{4a} - h\,\phi_i\Big].$$
 
-    Two wells φ ≈ ±1, joined over a kink of energy 2√2/3 at each end. At h = 0 the system is even, and always symmetric
-    under s → 1 - s.
+    There are two wells φ ≈ ±1, with a kink of energy 2√2/3 at each end. At h = 0 the system is even. It is always
+    symmetric under s → 1 - s.
 
     **Arguments:**
 
@@ -52,7 +52,7 @@ class ContinuumPhi4(System):
 
     @property
     def space(self) -> Interval:
-        interval = Interval(self.sites)  # refuses what is no number of sites
+        interval = Interval(self.sites)  # refuses an invalid number of sites
         return interval if self.discretisation == "interior" else Interval(self.sites, 1.0 / self.sites)
 
     def energy(self, phi):

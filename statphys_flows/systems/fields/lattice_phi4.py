@@ -25,12 +25,12 @@ class LatticePhi4(System):
     - `"S"`: $S = \sum_x [\tfrac12 \sum_\mu (\phi_{x+\mu}-\phi_x)^2 + \tfrac12 m^2 \phi_x^2 + \tfrac\lambda4 \phi_x^4]$;
     - `"H"`: $S = \sum_x [-2\kappa \sum_\mu \phi_x \phi_{x+\mu} + (1-2\lambda) \phi_x^2 + \lambda \phi_x^4]$,
 
-    each less `field` $\sum_x \phi_x$. In `"A"` and `"S"` the couplings are `mass_squared` and `coupling`; in `"H"`
-    `hopping` κ and `coupling` λ. `LatticePhi4.hopping_form(shape, hopping, coupling)` declares the last.
+    each minus `field` $\sum_x \phi_x$. In `"A"` and `"S"` the couplings are `mass_squared` and `coupling`; in `"H"`
+    they are `hopping` κ and `coupling` λ. `LatticePhi4.hopping_form(shape, hopping, coupling)` declares the last form.
 
     A ↔ S: φ_A = φ_S/√2, the same m² and λ. A ↔ H: φ_A = √κ φ_H, m² = (1-2λ_H)/κ - 2d, λ_A = λ_H/κ². Then log Z differs
-    by V log of the ratio of the fields: `converted` gives both. Along a Dirichlet axis the links to the zeros beyond
-    the ends are included, and the conversions hold unchanged.
+    by V times the logarithm of the ratio of the fields: `converted` gives both. Along a Dirichlet axis the links to the
+    zeros beyond the ends are included, and the conversions hold unchanged.
 
     **Arguments:**
 
@@ -42,10 +42,10 @@ class LatticePhi4(System):
     - `field`: an external field h, in units of the convention's own φ.
     - `hopping`: κ > 0 of `"H"`; in the others it is not used.
 
-    **Raises:** `StudyError` for another convention, for a coupling below zero, for λ = 0 where the quadratic form is
-    not positive (then Z does not exist), and for what `Lattice` refuses.
+    **Raises:** `StudyError` for another convention, for a coupling below zero, for λ = 0 if the quadratic form is not
+    positive (then Z does not exist), and for whatever `Lattice` refuses.
 
-    The order parameter is the mean of φ; beside it `phi_squared`, the mean of φ², is averaged.
+    The order parameter is the mean of φ; `phi_squared`, the mean of φ², is averaged too.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=shape_of)
@@ -59,7 +59,7 @@ class LatticePhi4(System):
     hopping: float = 0.25
 
     def __check_init__(self):
-        lattice = self.space  # refuses what is no lattice
+        lattice = self.space  # refuses an invalid lattice
         if self.convention not in ("A", "H", "S"):
             raise StudyError(
                 f'LatticePhi4(convention={self.convention!r}): write "A" (no factors 1/2), "S" (1/2, 1/2, 1/4) or "H" '
@@ -137,7 +137,7 @@ class LatticePhi4(System):
         elif convention == "S":
             other = LatticePhi4(self.shape, a_mass, a_coupling, "S", field=a_field / np.sqrt(2), boundary=self.boundary)
         elif convention == "H":
-            # (m² + 2d) κ = 1 - 2 λ κ², the positive root, written so that nothing cancels.
+            # The positive root of (m² + 2d) κ = 1 - 2 λ κ², written without cancellation.
             b = a_mass + 2 * d
             root = float(np.sqrt(b**2 + 8 * a_coupling))
             hopping = 2 / (b + root) if b > 0 else (root - b) / (4 * a_coupling)

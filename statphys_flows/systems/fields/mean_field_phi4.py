@@ -11,14 +11,14 @@ class MeanFieldPhi4(MeanFieldSites):
     r"""$$U(\phi) = \sum_i \Big[\frac{\phi_i^4}4 - \frac{\phi_i^2}2 - h\,\phi_i\Big]
     - \frac{J}{2N} \Big(\sum_i \phi_i\Big)^2,$$
 
-    N double wells, each coupled to every other alike, i = j included (Desai & Zwanzig, J. Stat. Phys. 19 (1978) 1). At
-    h = 0 a continuous transition of the mean-field class, for J = 1 at kT_c = 1.0580195 where J⟨φ²⟩ = kT in the
-    single-site law exp(-V/kT). By the field of (Σφ)²,
+    N double wells, each coupled equally to every other, i = j included (Desai & Zwanzig, J. Stat. Phys. 19 (1978) 1).
+    At h = 0 there is a continuous transition of the mean-field class, for J = 1 at kT_c = 1.0580195, where J⟨φ²⟩ = kT
+    in the single-site distribution exp(-V/kT). With the auxiliary field of (Σφ)²,
 
     $$Z = \Big(\frac{N}{2\pi\beta J}\Big)^{1/2} \int da\; e^{-N a^2/2\beta J}
     \Big[\int d\phi\; e^{-\beta V(\phi) + a\phi}\Big]^N,$$
 
-    so that everything is exact at any N by two quadratures.
+    so two quadratures give every quantity exactly, at any N.
 
     **Arguments:**
 
@@ -26,9 +26,9 @@ class MeanFieldPhi4(MeanFieldSites):
     - `coupling`: J > 0.
     - `field`: h.
 
-    **Raises:** `StudyError` for J ≤ 0, or an N that is no positive integer.
+    **Raises:** `StudyError` for J ≤ 0, or an N that is not a positive integer.
 
-    The order parameter is m, the mean of φ. `susceptibility` in a result is (⟨m²⟩ - ⟨m⟩²)/kT; what is called so with a
+    The order parameter is m, the mean of φ. `susceptibility` in a result is (⟨m²⟩ - ⟨m⟩²)/kT. The susceptibility with a
     factor N, d⟨m⟩/dh = N (⟨m²⟩ - ⟨m⟩²)/kT, is N times that.
     """
 
@@ -37,8 +37,8 @@ class MeanFieldPhi4(MeanFieldSites):
     field: float = 0.0
 
     def __check_init__(self):
-        _ = self.space  # refuses what is no number of sites
-        advice = "sites are to pull each other along; give J > 0, for example coupling=1.0"
+        _ = self.space  # refuses an invalid number of sites
+        advice = "the sites must attract each other; give J > 0, for example coupling=1.0"
         check_real("MeanFieldPhi4(coupling", self.coupling, positive=True, advice=advice)
         check_real("MeanFieldPhi4(field", self.field)
 

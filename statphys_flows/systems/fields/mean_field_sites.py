@@ -1,4 +1,4 @@
-"""Sites that interact through their mean alone."""
+"""Sites that interact only through their mean."""
 
 import abc
 
@@ -12,18 +12,19 @@ from statphys_flows.errors import StudyError
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems.system import System
 
-# Where a site may be is looked for on every scale between these.
+# The range of scales on which the support of a site is searched for.
 _SMALLEST, _LARGEST = 1e-4, 1e4
 _POINTS = 4000
 
 
 class MeanFieldSites(System):
-    r"""N sites, each coupled to every other alike (Curie-Weiss-like models):
+    r"""N sites, each coupled equally to every other (Curie-Weiss-like models):
 
     $$U(\phi) = \sum_i V(\phi_i) - \frac{J}{2N} \Big(\sum_i \phi_i\Big)^2,$$
 
-    i = j included in the second sum. What pulls at single sites, an external field too, belongs to V. To declare one,
-    subclass and write `n` (N), `coupling` (J) and `site_energy` (V); soft Ising spins in a field:
+    i = j included in the second sum. Everything that acts on single sites, also an external field, belongs to V. To
+    declare such a system, write a subclass with `n` (N), `coupling` (J) and `site_energy` (V), for example soft Ising
+    spins in a field:
 
     ```python
     class SoftIsing(MeanFieldSites):
@@ -35,11 +36,11 @@ class MeanFieldSites(System):
             return 4.0 * (phi**2 - 1) ** 2 - self.field * phi
     ```
 
-    The space is a `Lattice` of one axis, on which the order of the sites means nothing. With J > 0 the flow is a
-    `SiteField`, which needs no training at any N. For Z to exist V has to grow faster than Jφ²/2.
+    The space is a `Lattice` of one axis, on which the order of the sites has no meaning. With J > 0 the flow is a
+    `SiteField`, which needs no training at any N. V must grow faster than Jφ²/2, or Z does not exist.
 
-    The order parameter is m, the mean of φ, so that `susceptibility` = (⟨m²⟩ - ⟨m⟩²)/kT is that of one site: a field
-    that adds -hφ to V has d⟨m⟩/dh = N `susceptibility`. Beside it `phi_squared`, the mean of φ², is averaged.
+    The order parameter is m, the mean of φ. Therefore `susceptibility` = (⟨m²⟩ - ⟨m⟩²)/kT is that of one site: for a
+    field that adds -hφ to V, d⟨m⟩/dh = N `susceptibility`. `phi_squared`, the mean of φ², is averaged too.
     """
 
     n: eqx.AbstractVar[int]
@@ -65,8 +66,8 @@ class MeanFieldSites(System):
         return {"phi_squared": jnp.mean(phi**2)}
 
     def known_states(self):
-        """All sites alike, at each local minimum of V(φ) - Jφ²/2: mean-field theory at kT = 0. Below the critical
-        temperature one phase grows out of each."""
+        """All sites equal, at each local minimum of V(φ) - Jφ²/2: mean-field theory at kT = 0. Below the critical
+        temperature each of these states belongs to one phase."""
         phi = _scales()
         with np.errstate(all="ignore"):
             values = uniform_energy(self, phi)
@@ -89,21 +90,21 @@ class MeanFieldSites(System):
 
 
 def site_energies(system: MeanFieldSites, phi: np.ndarray) -> np.ndarray:
-    """V at each φ, in 64 bits: N of them enter Z."""
+    """V at each φ, in 64 bits, because N of them enter Z."""
     with jax.enable_x64(True):
         return np.asarray(jax.vmap(system.site_energy)(jnp.asarray(phi, float)), float)
 
 
 def uniform_energy(system: MeanFieldSites, phi: np.ndarray) -> np.ndarray:
-    """V(φ) - Jφ²/2, the energy per site with all sites at φ. Summed over the sites it is a lower bound of U."""
+    """V(φ) - Jφ²/2, the energy per site if all sites are at φ. Summed over the sites it is a lower bound of U."""
     return site_energies(system, phi) - 0.5 * float(system.coupling) * phi**2
 
 
 def site_range(system: MeanFieldSites, kT: float, depth: float, tilt: float | None = None) -> tuple[float, float]:
-    """An interval beyond which exp(-V/kT + a φ) is below e^-`depth` of its largest value, for every |a| ≤ `tilt`; if
-    none is given, beyond which no site goes (but with a probability of about e^-`depth`).
+    """An interval outside which exp(-V/kT + a φ) is below e^-`depth` of its largest value, for every |a| ≤ `tilt`. If
+    no `tilt` is given, no site leaves the interval (except with a probability of about e^-`depth`).
 
-    **Raises:** `StudyError` where V does not confine the sites.
+    **Raises:** `StudyError` if V does not confine the sites.
     """
     phi = _scales()
     with np.errstate(all="ignore"):
@@ -129,5 +130,5 @@ def _scales() -> np.ndarray:
 def _not_confined(system: MeanFieldSites) -> StudyError:
     return StudyError(
         f"{type(system).__name__}.site_energy does not grow faster than coupling φ²/2, with a coupling of "
-        f"{float(system.coupling):g}, up to |φ| = {_LARGEST:g}, so that Z does not exist; add for example a term φ⁴."
+        f"{float(system.coupling):g}, up to |φ| = {_LARGEST:g}. Therefore Z does not exist; add for example a term φ⁴."
     )

@@ -1,6 +1,6 @@
-"""What is measured of particles on a torus: Fourier modes, structure factor, pair correlation, clusters.
+"""Observables of particles on a torus: Fourier modes, structure factor, pair correlation, clusters.
 
-All of it is invariant under translations and permutations and takes positions in any image.
+All of them are invariant under translations and permutations and take positions in any image.
 """
 
 from collections.abc import Sequence
@@ -91,8 +91,8 @@ def structure_factor(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | flo
 def pair_correlation(
     x: ArrayLike | xr.DataArray, lengths: Sequence[float] | float, edges: ArrayLike | None = None
 ) -> xr.DataArray:
-    r"""$g(r)$: pairs whose distance by the nearest image lies in a bin, over those of an ideal gas of as many labelled
-    particles, N(N-1)/2 · volume of the shell/V; 1 for an ideal gas at every N.
+    r"""$g(r)$: the number of pairs whose distance to the nearest image is in a bin, divided by that of an ideal gas of
+    equally many labelled particles, N(N-1)/2 · volume of the shell/V; 1 for an ideal gas at every N.
 
     **Arguments:**
 
@@ -102,7 +102,7 @@ def pair_correlation(
 
     **Returns:** over `distance`, the middle of a bin (and `chain`).
 
-    **Raises:** `StudyError` for edges that do not increase or reach beyond half the box, and for one particle.
+    **Raises:** `StudyError` for edges that do not increase or that reach beyond half the box, and for one particle.
     """
     positions, leading, sides = _positions(x, lengths)
     half = 0.5 * sides.min()
@@ -174,7 +174,7 @@ def _positions(x, lengths) -> tuple[np.ndarray, xr.DataArray, np.ndarray]:
 
 
 def _fourier(positions: np.ndarray, indices: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """ρ̂_k for each configuration, draw by draw so that the phases of one alone are held."""
+    """ρ̂_k for each configuration, draw by draw, so that only the phases of one draw are in memory."""
     n, d = positions.shape[-2:]
     k = 2 * np.pi * indices / lengths
     means = [np.exp(1j * draw @ k.T).mean(axis=0) for draw in positions.reshape(-1, n, d)]

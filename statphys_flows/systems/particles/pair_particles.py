@@ -17,9 +17,9 @@ from statphys_flows.systems.potentials import Modes, Potential, check_potential,
 from statphys_flows.systems.potentials.potential import is_concrete, sides_of
 from statphys_flows.systems.system import System
 
-# Pairs are summed in square blocks of at most this side: 2^16 pairs are held at a time.
+# Pairs are summed in square blocks of at most this side: 2^16 pairs are in memory at a time.
 _BLOCK = 256
-# A mode of a particle costs this fraction of a pair, so that few particles are summed in pairs.
+# A mode of a particle costs this fraction of a pair; therefore few particles are summed in pairs.
 _MODE_COST = 0.05
 
 _sides = sides_of("PairParticles(lengths")
@@ -28,36 +28,37 @@ _sides = sides_of("PairParticles(lengths")
 class PairParticles(System):
     r"""N labelled particles in a periodic box with a pair potential W, weight exp(-U/kT).
 
-    - `scaling="mean-field"`: $U = \frac1{2N} \sum_{ij} W(x_i - x_j)$, so that U/N has a limit at fixed box;
+    - `scaling="mean-field"`: $U = \frac1{2N} \sum_{ij} W(x_i - x_j)$; U/N has a limit in a fixed box;
     - `scaling="pairwise"`: $U = \sum_{i<j} W(x_i - x_j)$.
 
-    With `self_interaction` the terms i = j are included, a constant: W(0)/2 in the first, N W(0)/2 in the second.
-    Left out of the first, log Z grows by W(0)/2kT.
+    With `self_interaction` the terms i = j are included. They are a constant: W(0)/2 in the first form, N W(0)/2 in the
+    second. Without them, log Z of the first form is larger by W(0)/2kT.
 
     U costs O(N·modes) by $\hat\rho_k = \frac1N \sum_i e^{ik\cdot x_i}$ and
-    $\sum_{ij} W(x_i-x_j) = N^2 [\hat W_0 + 2\sum_{k \in half} \hat W_k |\hat\rho_k|^2]$ where the potential has few
-    modes for so many particles, else O(N²) in blocks, of which one at a time is held in memory, for the gradient too.
+    $\sum_{ij} W(x_i-x_j) = N^2 [\hat W_0 + 2\sum_{k \in half} \hat W_k |\hat\rho_k|^2]$ if the potential has few modes
+    compared with the number of particles. Otherwise it costs O(N²), in blocks of which one at a time is in memory, also
+    for the gradient.
 
     **Arguments:**
 
     - `potential`: W.
     - `n`: N.
     - `dimension`: d, from 1 to 3.
-    - `lengths`: sides of the box, one for all axes or one for each; if not given, the period of a potential that has
-      one of its own (2π of `CosinePotential`), and 1 otherwise. They and N are structure.
+    - `lengths`: sides of the box, one for all axes or one for each; if not given, the period of the potential if it
+      has one (2π for `CosinePotential`), and 1 otherwise. They and N are structure.
     - `scaling`: `"mean-field"` or `"pairwise"`.
     - `self_interaction`: whether i = j is included; if not given, it is for `"mean-field"` and not for `"pairwise"`.
     - `measure`: of Z, `"normalised"` (∏ dx/volume) or `"lebesgue"` (∏ dx), see `ParticleBox`.
-    - `states`: configurations near which walkers start, (states, N, d). If not given: uniform draws, or, where the
+    - `states`: configurations near which walkers start, (states, N, d). If not given: uniform draws, or, if the
       potential has a core, a lattice that fills the box and a cluster.
 
     **Raises:** `StudyError` for a potential that is not even, is cut off beyond half the box, jumps where the nearest
     image changes, or whose period does not fit the box; for self-interaction with a potential that is infinite at 0;
-    for states in which particles overlap with infinite energy; and for what `ParticleBox` refuses. **Warns:** of a
-    potential whose slope jumps where the nearest image changes.
+    for states in which particles overlap with infinite energy; and for whatever `ParticleBox` refuses. **Warns:** about
+    a potential whose slope jumps where the nearest image changes.
 
-    The order parameter is $[\frac1d \sum_a |\hat\rho_{2\pi e_a/L_a}|^2]^{1/2}$: the root mean square over the axes of
-    the first Fourier mode; 1 if all particles are at one point, and about N^(-1/2) in a gas.
+    The order parameter is $[\frac1d \sum_a |\hat\rho_{2\pi e_a/L_a}|^2]^{1/2}$, the root mean square over the axes of
+    the first Fourier mode: 1 if all particles are at one point, and about N^(-1/2) in a gas.
     """
 
     potential: Potential
@@ -96,7 +97,7 @@ class PairParticles(System):
                 f"PairParticles(self_interaction=True): {type(self.potential).__name__} is infinite at r = 0, so every "
                 "configuration would have infinite energy; write self_interaction=False."
             )
-        # Also where pairs are summed in the end: the check that modes fit the box.
+        # Checks that the modes fit the box, even if pairs are summed in the end.
         modes = self.potential.modes(box.lengths) if concrete else None
         self.orders = None
         if modes is not None and len(modes.indices) * _MODE_COST < self.n:
@@ -120,7 +121,7 @@ class PairParticles(System):
 
     @property
     def modes(self) -> Modes | None:
-        """The Fourier modes by which the energy is summed; None where it is summed in pairs."""
+        """The Fourier modes with which the energy is summed; None if it is summed in pairs."""
         return None if self.orders is None else self.potential.modes(self.space.lengths, self.orders)
 
     def energy(self, x):
@@ -133,7 +134,7 @@ class PairParticles(System):
         return 0.5 * (self.n * mean - own) * (1 if self.scaling == "mean-field" else self.n)
 
     def energy_by_pairs(self, x: Float[Array, "n d"]) -> Float[Array, ""]:
-        """U as the sum over pairs, in O(N²) operations and O(N) memory, whatever the potential."""
+        """U as the sum over pairs, in O(N²) operations and O(N) memory, for any potential."""
         total = _pair_sum(self.potential, self.space, x)
         if self.self_interaction:
             total = total + 0.5 * self.n * self._potential_at_zero
@@ -187,11 +188,11 @@ def _pair_sum(potential: Potential, box: ParticleBox, x: Float[Array, "n d"]) ->
     n = x.shape[0]
     blocks = -(-n // _BLOCK)
     side = -(-n // blocks)
-    # Off every other particle; what it gives is masked.
+    # Away from every other particle; its contribution is masked.
     elsewhere = jnp.asarray(np.asarray(box.lengths) * 0.31, x.dtype)
     padded = jnp.pad(x, ((0, blocks * side - n), (0, 0)))
 
-    # Differentiated block by block: nothing of a block is kept for the way back.
+    # Differentiated block by block: nothing of a block is kept for the backward pass.
     @jax.checkpoint
     def block(x, pair):
         rows, columns = pair[0] * side + jnp.arange(side), pair[1] * side + jnp.arange(side)
@@ -199,7 +200,7 @@ def _pair_sum(potential: Potential, box: ParticleBox, x: Float[Array, "n d"]) ->
         second = jax.lax.dynamic_slice_in_dim(x, pair[1] * side, side)
         r = box.displacement(first[:, None], second[None])
         counts = (rows[:, None] != columns) & (rows[:, None] < n) & (columns < n)
-        # The gradient at r = 0 may be NaN, and 0·NaN is no 0: where nothing counts, another r.
+        # The gradient at r = 0 may be NaN, and 0·NaN is not 0: masked entries get another r.
         r = jnp.where(counts[..., None], r, elsewhere)
         energies = jnp.where(counts, jax.vmap(jax.vmap(potential))(r), 0.0)
         return jnp.where(pair[0] == pair[1], 0.5, 1.0).astype(x.dtype) * jnp.sum(energies)
@@ -220,15 +221,15 @@ def _closest(box: ParticleBox, state: np.ndarray) -> tuple[int, int, float]:
 
 
 def _without_overlap(box: ParticleBox, diameter) -> Float[Array, "2 n d"]:
-    """A square lattice over the whole box, and one that is as dense as the cores allow at its centre (as far as the box
-    has room for it)."""
+    """A square lattice over the whole box, and one at its centre that is as dense as the cores allow (if the box has
+    room for it)."""
     lengths = np.asarray(box.lengths)
     sites = _sites(box.n, lengths)
     spread = (np.stack(np.unravel_index(_chosen(box.n, sites), sites), axis=1) + 0.5) / np.asarray(sites) * lengths
     side = int(np.ceil(box.n ** (1 / box.dimension) - 1e-9))
     cube = (side,) * box.dimension
     grid = np.stack(np.unravel_index(np.arange(box.n), cube), axis=1) - 0.5 * (side - 1)
-    # The minimum of Lennard-Jones; less where the box is too small.
+    # The minimum of Lennard-Jones; less if the box is too small.
     spacing = jnp.minimum(2 ** (1 / 6) * jnp.asarray(diameter), np.min(lengths) / side)
     cluster = 0.5 * jnp.asarray(lengths) + spacing * jnp.asarray(grid)
     return jnp.stack([jnp.asarray(spread, jnp.result_type(float)), cluster.astype(jnp.result_type(float))])
@@ -243,5 +244,5 @@ def _sites(n: int, lengths: np.ndarray) -> tuple[int, ...]:
 
 
 def _chosen(n: int, sites: tuple[int, ...]) -> np.ndarray:
-    """n of all sites, evenly spread over them."""
+    """n of all sites, spread evenly."""
     return np.floor(np.arange(n) * (np.prod(sites) / n)).astype(int)

@@ -18,7 +18,7 @@ class CosinePotential(Potential):
     **Arguments:**
 
     - `depth`: ε.
-    - `period`: P, one for all axes or one for each; 2π, so that positions are angles, if not given.
+    - `period`: P, one for all axes or one for each; 2π if not given: then positions are angles.
     """
 
     depth: float = 1.0

@@ -14,8 +14,8 @@ _TAIL = 8.6
 class GaussianWell(Potential):
     r"""$W(r) = -D\, e^{-r^2/2w^2}$ of the nearest image.
 
-    $\hat W_k = -\frac{D}{V} (2\pi w^2)^{d/2} e^{-k^2w^2/2}$ where the width is below 1/17 of the box, so that other
-    images are below rounding (1e-16); then all k w ≤ 8.6 are kept. In a smaller box there are no modes, and the
+    $\hat W_k = -\frac{D}{V} (2\pi w^2)^{d/2} e^{-k^2w^2/2}$ if the width is below 1/17 of the box. Then other images
+    are below rounding (1e-16), and all k w ≤ 8.6 are kept. In a smaller box there are no modes, and the
     force jumps at half the box by about (L/2w²) D exp(-L²/8w²).
 
     **Arguments:**

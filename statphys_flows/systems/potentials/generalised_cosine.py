@@ -14,8 +14,8 @@ from statphys_flows.systems.potentials.potential import Potential, harmonics, si
 class GeneralisedCosinePotential(Potential):
     r"""$W(\theta) = -[\Delta \cos\theta + (1-\Delta) \cos 2\theta]$, summed over the axes; 0 ≤ Δ ≤ 1.
 
-    The mean field has a transition of first order to the polar phase below Δ = ⅔, and a continuous one above; below
-    Δ = ½ by some way a nematic phase comes first. Ŵ_1 = -Δ/2, Ŵ_2 = -(1-Δ)/2.
+    The mean field has a first-order transition to the polar phase below Δ = ⅔, and a continuous one above. At Δ well
+    below ½ a nematic phase comes first. Ŵ_1 = -Δ/2, Ŵ_2 = -(1-Δ)/2.
 
     **Arguments:**
 

@@ -18,7 +18,7 @@ class Modes(NamedTuple):
     $$W(r) = \hat W_0 + \sum_{k \in \text{half}} 2 \hat W_k \cos k\cdot r, \qquad
       \hat W_k = \frac1V \int W(r)\, e^{-ik\cdot r}\, dr,$$
 
-    over half of the wave vectors: of k and -k the one whose first component that is not 0 is positive. Attractions
+    over half of the wave vectors: of k and -k, the one whose first nonzero component is positive. Attractions
     have Ŵ_k ≤ 0. With φ ∈ {√2 cos k·x, √2 sin k·x}, W(x-y) = Ŵ₀ + Σ Ŵ_k φ(x) φ(y).
 
     - `lengths`: of the box.
@@ -44,7 +44,7 @@ class Modes(NamedTuple):
 
 
 def half_space(orders: Sequence[int]) -> Int[np.ndarray, "modes d"]:
-    """Half of the integer vectors with |m_a| ≤ orders_a, without 0: the first entry that is not 0 is positive."""
+    """Half of the integer vectors with |m_a| ≤ orders_a, without 0: their first nonzero entry is positive."""
     every = np.asarray(list(itertools.product(*[range(-n, n + 1) for n in orders])))
     return every[len(every) // 2 + 1 :]  # in lexicographic order the vector 0 is in the middle
 

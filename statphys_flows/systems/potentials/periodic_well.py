@@ -21,9 +21,9 @@ class PeriodicWell(Potential):
     $\hat W_k = -b \prod_a e^{-a} I_{m_a}(a)$ with modified Bessel functions at k = 2πm/P, by
     $e^{a\cos\theta} = I_0(a) + 2\sum_m I_m(a) \cos m\theta$ (Abramowitz & Stegun 9.6.34).
 
-    The sum is cut at |m_a| ≤ n, the same n for all axes, so that what is left out,
-    $b\,d\,2\sum_{m>n} e^{-a} I_m(a)$ at most, is below 1e-13 d b: n = 19 at a = 4. n is structure: it is found from
-    the value of `a` that a system is declared with, and systems with another `a` may be compiled anew.
+    The sum is cut at |m_a| ≤ n, the same n for all axes, so that the remainder, at most
+    $b\,d\,2\sum_{m>n} e^{-a} I_m(a)$, is below 1e-13 d b: n = 19 at a = 4. n is structure: it follows from the value of
+    `a` with which a system is declared, and a system with another `a` may need another compilation.
 
     **Arguments:**
 
@@ -60,7 +60,7 @@ class PeriodicWell(Potential):
         each = harmonics("PeriodicWell", self.period, lengths)
         orders = self.orders(lengths) if orders is None else orders
         if orders is None:
-            raise StudyError("PeriodicWell.modes needs the number of orders where `a` is traced.")
+            raise StudyError("PeriodicWell.modes needs the number of orders if `a` is traced.")
         indices = half_space(orders)
         bessel = scaled_bessel(self.a, max(orders))
         coefficients = -self.b * jnp.prod(bessel[np.abs(indices)], axis=1)
@@ -76,12 +76,12 @@ def truncation(a: float, orders: int) -> float:
 def scaled_bessel(a, orders: int):
     r"""$e^{-a} I_m(a) = \frac1{2\pi} \oint e^{a(\cos\theta-1)} \cos m\theta\, d\theta$ for m = 0, …, orders.
 
-    By the trapezoid rule, whose only error are aliases I_{P-m}, P points: below rounding if the truncation is.
+    By the trapezoid rule with P points, whose only errors are aliases I_{P-m}: below rounding if the truncation is.
     """
     points = 4 * orders + 64
     theta = 2 * np.pi * np.arange(points) / points
     dtype = jnp.result_type(float)
     cosines = jnp.asarray(np.cos(np.outer(np.arange(orders + 1), theta)) / points, dtype)
-    # The difference cos θ - 1 is rounded in 64 bits, not where it is used.
+    # The difference cos θ - 1 is taken in 64 bits, and rounded only afterwards.
     weight = jnp.exp(jnp.asarray(a, dtype) * jnp.asarray(np.cos(theta) - 1, dtype))
     return jnp.sum(cosines * weight, axis=1)

@@ -17,16 +17,16 @@ from statphys_flows.systems.potentials.modes import Modes
 from statphys_flows.thresholds import JUMP_OF_A_POTENTIAL, KINK_OF_A_POTENTIAL
 
 _PROBES = 32
-# Of the largest probed value: an even function written in one way or another, in 32 bits.
+# As a fraction of the largest probed value: rounding differences of an even function, in 32 bits.
 _EVEN_TOLERANCE = 1e-4
-# How near to half the box it is looked at, as a fraction.
+# The distance from half the box at which the potential is probed, as a fraction.
 _AT_THE_SEAM = 1e-4
 
 
 class Potential(eqx.Module):
     """An even function W(r) of the displacement of two particles, in the units of kT.
 
-    Float fields are parameters and may be traced; what decides shapes is static.
+    Float fields are parameters and may be traced; fields that determine shapes are static.
     """
 
     @abc.abstractmethod
@@ -34,25 +34,25 @@ class Potential(eqx.Module):
         """W(r) at one displacement, every component in [-L/2, L/2] (the nearest image)."""
 
     def orders(self, lengths: Sequence[float]) -> tuple[int, ...] | None:
-        """Harmonics along each axis that give W to rounding at the present parameters, where there are few; None where
-        W is no short Fourier sum. Needs concrete parameters: the number of modes is structure."""
+        """The number of harmonics along each axis that give W to rounding at the present parameters, if there are few;
+        None if W is not a short Fourier sum. Needs concrete parameters: the number of modes is structure."""
         return None
 
     def modes(self, lengths: Sequence[float], orders: Sequence[int] | None = None) -> Modes | None:
-        """W as a Fourier sum of `orders` harmonics, by default those of `self.orders(lengths)`; None where it is no
-        short one. With `orders` given, parameters may be traced."""
+        """W as a Fourier sum of `orders` harmonics, by default those of `self.orders(lengths)`; None if W is not a
+        short Fourier sum. With `orders` given, parameters may be traced."""
         return None
 
     def reach(self) -> float | Float[Array, ""] | None:
-        """The distance from which on W is 0, None where there is no such distance. It must not exceed half the box."""
+        """The distance beyond which W is 0; None if there is no such distance. It must not exceed half the box."""
         return None
 
     def own_period(self) -> float | tuple[float, ...] | None:
-        """The period that W has whatever the box, one for all axes or one for each; None where it has none."""
+        """The period of W in every box, one for all axes or one for each; None if it has none."""
         return None
 
     def core(self) -> float | Float[Array, ""] | None:
-        """The diameter of a core at whose centre W is infinite; None where W is finite everywhere."""
+        """The diameter of a core at whose centre W is infinite; None if W is finite everywhere."""
         return None
 
 
@@ -64,10 +64,11 @@ def is_concrete(tree) -> bool:
 def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
     """Refuse a potential that does not fit into the box, in a sentence.
 
-    **Raises:** `StudyError` for what is no scalar or NaN, for a potential that is not even, for a cut-off beyond half
-    the box (a particle would miss images that it should feel), and for a jump at the cut-off or at half the box.
+    **Raises:** `StudyError` for a value that is not a scalar or is NaN, for a potential that is not even, for a cut-off
+    beyond half the box (a particle would miss images with which it interacts), and for a jump at the cut-off or at half
+    the box.
 
-    **Warns:** of a force that jumps at half the box.
+    **Warns:** about a force that jumps at half the box.
     """
     name = type(potential).__name__
     dimension = len(lengths)
@@ -90,7 +91,7 @@ def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
     if reach is not None and not 0 < float(reach) <= 0.5 * min(lengths) * (1 + 1e-6):
         raise StudyError(
             f"{name} is cut off at {float(reach):g}, but half the shortest side of the box is {0.5 * min(lengths):g}: "
-            "the nearest image is not the only one within reach; give a larger box or a cutoff of at most "
+            "images other than the nearest one are within reach; give a larger box or a cutoff of at most "
             f"{0.5 * min(lengths):g}."
         )
     r = np.random.default_rng(0).uniform(-0.5, 0.5, (_PROBES, dimension)) * np.asarray(lengths)
@@ -112,7 +113,7 @@ def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
 
 
 def _check_cutoff(name: str, potential: Potential, dimension: int, reach) -> None:
-    """Refuse what is not 0 from its cut-off on, or jumps there."""
+    """Refuse a potential that is not 0 beyond its cut-off, or jumps there."""
     if reach is None:
         return
     away = np.random.default_rng(0).normal(size=(_PROBES, dimension))
@@ -121,15 +122,15 @@ def _check_cutoff(name: str, potential: Potential, dimension: int, reach) -> Non
     scale = np.abs(deep)[np.isfinite(deep)].max(initial=0.0)
     if np.any(np.abs(np.concatenate([inside, outside])) > JUMP_OF_A_POTENTIAL * scale):
         raise StudyError(
-            f"{name} is said to be 0 from the distance {float(reach):g} on, but is {inside[0]:g} just below and "
-            f"{outside[0]:g} just beyond it, so that the energy jumps; cut it off and take off its value there: "
+            f"{name} should be 0 beyond the distance {float(reach):g}, but is {inside[0]:g} just below and "
+            f"{outside[0]:g} just beyond it, so the energy jumps; cut it off and subtract its value there: "
             "jnp.where(squared < cutoff**2, w(squared) - w(cutoff**2), 0.0) with squared = jnp.sum(r**2)."
         )
 
 
 def _check_seam(name: str, potential: Potential, lengths: np.ndarray, *, cut_off: bool) -> None:
-    """Refuse a potential whose value jumps where the nearest image changes, and warn of one whose slope does, unless it
-    is `cut_off`: then its force jumps there as it does at any cut-off."""
+    """Refuse a potential whose value jumps where the nearest image changes, and warn about one whose slope jumps there,
+    unless it is `cut_off`: the force jumps at any cut-off."""
     rng, d = np.random.default_rng(1), len(lengths)
     everywhere, slopes = _values(potential, rng.uniform(-0.5, 0.5, (8 * _PROBES, d)) * lengths)
     scale, steepest = _typical(everywhere), _typical(slopes)
@@ -140,7 +141,7 @@ def _check_seam(name: str, potential: Potential, lengths: np.ndarray, *, cut_off
         (low, low_slope), (high, high_slope) = (_values(potential, face) for face in faces)
         jumps.append(np.abs(low - high).max())
         kinks.append(np.abs(low_slope - high_slope)[:, axis].max())
-    # A function that is cut off at half the box, as it stands: 0 beyond, and something else below.
+    # A function that is cut off at half the box without a shift: 0 beyond, and something else below.
     away = rng.normal(size=(_PROBES, d))
     away *= 0.5 * lengths.min() / np.linalg.norm(away, axis=1, keepdims=True)
     away = away[np.all(np.abs(away) < 0.49 * lengths, axis=1)]
@@ -152,21 +153,21 @@ def _check_seam(name: str, potential: Potential, lengths: np.ndarray, *, cut_off
         jumps.append(np.max(np.abs(low - high) - 2 * _AT_THE_SEAM * lengths.max() * slope))
     if max(jumps) > JUMP_OF_A_POTENTIAL * scale:
         raise StudyError(
-            f"{name} jumps by {max(jumps):g} at half the box, where the nearest image of a particle changes, and with "
-            "it the energy; write it as a periodic function, or cut it off there and take off its value: "
+            f"{name}, and with it the energy, jumps by {max(jumps):g} at half the box, where the nearest image of a "
+            "particle changes; write it as a periodic function, or cut it off there and subtract its value: "
             "jnp.where(squared < cutoff**2, w(squared) - w(cutoff**2), 0.0) with squared = jnp.sum(r**2)."
         )
     if not cut_off and max(kinks) > KINK_OF_A_POTENTIAL * steepest:
         warnings.warn(
             f"The force of {name} jumps by {max(kinks):.3g} at half the box, where the nearest image of a particle "
-            "changes: results are those of the nearest image alone. Where W is meant to be periodic, write it by "
-            "cosines; where its range is short, cut it off, or give a larger box.",
+            "changes: only the nearest image counts in the results. If W should be periodic, write it with cosines; "
+            "if its range is short, cut it off, or give a larger box.",
             stacklevel=4,
         )
 
 
 def _typical(values: np.ndarray) -> float:
-    """Exceeded by a quarter of the values: the centre of a core is left out."""
+    """The value that a quarter of the values exceed: the centre of a core does not count."""
     return float(np.quantile(np.abs(values[np.isfinite(values)]), 0.75)) if np.any(np.isfinite(values)) else 0.0
 
 
@@ -184,7 +185,7 @@ def _values(potential: Potential, r) -> tuple[np.ndarray, np.ndarray]:
 def sides_of(what: str) -> Callable[[Any], float | tuple[float, ...]]:
     """A converter of the sides of a box, or of periods, to a float or a tuple of floats.
 
-    **Raises:** `StudyError` for what is no positive number, or list of them."""
+    **Raises:** `StudyError` for anything but a positive number or a list of them."""
 
     def converted(given):
         try:
@@ -199,7 +200,7 @@ def sides_of(what: str) -> Callable[[Any], float | tuple[float, ...]]:
 
 
 def harmonics(name: str, period: float | tuple[float, ...], lengths: Sequence[float]) -> tuple[int, ...]:
-    """How many periods of a potential each side of the box holds; refuses what is no whole number."""
+    """The number of periods of a potential along each side of the box; refuses a number that is not whole."""
     if np.shape(period) not in ((), (len(lengths),)):
         raise StudyError(f"{name} has periods {period}, but the box has {len(lengths)} axes; give one for each.")
     periods = np.broadcast_to(np.asarray(period, float), (len(lengths),))

@@ -10,18 +10,18 @@ from statphys_flows.systems.potentials.potential import Potential
 
 
 class UserPotential(Potential):
-    """W(r) = function(r), for a function that is already at hand.
+    """W(r) = function(r), for a function that you already have.
 
-    For parameters that are to be scanned, subclass `Potential` and write them as fields.
+    To scan parameters of the potential, subclass `Potential` and write them as fields.
 
     **Arguments:**
 
     - `function`: displacement of shape (d,), nearest image → scalar, even, written with `jax.numpy`. At half the box,
-      where the nearest image changes, a jump of its value is refused, and one of its slope is warned of: it should be
-      periodic, or 0 from there on (see `PairParticles`).
-    - `cutoff`: the distance from which on the function is 0, if there is one; refused if it is beyond half the box, or
-      if the function is not 0 there.
-    - `diameter`: of a core at whose centre W is infinite, if there is one.
+      where the nearest image changes, a jump of its value is refused, and a jump of its slope gives a warning: the
+      function should be periodic, or 0 from there on (see `PairParticles`).
+    - `cutoff`: the distance beyond which the function is 0, if there is one. It is refused if it is beyond half the
+      box, or if the function is not 0 there.
+    - `diameter`: the diameter of a core at whose centre W is infinite, if there is one.
     """
 
     function: Callable = eqx.field(static=True)

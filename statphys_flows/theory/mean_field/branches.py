@@ -15,15 +15,15 @@ _SCALARS = ("free_energy", "energy", "relative_entropy", "order_parameter", "cur
 
 
 def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None = None) -> xr.Dataset:
-    r"""Densities that make $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ stationary at kT: the gas, and
-    what is reached from point-like, line-like, … starts, by the self-consistency $\rho \propto e^{-W\rho/kT}$.
+    r"""Stationary densities of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at kT: the gas, and the
+    states reached from point-like, line-like, … starts, by the self-consistency $\rho \propto e^{-W\rho/kT}$.
 
     **Arguments:**
 
     - `system`, `points`: as `mean_field_phases`.
     - `kT`: one temperature or several, positive.
 
-    **Returns:** a dataset over `branch` and, for several temperatures, `kT`, NaN where a branch does not exist:
+    **Returns:** a dataset over `branch` and, for several temperatures, `kT`. Values are NaN if a branch does not exist:
     `free_energy`, `energy` and `relative_entropy` (∫ρ log ρ) per particle, `order_parameter` (as
     `PairParticles.order_parameter`), `curvature` (the smallest eigenvalue of the second variation) and `stable`
     (whether it is positive), and `density`, `mean_field` (Wρ) on the grid, the state centred at 0. Densities are
@@ -32,7 +32,7 @@ def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None
     temperatures = np.atleast_1d(np.asarray(kT, float))
     if temperatures.ndim != 1 or not np.all(np.isfinite(temperatures) & (temperatures > 0)):
         raise StudyError(f"mean_field(kT={kT!r}): give one positive temperature or a list of them.")
-    # As decimal numbers: 0.3 given in 32 bits is not 0.30000001192.
+    # As decimal numbers: 0.3 given in 32 bits should not become 0.30000001192.
     temperatures = np.asarray([float(str(t)) for t in np.atleast_1d(np.asarray(kT))])
 
     def solve(grid: Grid):

@@ -11,18 +11,19 @@ from statphys_flows.theory.mean_field.states import Conditions, NotConverged, St
 
 _STEP = 0.04
 _SMALLEST_STEP = 1e-4
-# A branch is followed down to this order parameter, from where it is told whether it bends up or down in kT.
+# A branch is followed down to this order parameter, where it turns out whether it bends up or down in kT.
 SMALLEST = 0.02
 _LARGEST = 0.995
-# Down to this part of the temperature where the branch was found; further if the gas has the lower free energy there.
+# A branch is followed down to this fraction of the temperature at which it was found; further if the gas has the lower
+# free energy there.
 _COLDEST = 0.9
 
 
 @dataclasses.dataclass
 class Branch:
-    """States of one pattern by m: kT(m) is a function where m(kT) is not, at the fold of a first-order transition.
+    """States of one pattern by m: at the fold of a first-order transition kT(m) is a function, while m(kT) is not.
 
-    - `states`: of the m found so far.
+    - `states`: the states at all m found so far.
     """
 
     grid: Grid
@@ -37,7 +38,7 @@ class Branch:
         return float(np.mean(self.pattern.phi * state.density))
 
     def at(self, m: float) -> State:
-        """The state at order parameter m, from the nearest one that is known."""
+        """The state at order parameter m, from the nearest known one."""
         if m in self.states:
             return self.states[m]
         nearest = min(self.states, key=lambda known: abs(known - m))
@@ -51,16 +52,16 @@ class Branch:
         return float(self.conditions.tangent(self.at(m))[-1])
 
     def excess(self, m: float) -> float:
-        """Free energy per particle above the gas at the same temperature."""
+        """Free energy per particle relative to the gas at the same temperature."""
         return free_energy(self.grid, self.at(m))
 
     def follow(self, end: float, stop=lambda state: False) -> None:
-        """Fill in states from the outermost one towards m = `end`, until `stop(state)` or where none is found."""
+        """Fill in states from the outermost one towards m = `end`, until `stop(state)` or until none is found."""
         up = end > max(self.states)
         m = max(self.states) if up else min(self.states)
         step = _STEP
         while abs(m - end) > 1e-12 and step > _SMALLEST_STEP:
-            # Towards 1 and 0 the state changes with the logarithm.
+            # Near 1 and 0 the state changes with the logarithm.
             reach = min(step, 0.4 * (1 - m)) if up else min(step, 0.4 * m)
             target = min(m + reach, end) if up else max(m - reach, end)
             try:
@@ -73,14 +74,14 @@ class Branch:
                 return
 
     def root(self, function, low: float, high: float) -> float:
-        """m between two known ones where function(m) changes sign."""
+        """m between two known values where function(m) changes sign."""
         return scipy.optimize.brentq(function, low, high, xtol=1e-13, rtol=1e-13)  # pyright: ignore
 
 
 def condensed_branch(grid: Grid, pattern: Pattern, spinodal: float) -> Branch | None:
     """The branch of a pattern from where it has a lower free energy than the gas, over its fold if it has one, towards
-    the gas. None where the pattern is found at no temperature."""
-    # From high temperatures down: there a density is smooth, and a cold start that fails, fails at once.
+    the gas. None if the pattern is found at no temperature."""
+    # From high temperatures down, because a density is smooth at high ones, and a failing cold start fails early.
     top = spinodal
     while cold_state(grid, pattern, 1.3 * top) is not None and top < 1e6 * spinodal:
         top *= 1.3

@@ -16,9 +16,9 @@ from statphys_flows.systems.potentials.potential import is_concrete
 _POINTS = {1: 256, 2: 64, 3: 32}
 _MOST_POINTS = {1: 4096, 2: 256, 3: 64}
 
-# A density whose highest Fourier modes are below this is resolved: in energies they meet modes of W as small.
+# A density is resolved if its highest Fourier modes are below this: in energies they multiply equally small modes of W.
 RESOLVED = 1e-8
-# Of a potential with a kink the modes fall slowly; above this an answer would be wrong to the eye.
+# The modes of a potential with a kink decay slowly; above this value an answer would be visibly wrong.
 _COARSE = 1e-4
 
 Array = np.ndarray
@@ -36,8 +36,8 @@ def backward(modes: Array, shape: tuple[int, ...]) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    r"""Equally spaced points of the box, P along each axis, in 64 bits. Densities ρ are relative to the uniform one, of
-    mean 1 over the grid, and
+    r"""Equally spaced points of the box, P along each axis, in 64 bits. Densities ρ are relative to the uniform one,
+    have mean 1 over the grid, and
 
     $$(W\rho)(x) = \frac1V \int W(x - y)\,\rho(y)\,dy$$
 
@@ -84,11 +84,11 @@ class Grid:
         return backward(1j * self.wave_indices()[axis] * forward(field), field.shape)
 
     def even(self, field: Array) -> Array:
-        """The part that is even under x → -x: rounding would else grow along the translations."""
+        """The part that is even under x → -x: otherwise rounding would grow along the translations."""
         return 0.5 * (field + _reflected(field))
 
     def tail(self, density: Array) -> float:
-        """The largest Fourier mode of a density near the highest that the grid holds."""
+        """The largest Fourier mode of a density near the highest wave number of the grid."""
         highest = functools.reduce(np.maximum, [np.abs(m) for m in self.wave_indices()])
         modes = np.abs(forward(density)) / density.size
         return float(np.max(np.where(highest >= 0.45 * self.points, modes, 0.0)))
@@ -112,12 +112,12 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
     **Raises:** `StudyError` for a potential that is infinite somewhere on the grid or whose parameters are traced.
     """
     if not is_concrete(system.potential):
-        raise StudyError("mean_field solves with NumPy: call it outside of jax.jit, vmap and grad.")
+        raise StudyError("mean_field uses NumPy: call it outside of jax.jit, vmap and grad.")
     box = system.space
     points = _POINTS[box.dimension] if points is None else points
     signed = np.fft.fftfreq(points)
     r = np.stack(np.meshgrid(*[signed * length for length in box.lengths], indexing="ij"), axis=-1)
-    # Spinodals and transitions are roots: in 32 bits they would be good to four digits.
+    # Spinodals and transitions are roots: in 32 bits they would be accurate to four digits.
     with jax.enable_x64(True):
         potential = jax.tree.map(
             lambda leaf: jnp.asarray(leaf, jnp.float64) if isinstance(leaf, (float, jax.Array, np.ndarray)) else leaf,
@@ -129,7 +129,7 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
         raise StudyError(
             f"mean_field needs a potential that is finite everywhere, but {type(system.potential).__name__} is "
             f"{values[~np.isfinite(values)][0]} at a displacement of the grid: particles with cores are correlated, "
-            "which mean-field theory leaves out. Apply it to the soft part of the potential."
+            "which mean-field theory neglects. Apply it to the soft part of the potential."
         )
     values = 0.5 * (values + _reflected(values)) * (system.n if system.scaling == "pairwise" else 1)
     return Grid(box.lengths, values, float(values.mean()))
@@ -138,8 +138,8 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
 def resolved(system: PairParticles, solve: Callable, points: int | None):
     """`solve(grid)` on the first grid on which the densities it returns are resolved; `solve` returns them last.
 
-    **Raises:** `StudyError` for another system than `PairParticles`, where `points` were given, or the
-    finest grid is reached, and a density is far from it.
+    **Raises:** `StudyError` for another system than `PairParticles`, and if a density is far from resolved on the given
+    `points` or on the finest grid.
     """
     if not isinstance(system, PairParticles):
         raise StudyError(
@@ -154,7 +154,7 @@ def resolved(system: PairParticles, solve: Callable, points: int | None):
         tail = max([grid.tail(density) for density in densities], default=0.0)
         if tail < RESOLVED or points is not None or count == _MOST_POINTS[dimension]:
             break
-        # The modes of a smooth droplet fall like a Gaussian.
+        # The modes of a smooth droplet decay like a Gaussian.
         factor = np.sqrt(np.log(RESOLVED) / np.log(tail)) if tail < 0.1 else 2.0
         count = min(16 * int(np.ceil(1.05 * min(factor, 2.0) * count / 16)), _MOST_POINTS[dimension])
     if tail > _COARSE:

@@ -1,4 +1,4 @@
-"""All that mean-field theory says of a system."""
+"""Everything that mean-field theory says about a system."""
 
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -11,7 +11,7 @@ from statphys_flows.theory.mean_field.phases import mean_field_phases
 
 def mean_field(system: PairParticles, kT: ArrayLike, points: int | None = None) -> xr.Dataset:
     """The branches at kT (`mean_field_branches`) and the phases with their spinodals and transitions
-    (`mean_field_phases`) in one dataset; `branch` holds the gas and what was looked for."""
+    (`mean_field_phases`) in one dataset; `branch` contains the gas and the patterns that were searched for."""
     branches, phases = mean_field_branches(system, kT, points), mean_field_phases(system, points)
     merged = xr.merge([branches, phases.drop_vars("stable")], join="outer", compat="equals", combine_attrs="drop")
     merged = merged.sel(branch=branches["branch"])

@@ -1,4 +1,4 @@
-"""The kinds of modulated states that are looked for."""
+"""The kinds of modulated states that are searched for."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from statphys_flows.theory.mean_field.states import Conditions, NotConverged, St
 
 # Below this order parameter a state is the gas.
 UNIFORM = 1e-4
-# Modes of W below this part of the largest are no attraction.
+# Modes of W below this fraction of the largest one do not count as attraction.
 _ROUNDING = 1e-12
 
 _NAMES = {1: ("droplet",), 2: ("droplet", "stripe"), 3: ("droplet", "column", "stripe")}
@@ -23,8 +23,8 @@ class Pattern(NamedTuple):
     - `name`: `"droplet"` (along all axes), `"column"` (two of three), `"stripe"` (the longest axis alone), or
       `"modulated"` (along the first wave vectors that become unstable, where these are not the longest of an axis).
     - `phi`: φ, the mean of cos k·x over its wave vectors; the pattern's order parameter is m = ∫φρ, from 0 to 1.
-    - `strengths`: -Ŵ_k of its wave vectors: a modulation along one alone becomes unstable at kT = -Ŵ_k.
-    - `seed`: -W of a particle spread out along the axes that are not modulated, where cold states start.
+    - `strengths`: -Ŵ_k of its wave vectors: the gas becomes unstable against one of them alone at kT = -Ŵ_k.
+    - `seed`: -W of a particle spread out along the axes that are not modulated; cold states start from it.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Pattern(NamedTuple):
 
 def gas_spinodal(grid: Grid) -> float:
     """-min_k Ŵ_k: below this kT a gas is unstable, ½ kT Σ|ρ̂_k|² + ½ Σ Ŵ_k |ρ̂_k|² being its free energy to second order.
-    0 where nothing attracts."""
+    0 if nothing attracts."""
     lowest = float(grid.transform.min())
     return -lowest if lowest < -_ROUNDING * np.abs(grid.transform).max() else 0.0
 
 
 def patterns(grid: Grid) -> list[Pattern]:
-    """What to look for in this box, the droplet first."""
+    """The patterns to search for in this box, the droplet first."""
     found = []
     longest = np.argsort(-np.asarray(grid.lengths), kind="stable")
     for name, number in zip(_NAMES[grid.dimension], range(grid.dimension, 0, -1), strict=True):
@@ -58,7 +58,7 @@ def _pattern(grid: Grid, name: str, indices: list[tuple[int, ...]], axes: list[i
     strengths = tuple(-float(np.mean(grid.values * grid.wave(index))) for index in indices)
     seed = -grid.values
     if axes is None or grid.values.min() < grid.values.flat[0] - 1e-9 * np.abs(grid.values).max():
-        seed = np.ptp(grid.values) * phi  # a point is not where others gather
+        seed = np.ptp(grid.values) * phi  # other particles do not gather at a point
     else:
         others = tuple(a for a in range(grid.dimension) if a not in axes)
         seed = np.broadcast_to(seed.mean(axis=others, keepdims=True), seed.shape)
@@ -77,7 +77,7 @@ def _unstable_first(grid: Grid) -> list[tuple[int, ...]]:
 
 
 def cold_state(grid: Grid, pattern: Pattern, kT: float) -> State | None:
-    """The state that is reached from the pattern's point-like (or line-like) start; None where only a gas is left."""
+    """The state reached from the pattern's point-like (or line-like) start; None if only a gas is left."""
     conditions = Conditions(grid, pattern.phi, None)
     try:
         state = conditions.newton(iterate(grid, pattern.seed / kT, 1 / kT))

@@ -11,34 +11,34 @@ from statphys_flows.theory.mean_field.patterns import Pattern, gas_spinodal, pat
 from statphys_flows.theory.mean_field.states import State, energy, free_energy, lowest_curvature, relative_entropy
 
 _SUMMARY = ("transition", "spinodal", "latent_energy", "transition_order_parameter", "transition_relative_entropy")
-# Beside the gas at m = 0.02 a state has an excess of order m⁴.
+# Near the gas, at m = 0.02, a state has an excess of order m⁴.
 _FROM_GAS = 1e-4
 _CURVE = ("branch_kT", "branch_order_parameter", "branch_free_energy", "branch_energy", "branch_relative_entropy")
 
 
 def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Dataset:
-    r"""Phases of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$, whatever the temperature.
+    r"""Phases of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at all temperatures.
 
     - The gas, ρ = 1, is stable above its spinodal $-\min_k \hat W_k$.
     - Each modulated branch (droplet; in two and three dimensions stripes and columns) is followed in its order
-      parameter m, with kT as an unknown, so over its fold: the fold is its spinodal, and where its free energy equals
-      that of the gas is the transition, of first order. A branch that only bends down from the gas is a continuous
-      transition; it then starts at $-\hat W_k$ of its wave vector.
+      parameter m, with kT as an unknown, and therefore over its fold. The fold is its spinodal. The point where its
+      free energy equals that of the gas is the transition, of first order. If a branch only bends down from the gas,
+      the transition is continuous; the branch then starts at $-\hat W_k$ of its wave vector.
 
-    Transitions between modulated branches are not looked for; of weak first-order transitions those are seen whose
-    branch still rises at m = 0.02.
+    Transitions between modulated branches are not searched for. Weak first-order transitions are found if their branch
+    still rises at m = 0.02.
 
     **Arguments:**
 
-    - `system`: a `PairParticles`; N enters for `scaling="pairwise"` only. Self-terms are of order 1/N and left out.
-    - `points`: of the grid along an axis; chosen, and refined until densities are resolved, if not given.
+    - `system`: a `PairParticles`; N matters for `scaling="pairwise"` only. Self-terms are of order 1/N and left out.
+    - `points`: points of the grid along an axis; if not given, chosen and refined until densities are resolved.
 
-    **Returns:** a dataset over `branch` (those found): `transition`, `order` ("first"; "continuous"; "secondary", a
-    branch that grows out of another one, with no transition from the gas; "none", where none was found), `spinodal`,
+    **Returns:** a dataset over `branch` (those found): `transition`, `order` ("first"; "continuous"; "secondary" for a
+    branch that grows out of another one, without a transition from the gas; "none" if none was found), `spinodal`,
     `latent_energy` per particle (gas minus condensed), and the order parameter, ∫ρ log ρ and stability of the condensed
     phase at the transition; the curves of the branch over `point`: `branch_kT`, `branch_order_parameter`,
     `branch_free_energy` (relative to the gas), …; and `gas_spinodal`. The attribute `leading_branch` names the branch
-    that is met first on cooling, "none" where nothing condenses.
+    that appears first on cooling, "none" if nothing condenses.
 
     **Raises:** `StudyError` for another system, for a potential that is infinite or not resolved.
     """
@@ -67,7 +67,7 @@ def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Da
 
 
 def _follow(grid: Grid, pattern: Pattern, spinodal: float) -> tuple[Branch, dict, State | None] | None:
-    """The branch, what is to be said of it, and the density that has to be resolved."""
+    """The branch, its entries in the dataset, and the density that must be resolved."""
     branch = condensed_branch(grid, pattern, spinodal)
     if branch is None:
         return None
@@ -75,7 +75,7 @@ def _follow(grid: Grid, pattern: Pattern, spinodal: float) -> tuple[Branch, dict
     excess = np.asarray([branch.excess(value) for value in m])
     slopes = np.asarray([branch.slope(value) for value in m])
     summary: dict = dict.fromkeys(_SUMMARY, np.nan) | {"order": "none", "stable": False}
-    # β falls with m where the branch rises in temperature.
+    # β decreases with m where the branch rises in temperature.
     if slopes[0] < 0 and slopes[-1] > 0:
         turn = int(np.flatnonzero(slopes > 0)[0])
         summary["spinodal"] = branch.at(branch.root(branch.slope, m[turn - 1], m[turn])).kT

@@ -25,9 +25,9 @@ _START = 1e-3
 def mean_field_profile(
     system: PairParticles, kT: float, order_parameter: ArrayLike | None = None, points: int | None = None
 ) -> xr.Dataset:
-    r"""F(m), the least of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at given $m = \int\varphi\rho$, φ
-    the mean of cos(2πxₐ/Lₐ) over the axes: from the gas over the barrier to the droplet. N times the barrier over kT is
-    the exponent that local moves have to wait for.
+    r"""F(m), the minimum of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at given $m = \int\varphi\rho$,
+    where φ is the mean of cos(2πxₐ/Lₐ) over the axes: from the gas over the barrier to the droplet. The waiting time of
+    local moves grows like the exponential of N times the barrier over kT.
 
     ρ ∝ exp(-Wρ/kT + λφ), and dF/dm = kT λ.
 
@@ -38,7 +38,7 @@ def mean_field_profile(
     - `order_parameter`: values of m in (0, 1), increasing; 48 from 0.02 to 0.96 if not given.
 
     **Returns:** over `order_parameter`: `free_energy` per particle relative to the gas, `energy`, `relative_entropy`
-    and `field` (λ). The profile ends, in NaN, where no density can be followed further.
+    and `field` (λ). The values are NaN from where no density can be followed further.
     """
     m = np.linspace(0.02, 0.96, 48) if order_parameter is None else np.asarray(order_parameter, float)
     if m.ndim != 1 or not np.all((m > 0) & (m < 1)) or not np.all(np.diff(m) > 0) or not kT > 0:

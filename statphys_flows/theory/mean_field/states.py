@@ -1,4 +1,4 @@
-"""Densities that make the mean-field free energy stationary."""
+"""Stationary densities of the mean-field free energy."""
 
 import dataclasses
 import functools
@@ -10,10 +10,10 @@ import scipy.sparse.linalg
 from statphys_flows.theory.mean_field.grid import Grid, backward, forward
 
 _TOLERANCE = 1e-11
-# Modes of W below this part of the largest are rounding.
+# Modes of W below this fraction of the largest one are rounding.
 _NEGLIGIBLE = 1e-17
 _NEWTON_STEPS = 30
-# On more points the eigenvalue takes longer than the state.
+# With more points the eigenvalue takes longer than the state.
 _ENOUGH_POINTS = 8192
 
 Array = np.ndarray
@@ -24,7 +24,7 @@ class State(NamedTuple):
 
     - `log_density`: ψ with ρ = e^ψ/mean(e^ψ).
     - `beta`: 1/kT.
-    - `field`: λ, what holds the order parameter where it is; 0 for a state at rest.
+    - `field`: λ, which fixes the order parameter; 0 for a state at rest.
     """
 
     log_density: Array
@@ -41,7 +41,7 @@ class State(NamedTuple):
 
 
 class NotConverged(Exception):
-    """Newton's method found no state from where it started."""
+    """Newton's method found no state from its start."""
 
 
 def normalised(log_density: Array) -> Array:
@@ -63,20 +63,21 @@ def energy(grid: Grid, state: State) -> float:
 
 
 def free_energy(grid: Grid, state: State) -> float:
-    """½∫∫Wρρ + kT∫ρ log ρ relative to the gas, for each particle."""
+    """½∫∫Wρρ + kT∫ρ log ρ relative to the gas, per particle."""
     return energy(grid, state) + state.kT * relative_entropy(state)
 
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
-    r"""What is asked of a state beside stationarity, $\psi + \beta\, W\rho - \lambda\varphi = 0$.
+    r"""The conditions on a state in addition to stationarity, $\psi + \beta\, W\rho - \lambda\varphi = 0$.
 
     - `phi`: φ, of mean 0; the order parameter is m = ∫φρ.
-    - `free`: `"beta"`: m is given and β sought at λ = 0; `"field"`: m is given and λ sought at β; None: β is given.
+    - `free`: the unknown number. `"beta"`: m is given, and β at λ = 0 is unknown; `"field"`: m and β are given, and λ
+      is unknown; None: β is given.
 
-    Solved for ψ and the number sought together, the equations stay regular where the branch turns back in
-    temperature. Newton's method on the Fourier modes of ψ that W has, which are real since states are even; its linear
-    systems by GMRES, which takes few steps since few modes matter.
+    Solved for ψ and the unknown number together, the equations stay regular where the branch turns back in
+    temperature. Newton's method acts on the Fourier modes of ψ that W has, which are real because states are even.
+    GMRES solves its linear systems, in few steps because few modes matter.
     """
 
     grid: Grid
@@ -99,7 +100,7 @@ class Conditions:
         return backward(spread, self.phi.shape) * self.phi.size
 
     def residual(self, state: State, m: float) -> tuple[float, Array]:
-        """Its largest value at any point, and its modes with m - ∫φρ as last entry."""
+        """The largest value of the residual at any point, and its modes with m - ∫φρ as last entry."""
         density = state.density
         r = state.log_density + state.beta * self.grid.convolve(density) - state.field * self.phi
         excess = 0.0 if self.free is None else float(np.mean(self.phi * density)) - m
@@ -132,7 +133,7 @@ class Conditions:
         return State(psi, state.beta, state.field + (step[-1] if self.free == "field" else 0.0))
 
     def newton(self, state: State, m: float = 0.0) -> State:
-        """The state near `state`, at order parameter m where that is given.
+        """The state near `state`, at order parameter m if that is given.
 
         **Raises:** `NotConverged`.
         """
@@ -160,8 +161,8 @@ class Conditions:
 
 
 def iterate(grid: Grid, log_density: Array, beta: float, steps: int = 2000) -> State:
-    """ψ ← -β Wρ, which lowers the free energy where W is an attraction; half steps, so that repulsions do not make it
-    overshoot. Stops near a fixed point, for `newton` to end."""
+    """ψ ← -β Wρ, which lowers the free energy if W is an attraction; half steps, so that repulsions do not make it
+    overshoot. It stops near a fixed point, from which `newton` continues."""
     before = np.inf
     for count in range(steps):
         change = -beta * grid.convolve(normalised(log_density)) - log_density
@@ -175,9 +176,9 @@ def iterate(grid: Grid, log_density: Array, beta: float, steps: int = 2000) -> S
 
 def lowest_curvature(grid: Grid, state: State) -> float:
     r"""The smallest eigenvalue of the second variation of the free energy, $kT + \sqrt\rho\, W \sqrt\rho$ on
-    δρ/√ρ, with translations and the change of the number of particles left out: positive where the state is stable.
+    δρ/√ρ, without translations and changes of the number of particles: positive if the state is stable.
 
-    Of a finer grid every other point is taken, which is enough for it (a state's modes fall as fast as those of ρ).
+    On a finer grid every other point is sufficient (a state's modes decay as fast as those of ρ).
     """
     while grid.values.size > _ENOUGH_POINTS and grid.points % 4 == 0:
         grid, state = _coarser(grid, state)

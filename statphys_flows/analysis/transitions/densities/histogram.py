@@ -9,14 +9,14 @@ from statphys_flows.analysis.pooling.pool import Pool
 Array = np.ndarray
 
 _BINS = 2048
-# What lies outside is taken into the first and the last bin.
+# Values outside are counted in the first and the last bin.
 _TAIL = 1e-7
-# Two values that differ by less than this part of the range are one.
+# Two values that differ by less than this fraction of the range count as one.
 _ROUNDING = 1e-9
 
 
 class Variable(NamedTuple):
-    """A variable of every draw, (N,), their order, and the spacing of its values where they are equally spaced."""
+    """A variable of every draw, (N,), its sort order, and the spacing of its values if they are equally spaced."""
 
     values: Array
     order: Array
@@ -25,7 +25,7 @@ class Variable(NamedTuple):
 
 class Histogram(NamedTuple):
     """`weight`, (1 + B, M): the share of each bin, of the draws themselves and then of the replicas; `centres`, (M,),
-    of bins of one `width`; how many `draws` the weights are worth."""
+    of bins of one `width`; the number of `draws` that the weights are worth."""
 
     centres: Array
     width: float
@@ -33,14 +33,14 @@ class Histogram(NamedTuple):
     draws: float
 
     def tilted(self, by: Array) -> "Histogram":
-        """Every row with weights times exp(-by·e): the same draws at a parameter that adds by·e to the exponent."""
+        """Every row with weights times exp(-by·e): the same draws with by·e added to the reduced energy."""
         e = self.centres - self.centres.mean()
         log_factor = -np.asarray(by)[:, None] * e
         weight = self.weight * np.exp(log_factor - log_factor.max(axis=1, keepdims=True))
         return self._replace(weight=weight / weight.sum(axis=1, keepdims=True))
 
     def below(self, split: Array) -> tuple[Array, Array, Array]:
-        """Of every row: the weight below its `split`, and ⟨e⟩ below and above. The bin that is split counts in
+        """For every row: the weight below its `split`, and ⟨e⟩ below and above. The bin at the split counts in
         proportion."""
         share = np.clip((np.asarray(split)[:, None] - self.centres) / self.width + 0.5, 0.0, 1.0)
         low, high = self.weight * share, self.weight * (1 - share)
@@ -55,8 +55,8 @@ def weights_at(pool: Pool, target: Array) -> Array:
 
 
 def variable(values: Array) -> Variable:
-    """What takes few values, not equally spaced, is spread evenly over the cells between them: at a finer scale it has
-    no density."""
+    """If the variable takes few values that are not equally spaced, they are spread evenly over the cells between them:
+    on a finer scale there is no density."""
     distinct, of_draw = np.unique(values, return_inverse=True)
     gaps = np.diff(distinct)
     gaps = gaps[gaps > _ROUNDING * np.ptp(distinct)]
@@ -65,7 +65,7 @@ def variable(values: Array) -> Variable:
     multiples = gaps / gaps.min()
     if np.abs(multiples - np.round(multiples)).max() < _ROUNDING**0.5 and np.median(multiples) < 1.5:
         return Variable(values, np.argsort(values), float(gaps.min()))
-    # Gaps of which few are as wide are not of the values: nothing was drawn there.
+    # Gaps of a rare width are not spacings of the values: they have no draws.
     half = 0.5 * np.minimum(np.diff(distinct, prepend=distinct[0], append=distinct[-1]), np.quantile(gaps, 0.95))
     left, right = half[:-1][of_draw], half[1:][of_draw]
     spread = values - left + np.random.default_rng(0).random(len(values)) * (left + right)
@@ -73,8 +73,8 @@ def variable(values: Array) -> Variable:
 
 
 def histogram(pool: Pool, target: Array, of: Variable, *, replicas: bool = True) -> Histogram:
-    """Of a variable of the draws at b = `target`. Replicas follow `pool`: to first order in their log Z. Without them
-    there is one row."""
+    """The histogram of a variable of the draws at b = `target`. Replicas follow `pool`, to first order in their log Z.
+    Without replicas there is one row."""
     w = weights_at(pool, target)
     first, width, count = _bins(of, w)
     e = of.values
@@ -92,15 +92,15 @@ def histogram(pool: Pool, target: Array, of: Variable, *, replicas: bool = True)
     def drawn(values: Array) -> Array:
         return multiplicity @ np.bincount(cells, values, minlength=groups * count).reshape(groups, count)
 
-    # The denominator of w to first order in a replica's z: what comes from point k is worth 1/moved_k as much.
+    # The denominator of w to first order in a replica's z: draws of point k have 1/moved_k of the weight.
     rows = np.sum([drawn(w * share) / moved[:, [k]] for k, share in enumerate(pool.shares())], axis=0)
     weight = np.concatenate([own[None], rows])
     return Histogram(centres, width, weight / weight.sum(axis=1, keepdims=True), draws)
 
 
 def _bins(of: Variable, w: Array) -> tuple[float, float, int]:
-    """Lower edge, width and number of bins: of the range that has weight; where values are equally spaced, each bin
-    holds the same number of them."""
+    """Lower edge, width and number of bins of the range that has weight. If values are equally spaced, each bin
+    contains the same number of them."""
     share = np.cumsum(w[of.order])
     ends = np.searchsorted(share, share[-1] * np.asarray([_TAIL, 1 - _TAIL]))
     low, high = of.values[of.order[np.minimum(ends, len(share) - 1)]]

@@ -1,4 +1,4 @@
-r"""Extrema of a density, by polynomials in its logarithm that are fitted locally.
+r"""Extrema of a density, by local fits of polynomials to its logarithm.
 
 In a window of half width h about e₀ the density of every replica is λ(e) = m(e) exp(Σ_{j≤p} a_j P_j((e - e₀)/h)), with
 Legendre's polynomials, and the a_j maximise
@@ -8,10 +8,10 @@ Legendre's polynomials, and the a_j maximise
 (local likelihood: Loader, Ann. Statist. 24 (1996) 1602). m is 1, or a sum of two Gaussians, one for each phase, which
 the polynomial corrects (Hjort & Glad, Ann. Statist. 23 (1995) 882). Nothing is smoothed: a dip is not filled.
 
-Which m and p are enough, nobody knows beforehand. They are averaged with the weights exp(ℓ n - p), n draws (Akaike),
-but each counts with the extremum that the polynomial of two orders more gives: its bias is far below that of order p,
-and so below its own error (Calonico, Cattaneo & Titiunik, Econometrica 82 (2014) 2295, for the principle). How far the
-fits differ is part of the error.
+The sufficient m and p are not known beforehand. The fits are averaged with the weights exp(ℓ n - p), n draws (Akaike),
+but each contributes the extremum of the polynomial of two orders more: its bias is far below that of order p, and
+therefore below its own error (Calonico, Cattaneo & Titiunik, Econometrica 82 (2014) 2295, for the principle). The
+spread of the fits is part of the error.
 """
 
 from typing import NamedTuple
@@ -35,8 +35,8 @@ _STEPS = 60
 
 
 class Extremum(NamedTuple):
-    """Where, and the log density there, (1 + B,) each: of the draws and of the replicas; and the `spread` of the log
-    density over fits, an error that the replicas do not hold."""
+    """The position of an extremum and the log density there, (1 + B,) each: of the draws and of the replicas; and the
+    `spread` of the log density over fits, an error that the replicas do not contain."""
 
     position: Array
     log_density: Array
@@ -44,7 +44,7 @@ class Extremum(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """z in [-1, 1] of the bins within; the same and their weight (1 + B, M) for the fit, where bins are joined."""
+    """z in [-1, 1] of the bins inside the window; z and the weights (1 + B, M) of the joined bins, for the fit."""
 
     centre: float
     half: float
@@ -62,7 +62,7 @@ class _Window(NamedTuple):
 
 def extremum(found: Histogram, guess: Array, near: float, widest: float, sign: int, groups: int) -> Extremum | None:
     """The minimum (`sign` -1) or maximum (+1) of the density near `near`, from a window of half width `widest` or less;
-    None where too few draws are there. `guess`: log m, (1 + B, M)."""
+    None if it contains too few draws. `guess`: log m, (1 + B, M)."""
     result = None
     for half in widest * _SHRINK ** np.arange(_WINDOWS):
         inside = np.abs(found.centres - near) <= half
@@ -76,26 +76,26 @@ def extremum(found: Histogram, guess: Array, near: float, widest: float, sign: i
         weight /= weight.sum()
         kept = [(w, *model) for w, model in zip(weight, models, strict=True) if w > _NEGLIGIBLE]
         result = _averaged(window, kept, sign, found.width, groups) or result
-        # Where the highest order is best the window is too wide.
+        # If the highest order is best, the window is too wide.
         if models[int(np.argmin(score))][1] < _ORDERS[-1]:
             break
     return result
 
 
 def _window(found: Histogram, inside: Array, near: float, half: float, groups: int) -> _Window | None:
-    """None where it holds too little."""
+    """None if it contains too little weight."""
     weight = found.weight[:, inside]
     draws = float(weight[0].sum() * found.draws)
     if weight.shape[1] < _FEWEST_BINS or draws < FEWEST_DRAWS_OF_A_DIP:
         return None
-    # By how much their number varies more than that of independent draws.
+    # The factor by which their number varies more than that of independent draws.
     draws /= max(1.0, draws * float(bootstrap_error(weight[1:].sum(axis=1) / weight[0].sum(), groups)) ** 2)
     z, joined = (found.centres[inside] - near) / half, -(-weight.shape[1] // _BINS)
     return _Window(near, half, z, _join(z, joined), _join(weight, joined), joined, draws)
 
 
 def _join(values: Array, count: int) -> Array:
-    """Means of so many bins each; those that are left over at the ends are left out."""
+    """Means of this many bins each; the remaining bins at the ends are left out."""
     bins = values.shape[-1] // count
     first = (values.shape[-1] - count * bins) // 2
     return values[..., first : first + count * bins].reshape(*values.shape[:-1], bins, count).mean(axis=-1)
@@ -110,8 +110,8 @@ def _score(window: _Window, guess: Array, order: int) -> float:
 
 
 def _averaged(window: _Window, models: list[tuple[float, Array, int]], sign: int, width: float, groups: int):
-    """Over models (weight, log m, p), each with the extremum that order p + 2 gives. One whose error is several times
-    that of another tells nothing."""
+    """The average over models (weight, log m, p), each with the extremum of order p + 2. A model whose error is several
+    times that of another gives no information."""
     fits = []
     for weight, guess, order in models:
         position, height = _fit(window, guess, order + 2, sign, width)
@@ -129,12 +129,13 @@ def _averaged(window: _Window, models: list[tuple[float, Array, int]], sign: int
 
 
 def _fit(window: _Window, guess: Array, order: int, sign: int, width: float) -> tuple[Array, Array]:
-    """Where the extremum of one polynomial is in every row, and the log density there; NaN in all where the first has
-    none. A row that has none keeps the place of the first, where its log density is right to first order."""
+    """The position of the extremum of one polynomial in every row, and the log density there; NaN in all rows if the
+    first has none. A row without an extremum gets the position of the first, where its log density is correct to first
+    order."""
     design, offset = legvander(window.coarse, order), window.offset(guess)
     first = _coefficients(design, window.weight[:1], offset[:1])
-    # Every replica holds one draw more, spread like the fit: a few draws drawn again leave gaps, where the logarithm
-    # has no bound.
+    # Every replica gets one more draw, distributed like the fit: resampling a few draws leaves gaps, in which the
+    # logarithm has no bound.
     more = np.exp(first @ design.T + offset[:1]) / window.draws
     a = np.concatenate([first, _coefficients(design, window.weight[1:] + more, offset[1:])])
     values = sign * (a @ legvander(window.z, order).T + guess)

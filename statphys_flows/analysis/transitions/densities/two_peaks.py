@@ -1,4 +1,4 @@
-"""Where a density may have two peaks: a first look, smoothed, which `log_density` then measures."""
+"""A first, smoothed search for two peaks of a density, which `log_density` then measures."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,23 +12,23 @@ Array = np.ndarray
 
 _TARGETS = 33
 _ZOOMS = 3
-# Of the smoothed density: a peak counts from this share of the higher one on, a dip from this depth on, in kT.
+# In the smoothed density a peak counts above this fraction of the higher peak, and a dip above this depth, in kT.
 _LOWEST_PEAK = 1e-3
-# And either side of the dip from this share of the weight on: a few draws far out have a peak of their own.
+# Each side of the dip counts above this fraction of the weight: a few draws far out make a separate peak.
 _LEAST_SHARE = 0.02
 _LEAST_DIP = 0.2
 _ITERATIONS = 50
 _JOINED = 256
 
 
-# How far a window about the dip may reach: to where the density is so many kT above its least. What is more common
-# tells little of what is rare.
+# A window about the dip may reach to where the density is this many kT above its minimum: common values tell little
+# about rare ones.
 _RISE = 4.0
 
 
 class Peaks(NamedTuple):
-    """The dip and both peaks, each with how far from it the log density may be fitted; and the logarithm of a sum of
-    two Gaussians, one for each phase, (1 + B, M)."""
+    """The dip and both peaks, each with the distance within which the log density may be fitted; and the logarithm of a
+    sum of two Gaussians, one for each phase, (1 + B, M)."""
 
     dip: tuple[float, float]
     low: tuple[float, float]
@@ -37,9 +37,9 @@ class Peaks(NamedTuple):
 
 
 def most_even(at: Callable[[float], Histogram], low: float, high: float) -> float | None:
-    """Of the parameters between `low` and `high` that where the density has two peaks and their weights are nearest to
-    equal; None where it has two nowhere. Where phases pass from one to the other between two targets the variance
-    is largest, and targets are set closer there."""
+    """The parameter between `low` and `high` at which the density has two peaks and their weights are closest to equal;
+    None if it has two peaks nowhere. Between two targets where one phase replaces the other the variance is largest,
+    and the targets are closer there."""
     x = np.linspace(low, high, _TARGETS)
     best, found = np.inf, None
     for _ in range(_ZOOMS):
@@ -62,8 +62,8 @@ def most_even(at: Callable[[float], Histogram], low: float, high: float) -> floa
 
 
 def two_peaks(found: Histogram) -> Peaks | None:
-    """Smoothed by a Gaussian kernel whose width follows from the spread, at first of all and then of the narrower of
-    both phases (Silverman, Density Estimation (1986), §3.4)."""
+    """The density smoothed by a Gaussian kernel. Its width follows from the spread, first of all draws and then of the
+    narrower phase (Silverman, Density Estimation (1986), §3.4)."""
     e, w = found.centres, found.weight[0]
     spread = _spread(e, w)
     for _ in range(2):
@@ -85,8 +85,8 @@ def two_peaks(found: Histogram) -> Peaks | None:
 
 
 def _two_gaussians(found: Histogram, dip: int) -> Array:
-    """The logarithm of the sum that is most likely in each row, by expectation and maximisation from what is on either
-    side of the dip; on joined bins, which are many to a phase."""
+    """The logarithm of the sum of maximum likelihood in each row, by expectation maximisation from the two sides of the
+    dip; on joined bins, of which each phase has many."""
     e, width, count = found.centres, found.width, max(1, len(found.centres) // _JOINED)
     centre, joined = e[: len(e) // count * count], found.weight[:, : len(e) // count * count]
     centre, joined = centre.reshape(-1, count).mean(axis=1), joined.reshape(len(joined), -1, count).sum(axis=2)
@@ -110,7 +110,7 @@ def _log_part(mass: Array, mean: Array, variance: Array, e: Array) -> Array:
 
 
 def _spread(e: Array, w: Array) -> float:
-    """The standard deviation, or from the quartiles if that is less."""
+    """The standard deviation, or the one from the quartiles if that is smaller."""
     share = np.cumsum(w)
     if not share[-1] > 0:
         return 0.0
@@ -121,7 +121,8 @@ def _spread(e: Array, w: Array) -> float:
 
 
 def _deepest(density: Array) -> tuple[int, int, int] | None:
-    """The two peaks with the deepest dip between them, below the lower of both; the middle of its lowest stretch."""
+    """The two peaks with the deepest dip between them, measured from the lower peak; the middle of the lowest part of
+    the dip."""
     inner = np.r_[True, density[1:] > density[:-1]] & np.r_[density[:-1] >= density[1:], True]
     peaks = [int(i) for i in np.flatnonzero(inner) if density[i] > _LOWEST_PEAK * density.max()]
     best, found = _LEAST_DIP, None

@@ -16,17 +16,17 @@ class BoundedLatticeVelocity(Velocity):
     r"""$$v_t(\phi)_x = \sum_m \sum_y G_m(x, y) \sum_f c_{mf}(y, t)\, s_f(\phi_y), \qquad
     G_m = \frac{M_m^2}{-\Delta + M_m^2},$$
 
-    what `PathVelocity` is in one dimension, for any mixture of periodic and Dirichlet axes: site features with
-    coefficients that depend on the place along the Dirichlet axes alone, smoothed by Green's functions with the same
-    boundaries. Equivariant under translations and reflections along periodic axes and reflections of the Dirichlet
-    axes; odd where the system is even; zero at the start. The divergence Σ_x Σ_mf G_m(x, x) c_mf(x, t) s_f'(φ_x) is
-    exact.
+    the generalisation of `PathVelocity` to any mixture of periodic and Dirichlet axes. Its coefficients depend on the
+    position along the Dirichlet axes alone, and Green's functions with the same boundaries smooth the site features.
+    Equivariant under translations and reflections along periodic axes and reflections of the Dirichlet axes; odd if the
+    system is even; zero at the start. The divergence Σ_x Σ_mf G_m(x, x) c_mf(x, t) s_f'(φ_x) is exact.
 
     **Arguments:**
 
     - `lattice`: the space.
     - `mass`: centre of the M_m (inverse lattice spacings), which are trained.
-    - `even`: the system is even under φ → -φ: the features are φ and sin(kωφ); else also 1 and cos(kωφ).
+    - `even`: whether the system is even under φ → -φ. Then the features are φ and sin(kωφ); otherwise also 1 and
+      cos(kωφ).
     - `reach`: ω = π/reach at the start, so the features have period 2·reach, well beyond the largest |φ|.
     - `harmonics`, `kernels`, `times`: numbers of sine features, of G_m and of functions of time cos(πnt).
     """

@@ -1,4 +1,4 @@
-"""Functions of the field at one site, from which velocities of fields are built."""
+"""Functions of the field at one site: velocities of fields are built from them."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,8 +15,8 @@ class Feature(NamedTuple):
 
 
 def harmonics(x: Float[Array, " ..."], omega: Float[Array, ""], many: int) -> Iterator[tuple[Feature, Feature]]:
-    """sin(kωφ) and cos(kωφ), k = 1, 2, …, one pair at a time: to stack them first is several times slower on a CPU.
-    Multiples of the angle by recurrence, so two transcendental functions in all."""
+    """sin(kωφ) and cos(kωφ), k = 1, 2, …, one pair at a time: stacking them first is several times slower on a CPU.
+    Multiples of the angle come from a recurrence, which needs two transcendental functions in all."""
     sine, cosine = jnp.sin(omega * x), jnp.cos(omega * x)
     s, c, s_before, c_before = sine, cosine, jnp.zeros_like(x), jnp.ones_like(x)
     for k in range(1, many + 1):
@@ -34,7 +34,7 @@ def odd_and_even(x: Float[Array, " ..."], omega: Float[Array, ""], many: int) ->
 
 
 def mean_gate(x: Float[Array, " ..."], log_width: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """g = tanh(m/width), with m the mean of the field, and its derivative by any one site."""
+    """g = tanh(m/width), with m the mean of the field, and its derivative with respect to any one site."""
     rate = jnp.exp(-log_width)
     gate = jnp.tanh(rate * jnp.mean(x))
     return gate, (1 - gate**2) * rate / x.size

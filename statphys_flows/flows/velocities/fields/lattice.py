@@ -22,18 +22,20 @@ class LatticeVelocity(Velocity):
         + \sum_r G_r * \big[a_r(\phi, t)\; G'_r * e_r(\phi, t)\big]
         + \sum_c G_c * b_c(G_c * \phi, t),$$
 
-    where * is the convolution on the lattice. Equivariant under translations and the lattice's point group, odd where
-    the system is even, zero at the start.
+    where * is the convolution on the lattice. Equivariant under translations and the lattice's point group, odd if the
+    system is even, zero at the start.
 
-    - First the velocity of Gerdes et al. (arXiv:2207.00283): site features s_f of the field, each with a kernel w_f
-      that has one number for each orbit of displacements and each function of time cos(πnt).
-    - Then what perturbation theory asks for at the next order, where two local terms act through a propagator:
-      a local function a_r modulated by a smoothed even one, e_r (the fluctuating local φ², say), with Green's functions
-      G = M²/(M² - Δ). It lifts what the first can reach at strong coupling, at the cost of a few more convolutions.
-    - Last, features of smoothed fields, for what happens on the scale of the correlation length.
+    - The first sum is the velocity of Gerdes et al. (arXiv:2207.00283): site features s_f of the field, each with a
+      kernel w_f that has one number for each orbit of displacements and each function of time cos(πnt).
+    - The second sum has the form of the next order of perturbation theory, in which two local terms act through a
+      propagator: a smoothed even function e_r (for example the fluctuating local φ²) modulates a local function a_r,
+      with Green's functions G = M²/(M² - Δ). It improves the flow at strong coupling, at the cost of a few more
+      convolutions.
+    - The third sum has features of smoothed fields, for the scale of the correlation length.
 
-    Features are φ and sin(kωφ), odd; and 1 and cos(kωφ), even. An odd velocity has the odd ones alone, and with `gated`
-    also the even ones times g(φ) = tanh(mean(φ)/w), for phases of broken symmetry; where the system is not even, all.
+    The odd features are φ and sin(kωφ), the even ones 1 and cos(kωφ). An odd velocity has the odd features alone, and
+    with `gated` also the even ones times g(φ) = tanh(mean(φ)/w), for phases of broken symmetry. If the system is not
+    even, the velocity has all features.
 
     The divergence is exact and costs O(V) beyond the convolutions: each kernel enters by its value at zero
     displacement, and the modulated term by the product of its two kernels in real space.
@@ -42,8 +44,8 @@ class LatticeVelocity(Velocity):
 
     - `lattice`: the space, periodic along every axis.
     - `mass`: centre of the M (inverse lattice spacings), which are trained.
-    - `even`: the system is even under φ → -φ.
-    - `gated`: add the gated features; needs `even`.
+    - `even`: whether the system is even under φ → -φ.
+    - `gated`: whether to add the gated features; needs `even`.
     - `reach`: ω = π/reach at the start, so the features have period 2·reach, well beyond the largest |φ|.
     - `harmonics`, `modulators`, `smoothers`, `times`: numbers of sine features, of r, of c and of functions of time.
 
@@ -79,7 +81,7 @@ class LatticeVelocity(Velocity):
     ):
         if not all(lattice.periodic):
             raise StudyError(
-                f"LatticeVelocity needs a lattice that is periodic along every axis, and this one is "
+                f"LatticeVelocity needs a lattice that is periodic along every axis, but this one is "
                 f"{lattice.boundary}; use BoundedLatticeVelocity."
             )
         dtype = jnp.result_type(float)
@@ -92,7 +94,7 @@ class LatticeVelocity(Velocity):
         self.kernels = jnp.zeros((times, features, len(orbit_sizes(lattice))), dtype)
         self.modulated = jnp.zeros((times, modulators, plain), dtype)
         self.smoothed = jnp.zeros((times, smoothers, plain), dtype)
-        # Each r starts from another even function, so that they do not learn the same.
+        # Each r starts from a different even function, so that they do not all learn the same.
         decay = (1 + np.arange(harmonics))[None, None, :]
         start = np.random.default_rng(0).normal(size=(times, modulators, harmonics)) / decay
         self.modulation = jnp.asarray(0.2 * start, dtype)
@@ -115,11 +117,12 @@ class LatticeVelocity(Velocity):
         return self._transform(spectrum), divergence
 
     def adopt(self, trained: "LatticeVelocity") -> "LatticeVelocity":
-        """The trained velocity on this lattice: each kernel is continued by zeros where this lattice is larger. A
-        displacement of L/2, its own mirror image on the smaller lattice, is shared by both images on the larger.
+        """The trained velocity on this lattice: each kernel is continued by zeros if this lattice is larger. A
+        displacement of L/2 is its own mirror image on the smaller lattice; on the larger one both images share its
+        weight.
 
-        On a multiple of the trained lattice, and one of no larger point group, fields with the smaller one's period
-        move as they did there, exactly.
+        On a multiple of the trained lattice whose point group is not larger, fields with the smaller lattice's period
+        move exactly as they did there.
 
         **Raises:** `StudyError` for a velocity of other features, or on a lattice of another dimension.
         """
@@ -153,7 +156,7 @@ class LatticeVelocity(Velocity):
         spectra = np.sqrt(self.lattice.sites).astype(x.dtype) * self._transform(weights[:, index])
         gate, gate_slope = mean_gate(x, self.log_gate_width) if self.gated else (1.0, 0.0)
         spectrum, divergence, ungated = 0.0, 0.0, 0.0
-        # Features are made and spent one at a time: stacking them first is slower on a CPU.
+        # Features are computed and used one at a time: stacking them first is slower on a CPU.
         for f, (feature, gated) in enumerate(self._features(x, self.gated)):
             if gated:
                 coefficient = spectra[f] * self._transform(feature.value)
@@ -165,7 +168,7 @@ class LatticeVelocity(Velocity):
                 divergence = divergence + weights[f, 0] * feature.slope
         total = jnp.sum(divergence)
         if self.gated:
-            # The gate depends on every site alike: gate' times the sum over sites of what it multiplies.
+            # The gate depends on all sites equally: gate' times the sum over sites of what it multiplies.
             total = total + gate_slope * jnp.sum(self._transform(ungated))
         return spectrum, total
 

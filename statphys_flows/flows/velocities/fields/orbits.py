@@ -10,10 +10,10 @@ from statphys_flows.spaces import Lattice
 @functools.cache
 def displacement_orbits(lattice: Lattice) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
     """The orbits of displacements r under reflections of each axis and exchanges of axes of equal length: the full
-    point group for a cube or square, the smaller one of the shape for others.
+    point group for a cube or square, a smaller group for other shapes.
 
     **Returns:** one representative for each orbit, with 0 ≤ r_μ ≤ L_μ/2 and the components of exchangeable axes in
-    falling order, nearest first; and the index of its orbit for each r, an array of the lattice's shape.
+    descending order, nearest first; and the index of its orbit for each r, an array of the lattice's shape.
     """
     folded = np.stack(
         np.meshgrid(*[np.minimum(np.arange(n), n - np.arange(n)) for n in lattice.shape], indexing="ij"), axis=-1
@@ -36,9 +36,9 @@ def orbit_sizes(lattice: Lattice) -> np.ndarray:
 
 @functools.cache
 def orbit_shares(source: Lattice, target: Lattice) -> np.ndarray:
-    """How the weight of each orbit of `source`, that of all its displacements together, is shared out over the orbits
-    of `target`, where every displacement is the same, or that modulo the lengths of a smaller target; an array
-    (orbits of source, orbits of target) whose rows sum to one."""
+    """The shares in which the weight of each orbit of `source` (of all its displacements together) goes to the orbits
+    of `target`: an array (orbits of source, orbits of target) whose rows sum to one. Every displacement keeps its
+    value, modulo the lengths if the target is smaller."""
     representatives, index = displacement_orbits(source)
     there = displacement_orbits(target)[1]
     folded = np.meshgrid(*[np.minimum(np.arange(n), n - np.arange(n)) for n in source.shape], indexing="ij")

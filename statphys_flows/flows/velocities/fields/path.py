@@ -23,23 +23,24 @@ class PathVelocity(Velocity):
 
     Why this form: let the target differ from a Gaussian base of covariance C by a local potential, Σ_s V(s, φ(s)). To
     first order in V, the gradient flow in the metric of C that carries one to the other is C acting on a site-local
-    function, in which each Hermite component of V' is divided by its degree; and C is close to a G_m. So what a
-    general N × N kernel per feature has to learn is here from the start, at O(N) parameters. (The general
-    form, for lattices, is that of Gerdes et al., arXiv:2207.00283, §3.)
+    function, in which each Hermite component of V' is divided by its degree; and C is close to a G_m. A general N × N
+    kernel per feature has to learn this structure. Here it is present from the start, with O(N) parameters. (Gerdes et
+    al., arXiv:2207.00283, §3, have the general form, for lattices.)
 
-    Features are φ and sin(kωφ), odd; and 1 and cos(kωφ), even, times a gate g(φ) = tanh(mean(φ)/w) that makes them odd:
-    in a well of either sign every local function is available (1 - φ², for one, shifts a kink). Where the system is
-    not even, all features appear with the gate and without. The divergence is exact,
-    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)), times g for what the gate multiplies, plus for that
-    (∂g/∂φ) Σ_s Σ_mf (G_m 1)(s) c_mf(s, t) s_f(φ(s)).
+    The odd features are φ and sin(kωφ). The even features are 1 and cos(kωφ), times a gate g(φ) = tanh(mean(φ)/w) that
+    makes them odd: in a well of either sign every local function is available (for example, 1 - φ² shifts a kink). If
+    the system is not even, all features appear with the gate and without. The divergence is exact:
+    Σ_s Σ_mf G_m(s, s) c_mf(s, t) s_f'(φ(s)), times g for gated features, plus
+    (∂g/∂φ) Σ_s Σ_mf (G_m 1)(s) c_mf(s, t) s_f(φ(s)) over the gated features.
 
     **Arguments:**
 
     - `interval`: the space.
     - `mass`: centre of the M_m (an inverse length), which are trained.
-    - `even`: the system is even under φ → -φ, so v is odd.
-    - `reflection`: the system is even under s → 1 - s, so v commutes with it.
-    - `reach`: ω = π/reach at the start, so the features have period 2·reach, well beyond the largest |φ|; w is a tenth.
+    - `even`: whether the system is even under φ → -φ; then v is odd.
+    - `reflection`: whether the system is even under s → 1 - s; then v commutes with it.
+    - `reach`: ω = π/reach at the start, so the features have period 2·reach, well beyond the largest |φ|; w is a tenth
+      of it.
     - `harmonics`, `kernels`, `times`: numbers of sine features, of G_m and of functions of time cos(πnt).
     """
 
@@ -84,7 +85,7 @@ class PathVelocity(Velocity):
         on_site = smoothing @ jnp.asarray(sine_squared(self.interval.sites).T, x.dtype)
         gate, gate_slope = mean_gate(x, self.log_gate_width)
         plain, gated, weights, divergence = 0.0, 0.0, jnp.sum(on_site[:, None] * coefficients, axis=0), 0.0
-        # Features are made and spent one at a time: stacking them first is several times slower on a CPU.
+        # Features are computed and used one at a time: stacking them first is several times slower on a CPU.
         for f, (feature, is_gated) in enumerate(self._features(x)):
             if is_gated:
                 gated = gated + coefficients[:, f] * feature.value
@@ -93,7 +94,7 @@ class PathVelocity(Velocity):
                 plain = plain + coefficients[:, f] * feature.value
                 divergence = divergence + weights[f] * feature.slope
         velocity = sine_transform(jnp.sum(smoothing * sine_transform(plain + gate * gated), axis=0))
-        # The gate depends on every site alike, and G is symmetric: its part of the trace is gate' <G 1, gated>.
+        # The gate depends on all sites equally, and G is symmetric: its part of the trace is gate' <G 1, gated>.
         spread = sine_transform(smoothing * sine_transform(jnp.ones_like(x)))
         return velocity, jnp.sum(divergence) + gate_slope * jnp.sum(spread * gated)
 

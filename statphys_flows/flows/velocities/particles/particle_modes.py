@@ -17,14 +17,14 @@ class DensityModeVelocity(Velocity):
     with $u_k(x) = \frac1N \sum_j \cos k\cdot(x - x_j)$, the invariants $s_k = N |\hat\rho_k|^2$, of order 1 in a
     gas, $\psi(s) = s/(1+s)$, and $w(x) = \sum_k w_k u_k(x)$. Equivariant under permutations and translations.
 
-    The first term alone is a flow of two-body correlations; the second lets it depend on how large the mode is, the
-    third on the density where the particle is. The divergence is exact: of the first it is $\sum_k c_k k^2 (1 - s_k)$.
-    All costs O(N·modes).
+    The first term alone is a flow of two-body correlations. The second makes it depend on the amplitude of the mode,
+    the third on the density at the particle. The divergence is exact: that of the first term is
+    $\sum_k c_k k^2 (1 - s_k)$. The total cost is O(N·modes).
 
     **Arguments:**
 
     - `box`: the space.
-    - `indices`: wave vectors, integers (modes, d), k and -k are one: k = 2π·index/L.
+    - `indices`: wave vectors as integers (modes, d), one of each pair ±k: k = 2π·index/L.
     - `strengths`: c_k at the start, constant in time; zero if not given. See `linear_response`.
     - `times`: number of functions of time cos(πnt).
     """
@@ -89,7 +89,7 @@ def linear_response(
 
     **Arguments:**
 
-    - `coefficients`: a_k > -1: below, the mode is unstable.
+    - `coefficients`: a_k > -1; below -1 the mode is unstable.
     - `wave_vectors`: k.
     """
     return -jnp.log1p(coefficients) / jnp.sum(wave_vectors**2, axis=1)

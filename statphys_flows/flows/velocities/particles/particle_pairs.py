@@ -17,13 +17,13 @@ class PairVelocity(Velocity):
         \qquad n_i = \sum_{j\ne i} \omega(r_{ij}),$$
 
     with r_ij the shortest vector from j to i. Equivariant under permutations, translations and rotations of the box;
-    zero at the start. F moves pairs apart or together; G does so depending on how many others are about
-    (α(n) = δ/√(1+δ²), δ the deviation of n from an ideal gas), without which a dense fluid cannot be reached.
+    zero at the start. F moves pairs apart or together. G does the same depending on the number of neighbours
+    (α(n) = δ/√(1+δ²), δ the deviation of n from an ideal gas); without it a dense fluid cannot be reached.
 
-    The first term is the velocity of Köhler, Klein & Noé (arXiv:2006.02425), whose divergence is a sum over pairs too.
+    The first term is the velocity of Köhler, Klein & Noé (arXiv:2006.02425), whose divergence is also a sum over pairs.
 
     F and G are radial basis functions of the distance, Gaussians on a grid from 0 to the range with an envelope that
-    takes them to zero there, twice differentiably. The divergence is exact, and all costs O(N²).
+    takes them to zero there, twice differentiably. The divergence is exact, and the total cost is O(N²).
 
     **Arguments:**
 
@@ -53,7 +53,7 @@ class PairVelocity(Velocity):
         self.reach = float(reach)
         self.plain = jnp.zeros((times, kernels), dtype)
         self.crowded = jnp.zeros((times, kernels), dtype)
-        # About the distance between neighbours.
+        # Approximately the distance between neighbours.
         spacing = (box.volume / box.n) ** (1 / box.dimension)
         self.log_range = jnp.asarray(np.log(min(0.7 * spacing, 0.35 * self.reach)), dtype)
 
@@ -82,7 +82,7 @@ class PairVelocity(Velocity):
         spread = jnp.exp(self.log_range).astype(x.dtype)
         near = jnp.exp(-0.5 * (r / spread) ** 2)
         omega, omega_slope = near * envelope, near * (envelope_slope - r / spread**2 * envelope)
-        # In units of itself: what an ideal gas has on average, within a volume of the range.
+        # In units of the average of an ideal gas within a volume of the range.
         deviation = jnp.sum(omega, axis=1) - self._ideal(spread)
         alpha, alpha_slope = deviation / jnp.sqrt(1 + deviation**2), (1 + deviation**2) ** -1.5
 
