@@ -123,7 +123,7 @@ def test_another_objective_starts_from_the_best_flow():
     state, _ = round_of(state_of(worse, best))
     state = eqx.tree_at(lambda s: s.fit.rejected, state, jnp.asarray(7, jnp.int32))
     assert state.fit.step == STEPS
-    afresh = begin_stage(state, OPTIONS)
+    afresh = begin_stage(state, PLAN.optimiser)
     assert eqx.tree_equal(afresh.flow, state.best)
     assert afresh.fit.step == 0
     assert afresh.fit.rate == 1
