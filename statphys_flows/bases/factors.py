@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.precision import full_precision
-
-# Below this a matrix product beats an FFT whose length 2(N+1) is often twice a prime.
-_MATRIX_UP_TO = 256
+from statphys_flows.thresholds import LONGEST_INTERVAL_BY_MATRIX
 
 
 def sine_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
@@ -23,7 +21,7 @@ def sine_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
     Along the last axis; its own inverse. A matrix product for short fields, an FFT in O(N log N) for long ones.
     """
     n = x.shape[-1]
-    if n <= _MATRIX_UP_TO:
+    if n <= LONGEST_INTERVAL_BY_MATRIX:
         # At the highest precision: accelerators would round to ten bits.
         return jnp.matmul(x, jnp.asarray(_sine_matrix(n), x.dtype), precision=jax.lax.Precision.HIGHEST)
     zero = jnp.zeros_like(x[..., :1])

@@ -16,15 +16,14 @@ from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lifted
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory.seeding import share_outside
+from statphys_flows.thresholds import LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY
 
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
-# Configurations, and points, at which it is looked whether U is linear in what is scanned; how far it may be from it,
-# in kT, and in rounding errors of U.
+# Configurations, and points, at which it is looked whether U is linear in what is scanned.
 _LOOKED_AT = 16
 # Configurations that are asked whether hard walls pass over them.
 _INSIDE = 1024
-_NONLINEAR, _ROUNDINGS = 1e-3, 16
 
 
 def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> xr.DataTree:
@@ -113,7 +112,7 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
     inside = np.random.default_rng(0).uniform(size=(_LOOKED_AT, len(axes)))
     off = [np.abs(energies(s) - corner - s @ slopes).max() for s in (*(0.5 * unit), np.ones(len(axes)), *inside)]
     rounding = float(jnp.finfo(x.dtype).eps) * np.abs([corner, *(corner + slopes)]).max()
-    return bool(np.max(off) < _NONLINEAR * min(scan.axes["kT"]) + _ROUNDINGS * rounding)
+    return bool(np.max(off) < LARGEST_NONLINEARITY * min(scan.axes["kT"]) + ROUNDINGS_OF_AN_ENERGY * rounding)
 
 
 def _walls_stand(system: System, scan: Scan, positions: np.ndarray) -> bool:

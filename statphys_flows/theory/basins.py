@@ -21,16 +21,16 @@ from statphys_flows.systems.system import System
 from statphys_flows.systems.walls import energies
 from statphys_flows.theory.harmonic import Harmonic, harmonic, widths_of
 from statphys_flows.theory.laplace import orbits_of, relax
+from statphys_flows.thresholds import (
+    ENOUGH_SAMPLES_OF_A_BASIN,
+    LEAST_SHARE_OF_A_BASIN,
+    LEAST_SHARE_OF_ALL_BASINS,
+    SAME_MINIMUM,
+)
 
-# Basins, at most; each of at least a fraction of the samples; and how much of them all they have to hold together.
-_MOST = 64
-_LEAST = 1 / 2000
-_COVERED = 0.9
-# Two minima this near to each other, in squared standard deviations of the harmonic approximation, are one.
-_SAME = 4.0
-# A basin with fewer samples than this for each dimension is explored by walkers of its own, so many for each dimension,
-# at least `_FEWEST`, that take so many steps.
-_ENOUGH, _WALKERS, _FEWEST = 10, 4, 64
+_MOST_BASINS = 64
+# Walkers that explore a basin of few samples, for each dimension and at least, and their steps.
+_WALKERS, _FEWEST_WALKERS = 4, 64
 _WALK = 200
 # Samples whose curvatures tell the scales of the search for minima.
 _PROBED = 128
@@ -48,8 +48,8 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
         return None
     basins, label = groups
     counts = np.bincount(label[label >= 0], minlength=len(basins))
-    common = counts >= max(3.0, _LEAST * len(samples))
-    if counts[common].sum() < _COVERED * len(samples):
+    common = counts >= max(3.0, LEAST_SHARE_OF_A_BASIN * len(samples))
+    if counts[common].sum() < LEAST_SHARE_OF_ALL_BASINS * len(samples):
         return None
     # What one sample in thousands has found is a mode all the same, if it has a minimum.
     kept = np.flatnonzero(common | (np.asarray([basin.stable for basin in basins]) & (counts > 0)))
@@ -85,14 +85,14 @@ def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | N
     for i in np.argsort(levels):
         if label[i] >= 0:
             continue
-        if len(basins) == _MOST:
+        if len(basins) == _MOST_BASINS:
             return None
         basins.append(harmonic(system, kT, found[i]))
         near = np.zeros(len(found), bool)
         # Of a flat direction, or one that goes on falling, nothing can be said.
         if basins[-1].stable:
             squared = np.sum(basins[-1].whitened(found - found[i]) ** 2, axis=1)
-            near = (squared < _SAME) & (levels - levels[i] < _SAME * kT)
+            near = (squared < SAME_MINIMUM) & (levels - levels[i] < SAME_MINIMUM * kT)
         near[i] = True
         label[near & (label < 0)] = len(basins) - 1
     return basins, label
@@ -102,9 +102,9 @@ def _members(system, kT, basin: Harmonic, members: np.ndarray) -> np.ndarray:
     """States of a basin: its samples, or where they are few what walkers find that start from them. A mode that is bent
     or lopsided is not told by the Hessian at its minimum."""
     n = members.shape[1]
-    if len(members) >= _ENOUGH * n or not basin.stable:
+    if len(members) >= ENOUGH_SAMPLES_OF_A_BASIN * n or not basin.stable:
         return members
-    walkers = members[np.arange(max(_FEWEST, _WALKERS * n)) % len(members)]
+    walkers = members[np.arange(max(_FEWEST_WALKERS, _WALKERS * n)) % len(members)]
     lower = basin.gaussian.scale.lower  # pyright: ignore[reportAttributeAccessIssue]
     explored = np.asarray(_walked(system, jnp.asarray(kT, walkers.dtype), walkers, lower))
     return explored[np.all(np.isfinite(explored), axis=1)]

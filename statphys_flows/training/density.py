@@ -13,6 +13,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, NetworkVelocity, nice, real_nvp, spline_coupling
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.thresholds import FEWEST_SAMPLES_PER_DIMENSION
 from statphys_flows.training.fit import Optimiser
 from statphys_flows.training.objectives.interpolant import Interpolant
 from statphys_flows.training.objectives.objective import Objective
@@ -22,8 +23,6 @@ from statphys_flows.training.samples import checked_samples
 from statphys_flows.training.train import train
 
 FLOWS = ("spline", "real_nvp", "nice", "continuous", "diffusion")
-# A Gaussian in d dimensions has d(d+3)/2 parameters, and a flow many more.
-_SAMPLES_PER_DIMENSION = 10
 _AT_A_TIME = 1024
 
 
@@ -199,9 +198,9 @@ def _draw(flow: Flow, key, n: int):
 
 def _check_sizes(data, validation: float, test: float) -> None:
     n, d = data.shape
-    if n < _SAMPLES_PER_DIMENSION * d:
+    if n < FEWEST_SAMPLES_PER_DIMENSION * d:
         raise StudyError(
-            f"samples holds {n} rows of {d} variables; give at least {_SAMPLES_PER_DIMENSION * d}, ten for each "
+            f"samples holds {n} rows of {d} variables; give at least {FEWEST_SAMPLES_PER_DIMENSION * d}, ten for each "
             "variable, or fewer variables."
         )
     spread = np.asarray(jnp.std(data, axis=0))

@@ -26,13 +26,10 @@ from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.free_energy.thermodynamic_integration import integrate, integration_weights
 from statphys_flows.analysis.pooling.reweighting import Pooled, pooled
 from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.thresholds import FEWEST_TEMPERATURES_OF_AN_INTEGRAL, LARGEST_INCONSISTENCY, NUMERICS_OF_LOG_Z
 
 Array = np.ndarray
 
-# In errors; and what log Z may be off by the flow's own solver.
-_LARGEST = 4.0
-_NUMERICS = 1e-3
-_FEWEST_TEMPERATURES = 4
 # By how much less the points err than every other one, if the integral converges with the square of their distance; it
 # is the fourth power where the slope is smooth.
 _COARSER = 3.0
@@ -142,7 +139,7 @@ def _lines(data: Pooled) -> list[Array]:
     lines = []
     for fixed in np.unique(rest, axis=0):
         line = np.flatnonzero(np.all(rest == fixed, axis=1))
-        if len(line) >= _FEWEST_TEMPERATURES:
+        if len(line) >= FEWEST_TEMPERATURES_OF_AN_INTEGRAL:
             lines.append(line[np.argsort(data.points[line, 0])])
     return lines
 
@@ -151,7 +148,7 @@ def _weight(own: _Moved, groups: int) -> Array:
     """Of each point in the choice of the constant; 0 where it has no log Z."""
     known = np.isfinite(own.value)
     error = bootstrap_error(np.where(known, own.replicas, 0.0), groups)
-    return np.where(known, 1 / (error**2 + _NUMERICS**2), 0.0)
+    return np.where(known, 1 / (error**2 + NUMERICS_OF_LOG_Z**2), 0.0)
 
 
 def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array, Array]:
@@ -168,7 +165,7 @@ def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array
 def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
     for name, (value, error) in found.items():
         # An integral that does not know its error knows nothing.
-        if np.isfinite(error[at]) and abs(value[at]) > _LARGEST * error[at] + _NUMERICS:
+        if np.isfinite(error[at]) and abs(value[at]) > LARGEST_INCONSISTENCY * error[at] + NUMERICS_OF_LOG_Z:
             what = "entropy" if name.startswith("entropy") else "log Z"
             means = {"mbar": "the energies of all points (MBAR)", "integral": "the integral along the temperatures"}
             return (

@@ -15,12 +15,10 @@ from statphys_flows.analysis.free_energy.log_z import bar_left_out
 from statphys_flows.analysis.pooling.lacking import beside_draws
 from statphys_flows.analysis.pooling.pool import REPLICAS, Averages, Pool, averages, pool
 from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
+from statphys_flows.thresholds import FEWEST_DRAWS_AT_A_TARGET, FEWEST_GROUPS_AT_A_TARGET
 
 Array = np.ndarray
 
-# What the weights at a target have to be worth: draws, as a fraction of one point's, and groups.
-FEWEST_DRAWS = 0.05
-FEWEST_GROUPS = 8.0
 _GENERATED = ("lp", "energy", "order_parameter", "acceptance_rate", "log_weight", "global_acceptance_rate", "is_global")
 
 
@@ -142,8 +140,8 @@ def curves(data: Pooled, parameters: Array) -> Curves:
     found = averages(data.pool, data.natural(parameters))
     assert found.replicas is not None
     inside = np.all((parameters >= data.points.min(axis=0)) & (parameters <= data.points.max(axis=0)), axis=1)
-    fewest = min(FEWEST_GROUPS, 0.5 * data.pool.groups)
-    trusted = inside & (found.draws >= FEWEST_DRAWS * data.draws) & (found.groups >= fewest)
+    fewest = min(FEWEST_GROUPS_AT_A_TARGET, 0.5 * data.pool.groups)
+    trusted = inside & (found.draws >= FEWEST_DRAWS_AT_A_TARGET * data.draws) & (found.groups >= fewest)
     values, replicas = (_quantities(data, parameters, each) for each in (found, found.replicas))
     return Curves(values, replicas, trusted, found.points)
 

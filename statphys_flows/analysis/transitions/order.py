@@ -17,11 +17,12 @@ import numpy as np
 
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.transitions.coexistence import Coexistence
-from statphys_flows.analysis.transitions.finite_size import FEWEST_SIZES, ScalingFit
+from statphys_flows.analysis.transitions.finite_size import ScalingFit
 from statphys_flows.thresholds import (
     CLEAR,
     DEEP_BARRIER,
     EXTENSIVE_LATENT_HEAT,
+    FEWEST_SIZES,
     FLAT_SUSCEPTIBILITY,
     GROWING_BARRIER,
     POWER_OF_N,

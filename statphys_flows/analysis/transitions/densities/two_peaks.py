@@ -7,16 +7,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from statphys_flows.analysis.transitions.densities.histogram import Histogram
+from statphys_flows.thresholds import LEAST_DIP, LEAST_SHARE_OF_A_PHASE, LOWEST_PEAK
 
 Array = np.ndarray
 
 _TARGETS = 33
 _ZOOMS = 3
-# Of the smoothed density: a peak counts from this share of the higher one on, a dip from this depth on, in kT.
-_LOWEST_PEAK = 1e-3
-# And either side of the dip from this share of the weight on: a few draws far out have a peak of their own.
-_LEAST_SHARE = 0.02
-_LEAST_DIP = 0.2
 _ITERATIONS = 50
 _JOINED = 256
 
@@ -123,8 +119,8 @@ def _spread(e: Array, w: Array) -> float:
 def _deepest(density: Array) -> tuple[int, int, int] | None:
     """The two peaks with the deepest dip between them, below the lower of both; the middle of its lowest stretch."""
     inner = np.r_[True, density[1:] > density[:-1]] & np.r_[density[:-1] >= density[1:], True]
-    peaks = [int(i) for i in np.flatnonzero(inner) if density[i] > _LOWEST_PEAK * density.max()]
-    best, found = _LEAST_DIP, None
+    peaks = [int(i) for i in np.flatnonzero(inner) if density[i] > LOWEST_PEAK * density.max()]
+    best, found = LEAST_DIP, None
     for a, first in enumerate(peaks):
         for second in peaks[a + 1 :]:
             between = density[first : second + 1]
@@ -132,6 +128,6 @@ def _deepest(density: Array) -> tuple[int, int, int] | None:
             dip = first + int(lowest[len(lowest) // 2])
             depth = np.log(min(density[first], density[second]) / max(density[dip], 1e-300))
             share = density[:dip].sum() / density.sum()
-            if depth > best and _LEAST_SHARE < share < 1 - _LEAST_SHARE:
+            if depth > best and LEAST_SHARE_OF_A_PHASE < share < 1 - LEAST_SHARE_OF_A_PHASE:
                 best, found = depth, (first, dip, second)
     return found
