@@ -20,7 +20,7 @@ from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.paths import Linear
 from statphys_flows.training.objectives.score import DenoisingScore
 from statphys_flows.training.samples import checked_samples
-from statphys_flows.training.train import train
+from statphys_flows.training.train import Trained, train
 
 FLOWS = ("spline", "real_nvp", "nice", "continuous", "diffusion")
 _AT_A_TIME = 1024
@@ -50,11 +50,15 @@ class Framed(Flow):
         return self.location + self.scale * y, log_det + self.log_scale
 
     def inverse(self, x):
-        z, log_det = self.inner.inverse((x - self.location) / self.scale)
+        z, log_det = self.inner.inverse(self.standardise(x))
         return z, log_det - self.log_scale
 
     def adopt(self, trained: "Framed") -> "Framed":
         return trained
+
+    def standardise(self, x: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """y of x, in the units of `inner`."""
+        return (x - self.location) / self.scale
 
     @property
     def log_scale(self) -> Float[Array, ""]:
@@ -126,9 +130,7 @@ def fit_density(
       without a new best; `patience=None` never stops early.
 
     **Raises:** `StudyError` for samples of another shape, rows that are not finite (with their index), too few rows, a
-    column that is constant, or fractions that leave nothing; `StudyError` for what is no flow.
-
-    **Warns:** as `train`.
+    column that is constant, fractions that leave nothing, and what is not a flow. **Warns:** as `train`.
     """
     data = checked_samples(samples)
     _check_sizes(data, validation, test)
@@ -136,18 +138,11 @@ def fit_density(
     training, validating, testing = _split(data, validation, test, split_key)
     framed = _flow_for(flow, base, training, flow_key)
     if objective is None and flow in ("continuous", "diffusion"):
-        # Not the trigonometric path: the base has the data's covariance, so on that path the best linear velocity is
-        # zero, and a network starts on a plateau that early stopping may never leave.
-        objective = Interpolant(Linear()) if flow == "continuous" else DenoisingScore()
-        optimiser = Optimiser(learning_rate=1e-2) if optimiser is None else optimiser
-
-    def standardised(x):
-        return (x - framed.location) / framed.scale
-
+        objective, optimiser = _objective_for(flow), optimiser or Optimiser(learning_rate=1e-2)
     trained = train(
         framed.inner,
-        samples=standardised(training),
-        held_out=standardised(validating),
+        samples=framed.standardise(training),
+        held_out=framed.standardise(validating),
         objective=objective,
         steps=steps,
         optimiser=optimiser,
@@ -157,6 +152,16 @@ def fit_density(
         patience=patience,
         stacklevel=3,
     )
+    return _judge(framed, trained, testing)
+
+
+def _objective_for(flow: Flow | str) -> Objective:
+    # Not the trigonometric path: the base has the data's covariance, so on that path the best linear velocity is
+    # zero, and a network starts on a plateau that early stopping may never leave.
+    return Interpolant(Linear()) if flow == "continuous" else DenoisingScore()
+
+
+def _judge(framed: Framed, trained: Trained, testing) -> DensityEstimate:
     found = eqx.tree_at(lambda f: f.inner, framed, trained.flow)
     log_q = np.asarray(_log_prob(found, testing), float)
     # Of the inner flow, on standardised samples: the frame is a constant.

@@ -50,20 +50,11 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     **Raises:** `ValueError` where they cannot be pooled: U is not linear in a field that was scanned, there are no
     draws, or points that share no draws have no log Z of their own.
     """
-    if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
-        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
-        instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
-        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+    _check_groups(tree)
     tree = over_the_scan(tree)
     stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
     names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
-    for name in names[1:]:
-        derivative = stats.get(DERIVATIVE + name)
-        if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
-            raise ValueError(
-                f"The energy is not linear in {name}, so that draws at one value say nothing exact of another: take "
-                f"one value of it, study.isel({name}=0), or more points."
-            )
+    _check_linear(stats, names[1:])
     flat = stats.transpose(*names, "chain", "draw", ...).stack(point=names)
     known = np.isfinite(flat["energy"].transpose("point", "chain", "draw").values)
     done = known.any(axis=(1, 2))
@@ -108,6 +99,23 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     return bare._replace(
         pool=pool(statistics, natural, features, log_z, left_out, error, systematic, replicas=replicas, seed=seed)
     )
+
+
+def _check_groups(tree) -> None:
+    if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
+        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
+        instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
+        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+
+
+def _check_linear(stats: xr.Dataset, names: tuple[str, ...]) -> None:
+    for name in names:
+        derivative = stats.get(DERIVATIVE + name)
+        if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
+            raise ValueError(
+                f"The energy is not linear in {name}, so that draws at one value say nothing exact of another: take "
+                f"one value of it, study.isel({name}=0), or more points."
+            )
 
 
 def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
