@@ -77,14 +77,19 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
     the attribute `no_transitions`."""
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     attributes = dict(tree.attrs)
+    draws = None
     try:
         draws = pooled(tree)
-        if len(draws.points) > 1:
-            groups["consistency"] = consistency(tree, draws)
-            groups["profiles"] = _pooled_profiles(groups["profiles"], draws)
-        groups["transitions"] = locate_transitions(tree, draws=draws)
     except ValueError as reason:
         attributes["no_transitions"] = str(reason)
+    if draws is not None and len(draws.points) > 1:
+        groups["consistency"] = consistency(tree, draws)
+        groups["profiles"] = _pooled_profiles(groups["profiles"], draws)
+    if draws is not None:
+        try:
+            groups["transitions"] = locate_transitions(tree, draws=draws)
+        except ValueError as reason:
+            attributes["no_transitions"] = str(reason)
     whole = xr.DataTree.from_dict(groups)
     whole.attrs = attributes
     return whole

@@ -140,9 +140,10 @@ def _gaussian(system, kT, basin: Harmonic, members: np.ndarray) -> Gaussian:
     if count < 2 * n + 2 or not np.ptp(members, axis=0).all():
         return basin.gaussian
     try:
-        sampled = Gaussian(members.mean(0), _factor_of(members))
+        factor = _factor_of(members)
     except np.linalg.LinAlgError:
         return basin.gaussian
+    sampled = Gaussian(members.mean(0), factor)
     better = _quality(system, kT, sampled, members) > _quality(system, kT, basin.gaussian, members)
     return sampled if better else basin.gaussian
 

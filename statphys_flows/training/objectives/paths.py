@@ -146,9 +146,9 @@ def _check_linear(path: Path) -> None:
                     path(t, start, end) - start * path(t, one, zero) - end * path(t, zero, one)
                     for t in jnp.asarray([0.2, 0.7], start.dtype)
                 ]
-                linear = all(float(jnp.max(jnp.abs(miss))) < MISSED_END_OF_A_PATH for miss in misses)
             except (TypeError, ValueError):  # made for one shape alone
-                linear = False
+                misses = [jnp.inf]
+            linear = all(float(jnp.max(jnp.abs(miss))) < MISSED_END_OF_A_PATH for miss in misses)
     if not linear:
         raise StudyError(
             f"{type(path).__name__} is not α(t) start + β(t) end with numbers α, β, so its velocity does not give the "
