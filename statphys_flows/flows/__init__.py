@@ -31,7 +31,6 @@ from statphys_flows.flows.velocities import (
     PathVelocity,
     PotentialVelocity,
     ScoreVelocity,
-    TotalVelocity,
     Velocity,
 )
 
@@ -55,7 +54,6 @@ __all__ = [
     "Proposal",
     "ScoreVelocity",
     "SiteField",
-    "TotalVelocity",
     "Untransformed",
     "Velocity",
     "checkerboard_coupling",

@@ -14,7 +14,6 @@ from statphys_flows.flows import (
     DensityModeVelocity,
     LatentField,
     PairVelocity,
-    TotalVelocity,
     flows_for,
 )
 from statphys_flows.flows.velocities.particles.particle_modes import linear_response
@@ -27,17 +26,13 @@ from tests.helpers.registry import PARTICLES, VELOCITIES
 velocity_at = eqx.filter_jit(lambda velocity, t, x: velocity(t, x))
 
 
-def box_of(velocity):
-    return box_of(velocity.parts[0]) if isinstance(velocity, TotalVelocity) else velocity.box
-
-
 @pytest.fixture(params=PARTICLES)
 def velocity(request, getkey, x64):
     return VELOCITIES[request.param](getkey())
 
 
 def test_it_commutes_with_exchanges_and_translations_and_knows_the_torus(velocity, getkey):
-    box, t = box_of(velocity), jnp.asarray(0.4)
+    box, t = velocity.box, jnp.asarray(0.4)
     lengths = jnp.asarray(box.lengths)
     x = lengths * jax.random.uniform(getkey(), box.shape)
     here, divergence = velocity_at(velocity, t, x)
