@@ -26,6 +26,12 @@ def pytest_configure(config):
     # Later versions have no such flag, and end the process where they read one that they do not know.
     if version("jaxlib").startswith("0.10."):
         os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    # Annotations are checked at every call, shapes across the arguments of one too: before the package is imported.
+    from jaxtyping import install_import_hook
+
+    import tests.helpers.checked  # noqa: F401
+
+    install_import_hook("statphys_flows", "tests.helpers.checked.checked")
     # A cache of compiled programs, which tests that start another Python share with this one. JAX reads the variables
     # when it is imported, hence before any test is collected.
     if _CACHE not in os.environ:

@@ -49,7 +49,7 @@ def lattice_laplacian(lattice: Lattice) -> np.ndarray:
 @full_precision()
 def kernel_diagonal(
     lattice: Lattice, spectrum: Float[Array, "*batch_and_lattice"]
-) -> Float[Array, "*batch_and_lattice"]:
+) -> Float[Array, "*batch_and_diagonal"]:
     """K(x, x) of a kernel with the given `spectrum` in the harmonics, even along periodic axes: constant along periodic
     axes (kept there with length 1), a profile along Dirichlet ones."""
     axes = len(lattice.shape)

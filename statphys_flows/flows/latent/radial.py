@@ -72,7 +72,7 @@ class RadialBranch(Branch):
         return len(self.harmonics) - 1
 
 
-def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBranch | None:
+def radial_branch(field: TorusModes, strengths: np.ndarray | Float[Array, " modes"], n: int) -> RadialBranch | None:
     """The branch for βλ_k = `strengths` and n particles; None in more than one dimension, or where the first mode is
     not the one that orders (it must be there, and no other as strong)."""
     harmonics = [int(k[0]) for k in field.harmonics]
@@ -96,7 +96,7 @@ def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBra
     )
 
 
-def _along(field: TorusModes, strengths: np.ndarray, n: int, r: np.ndarray):
+def _along(field: TorusModes, strengths: np.ndarray | Float[Array, " modes"], n: int, r: np.ndarray):
     """log p(r) but for a constant, c*(r) of the other modes, and the factors of Σ(r)."""
     angle = 2 * np.pi * np.arange(field.grid) / field.grid
     phi = np.sqrt(2) * np.cos(np.outer([k[0] for k in field.harmonics], angle))

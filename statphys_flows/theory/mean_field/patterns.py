@@ -42,7 +42,7 @@ def patterns(grid: Grid) -> list[Pattern]:
     longest = np.argsort(-np.asarray(grid.lengths), kind="stable")
     for name, number in zip(_NAMES[grid.dimension], range(grid.dimension, 0, -1), strict=True):
         axes = sorted(int(a) for a in longest[:number])
-        found.append(_pattern(grid, name, [tuple(np.eye(grid.dimension, dtype=int)[a]) for a in axes], axes))
+        found.append(_pattern(grid, name, [tuple(np.eye(grid.dimension, dtype=int)[a].tolist()) for a in axes], axes))
     star = _unstable_first(grid)
     if star and not any(sum(abs(m) for m in index) == 1 for index in star):
         found.append(_pattern(grid, "modulated", star, None))
