@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import checked
+
 _MAPS = Path("/proc/self/maps")
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
@@ -26,17 +28,13 @@ def pytest_configure(config):
     # Later versions have no such flag, and end the process where they read one that they do not know.
     if version("jaxlib").startswith("0.10."):
         os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-    # Annotations are checked at every call, shapes across the arguments of one too: before the package is imported.
-    from jaxtyping import install_import_hook
-
-    import tests.helpers.checked  # noqa: F401
-
-    install_import_hook("statphys_flows", "tests.helpers.checked.checked")
     # A cache of compiled programs, which tests that start another Python share with this one. JAX reads the variables
     # when it is imported, hence before any test is collected.
     if _CACHE not in os.environ:
         config._own_compilation_cache = os.environ[_CACHE] = tempfile.mkdtemp(prefix="compiled-")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+    # Annotations are checked at every call, shapes across the arguments of one too: before the package is imported.
+    checked.install()
 
 
 def pytest_unconfigure(config):

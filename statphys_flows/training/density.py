@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from statphys_flows.bases import Base, Gaussian, GaussianBase
 from statphys_flows.errors import StudyError
@@ -94,7 +95,7 @@ class DensityEstimate(NamedTuple):
 
 
 def fit_density(
-    samples: Float[Array, "n d"],
+    samples: ArrayLike,
     *,
     base: Base | None = None,
     flow: Flow | Literal["spline", "real_nvp", "nice", "continuous", "diffusion"] = "spline",
