@@ -44,7 +44,7 @@ def laplacian_eigenvalues(n: int) -> np.ndarray:
     return 4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2
 
 
-def at_least_rounding(spread: Float[Array, " n"], values: Float[Array, "m n"]) -> Float[Array, " n"]:
+def at_least_rounding(spread: Float[Array, "*n"], values: Float[Array, "m *n"]) -> Float[Array, "*n"]:
     """Spreads of coordinates, none below the rounding of their `values`: of a coordinate in which all agree nothing
     else is known. No coordinate's depends on another's, which may be larger or smaller by any factor."""
     rounding = jnp.finfo(spread.dtype).eps * jnp.max(jnp.abs(values), axis=0)
