@@ -12,7 +12,7 @@ random: 2 to 20 oscillators in one to three dimensions, in any order; widths tha
 exact overlap is 1e-4 to 1 (exp(-z²/2), z their distance over the sum of their widths); in every fifth problem one gap a
 thousand times as wide, in every fifth scattered centres. The slow minimiser is SciPy's `trust-exact` from the exact
 log Z, followed by Newton steps with gradients in 80 bits. A problem should be refused if the weakest link that connects
-its states, at the minimum, is below SHARED; within a factor of 10 of that, both outcomes are accepted.
+its states, at the minimum, is below SHARED_OVERLAP; within a factor of 10 of that, both outcomes are accepted.
 """
 
 import resource
@@ -29,7 +29,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 
 from statphys_flows.analysis import consistency, mbar, mbar_covariance
 from statphys_flows.analysis.mbar import NothingSharedError
-from statphys_flows.analysis.mbar.newton import SHARED
+from statphys_flows.thresholds import SHARED_OVERLAP
 from tests.analysis.harmonic_study import study
 
 SAMPLES, REPLICAS, BLOCKS = 1000, 200, 20
@@ -97,9 +97,9 @@ def random() -> None:
 def judged(off: float, error: RuntimeError | None, weakest: float) -> str:
     if error is not None and not isinstance(error, NothingSharedError):
         return "no solution"
-    if SHARED / 10 < weakest < 10 * SHARED:
+    if SHARED_OVERLAP / 10 < weakest < 10 * SHARED_OVERLAP:
         return "either"
-    if weakest < SHARED:
+    if weakest < SHARED_OVERLAP:
         return "not refused" if error is None else "refused"
     # 64 bits know the weakest link to their rounding.
     return "refused wrongly" if error is not None else "right" if off < 1e-9 + 1e-13 / weakest else "wrong"

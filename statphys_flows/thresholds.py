@@ -18,9 +18,45 @@ NORMALISATION_OF_A_PRIOR = 6.0
 LEAST_RISE = 5.0
 # And only where it lies no more than this many kT above what is near: an energy that is cut off high up passes.
 PLATEAU = 20.0
+# Of the largest probed value of a potential: u(r) and u(-r) that differ by more are refused as not even. 32 bits make
+# 1e-6 of a function that is written in one way or another.
+ODD_PART_OF_A_POTENTIAL = 1e-4
+# Overlap of a prior's draws with a Gaussian, below which nothing is said of its normalisation.
+LEAST_OVERLAP_OF_A_PRIOR = 0.03
+# Of a prior's draws: how many may have density 0. In 32 bits a few of many fall on the very edge; more are refused.
+PRIOR_DRAWS_ON_THE_EDGE = 1e-3
+# The most variables of a prior whose normalisation is checked: more leave too few draws for each.
+MOST_VARIABLES_OF_A_PRIOR = 100
+# An eccentricity from here on is refused: the solver of Kepler's equation is not tested there.
+LARGEST_ECCENTRICITY = 0.99
+# Of a turn: a planet's phase may be wrong by so much for the arithmetic is; data so far from the epoch are refused.
+LARGEST_PHASE_ERROR = 2e-3
+# The share of a base's draws inside hard walls, below which the bound on log Z from their mean is +inf: it would
+# rest on too few.
+LEAST_SHARE_INSIDE_WALLS = 0.25
+# In max|Δx| of configurations of unit size: a path of an interpolant that misses one of its ends by more is refused,
+# and is not linear. Rounding makes less.
+MISSED_END_OF_A_PATH = 1e-3
+# Rows for each variable, below which samples are refused: a Gaussian in d dimensions has d(d+3)/2 parameters, and a
+# flow many more.
+FEWEST_SAMPLES_PER_DIMENSION = 10
+# In kT, and in rounding errors of U: an energy counts as linear in what is scanned if it deviates by less from it.
+LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY = 1e-3, 16
 # Arrays that an energy closes over become arguments of what is compiled, from so many bytes on: below, a program that
 # holds them costs less than the detour.
 LARGE_CONSTANTS = 2**20
+
+# Which of two ways is faster
+# ---------------------------
+# Sites of an interval up to which a sine transform is a matrix product: an FFT has length 2(N+1), often twice a prime.
+LONGEST_INTERVAL_BY_MATRIX = 256
+# The same for an axis of a lattice, on a CPU by far.
+LONGEST_AXIS_BY_MATRIX = 64
+# The cost of a mode for one particle in terms of a pair: few particles with many modes are summed in pairs.
+COST_OF_A_MODE = 0.05
+# Points of a grid beyond which a state's lowest eigenvalue is taken on a coarser one: it would take longer than the
+# state.
+MOST_POINTS_FOR_AN_EIGENVALUE = 8192
 
 # Gaussians about a state
 # -----------------------
@@ -32,6 +68,41 @@ FLAT = 1e-5
 MISLEADING_RISE = (0.125, 2.0)
 # Energies rounded to more than this many kT do not tell a rise of 1/2.
 ROUNDED_RISE = 0.05
+
+# Basins of a cloud of samples
+# ----------------------------
+# Of all samples: a minimum with fewer is not a basin of its own.
+LEAST_SHARE_OF_A_BASIN = 1 / 2000
+# Of all samples: where the basins hold fewer together, no mixture is made of them.
+LEAST_SHARE_OF_ALL_BASINS = 0.9
+# Squared standard deviations of the harmonic approximation, and kT: minima that are nearer to each other are one.
+SAME_MINIMUM = 4.0
+# Samples for each dimension, from which on they tell the shape of a basin. One with fewer is explored by walkers of its
+# own, at the cost of 200 steps of each.
+ENOUGH_SAMPLES_OF_A_BASIN = 10
+
+# Mean-field theory and latent fields
+# -----------------------------------
+# Order parameter below which a state is the gas.
+LARGEST_ORDER_PARAMETER_OF_A_GAS = 1e-4
+# Of the largest mode of W: what is smaller is rounding, and not an attraction.
+NEGLIGIBLE_ATTRACTION = 1e-12
+# kT: beside the gas, at m = 0.02, a branch has an excess free energy of order m⁴. One that lies lower than this below
+# the gas there has not come out of it: it is called secondary.
+EXCESS_BESIDE_THE_GAS = 1e-4
+# A density whose highest Fourier modes are below this is resolved: in energies they meet modes of W as small.
+RESOLVED_DENSITY = 1e-8
+# And above this it is refused: of a potential with a kink the modes fall slowly, and the answer would be wrong to the
+# eye.
+COARSE_DENSITY = 1e-4
+# kT: a mode enters the latent field where its energy N λ_k/2, with all particles at one point, is above this. What is
+# left out is weighed, not lost.
+NEGLIGIBLE_MODE_ENERGY = 5e-3
+# The amplitude of a droplet in terms of its fluctuations, below which it is not a branch of its own: its centre is not
+# defined, and the Gaussian about the gas covers both.
+DISTINCT_FROM_UNIFORM = 4.0
+# What log q of all particles together may be off by for the grid of the latent field; a finer one is taken.
+COARSE_LATENT_GRID = 5e-3
 
 # Local moves
 # -----------
@@ -58,6 +129,11 @@ FINE_LOG_Q = SOLVER_TOLERANCE / 30
 ROUND_TRIP_TOLERANCE = 1e-3
 # A finer solver is taken only if the error falls below this fraction of what it was: else it is rounding.
 STILL_FALLING = 0.7
+
+# Training
+# --------
+# Mean absolute deviations above the running mean, from which on a loss is a blow-up, not noise: the step is rejected.
+BLOWN_UP_LOSS = 20.0
 
 # Candidate flows
 # ---------------
@@ -88,6 +164,21 @@ PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
 # would cost as much as the rounds before, for a flow that is not taken.
 USELESS, USELESS_BESIDE = 0.02, 0.1
 
+# Errors of averages
+# ------------------
+# Chains from which on each is one group of the jackknife; fewer are cut into so many blocks, together.
+ENOUGH_CHAINS, ENOUGH_BLOCKS = 16, 32
+# Draws to a block: with fewer, what is dropped at the start of a chain would matter, and data are refused as too few.
+SHORTEST_BLOCK = 4
+# How often independent blocks are taken to be correlated, by which the length of blocks is chosen.
+UNLIKELY_IF_INDEPENDENT = 0.01
+# Of the replicas of a bootstrap: a few may have no value, as where a root left the range. With more the error is NaN.
+MOST_UNDEFINED_REPLICAS = 0.05
+# Correlation times 2τ: shorter blocks are not independent, and a warning says that errors may be too small.
+SHORTEST_BLOCK_IN_CORRELATION_TIMES = 5
+# Of kT: from here on a warning says that the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
+COARSE_ENERGIES = 1e-2
+
 # Chains
 # ------
 # p below which a drift common to all chains is told: false alarms at one point in 200, whatever the number of
@@ -96,6 +187,10 @@ USELESS, USELESS_BESIDE = 0.02, 0.1
 DRIFT = 5e-3
 # Chains below which a t test of this level sees next to nothing: of 8 it takes 5 standard errors, of 4 eleven.
 CHAINS_FOR_DRIFT = 8
+# R-hat above which a warning says that the chains have not mixed.
+LARGEST_R_HAT = 1.05
+# Of the states: how many may rest on local moves alone, without a warning.
+UNCOVERED_FRACTION = 2e-3
 # R-hat from which on chains are each in a place of its own: the spread of their means is √3 times that within them.
 STUCK = 2.0
 # Correlation between the means of both halves of the chains from which on chains are said to stay where they are: that
@@ -114,11 +209,16 @@ LOG_Z_GAP = 3.0
 # Of the weights at draws of the target one in so many, the largest, are capped in the reverse ESS: one rare state that
 # a flow misses is for the alarms, and does not decide how good the flow is for all others.
 CAPPED = 200
+# And what log Z may be off by beside its errors: below this the solver's own error in log q decides.
+NUMERICS_OF_LOG_Z = 1e-3
 # Two densities whose overlap (`analysis.overlap`, 1 if equal) is less have no reliable difference of log Z (Klimovich,
 # Shirts & Mobley, 2015). A warning of flow and chains: no false alarms are known, for lognormal weights with a forward
 # ESS of 2% overlap by 0.45; what it adds is the flow that lies within a small part of the target, where that ESS is
 # near 1. In scans a link below it is not used: MBAR knows less there than each point by itself.
 LEAST_OVERLAP = 0.03
+# Two states whose overlap Σ_n w_n p_kn p_ln/min(n_k, n_l) is below this share nothing: MBAR refuses what only they
+# link, since a difference of log Z would be noise.
+SHARED_OVERLAP = 1e-10
 # How often `missing_mass` is more than 0 where nothing is missing, at most, over all directions that it looks at.
 FALSE_ALARMS = 0.01
 # A tail along a line counts as a power law if the density falls no faster than this power of the distance over a
@@ -129,9 +229,33 @@ STEEPEST_TAIL = 8.0
 # not exist. Where it does, about 1/1000 lies beyond the outermost, and an unbiased estimate is a hundred times too
 # large in one case of a hundred at most.
 BEYOND = 0.1
+# Of the weight: how much of it may lie where neither search, flow nor chains reach, without a warning.
+UNREACHED_WEIGHT = 1e-4
+
+# Reweighting and consistency
+# ---------------------------
+# What the weights at a target have to be worth: draws, as a fraction of those of one point, and groups. Below, NaN.
+FEWEST_DRAWS_AT_A_TARGET, FEWEST_GROUPS_AT_A_TARGET = 0.05, 8.0
+# The same in a bin of a profile, in draws: from fewer, of another temperature, its weight would be that of what is
+# typical there, and too small by any factor.
+FEWEST_DRAWS_IN_A_BIN, FEWEST_GROUPS_IN_A_BIN = 16.0, 8.0
+# Errors by which log Z, energy or heat capacity of a point may differ from what the scan says, without a warning: by
+# chance in one case of 16 000, for normal errors.
+LARGEST_INCONSISTENCY = 4.0
+# Temperatures from which on energies are integrated over them.
+FEWEST_TEMPERATURES_OF_AN_INTEGRAL = 4
+# Of an error: two ways to sum the same numbers may differ by so much. Where an error exceeds that of
+# its draws by more, the rest is what draws do not show, and is kept.
+ROUNDING_OF_AN_ERROR = 1e-6
 
 # Transitions
 # -----------
+# Values of a parameter from which on a transition is looked for along it; fewer are refused.
+FEWEST_POINTS_OF_A_LINE = 4
+# Sizes from which on a finite-size fit, and an order of the transition, are looked for.
+FEWEST_SIZES = 3
+# Errors by which a maximum has to stand above both ends of the range: by chance once in 740, for each.
+SIGNIFICANT_MAXIMUM = 3.0
 # By how many errors of a difference one of two numbers is above the other: by chance once in 740.
 CLEAR = 3.0
 # kT: a dip this deep between two phases is no fluctuation of a critical point, where it is 1 to 3 kT at any size.
@@ -149,6 +273,15 @@ FLAT_SUSCEPTIBILITY = 0.25
 SHALLOWEST_DIP = 0.5
 # kT: of a barrier with a larger error only a lower bound is said; the logarithm of a few draws is not normal.
 LARGEST_BARRIER_ERROR = 1.0
+# Of the density, smoothed: peaks from this share of the highest on count, and dips of this depth in kT. Both sides of a
+# dip hold this share of the weight: a few draws far out have a peak of their own.
+LOWEST_PEAK, LEAST_DIP, LEAST_SHARE_OF_A_PHASE = 1e-3, 0.2, 0.02
+# Of the range: two values of an energy that differ by less are one.
+SAME_VALUE = 1e-9
+# Bins of a window in which a log density is fitted; fewer tell nothing of its shape.
+FEWEST_BINS_OF_A_FIT = 12
+# Weight of a fit among several below which it is left out of their average, for its time.
+NEGLIGIBLE_FIT = 0.01
 # Draws in a window about a dip or a peak; of fewer the log density has an error of 1 or more anyway.
 FEWEST_DRAWS_OF_A_DIP = 8.0
 # Of several fits of one number, one whose error is so many times the least tells nothing of it.

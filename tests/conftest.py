@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import checked
+
 _MAPS = Path("/proc/self/maps")
 _CACHE = "JAX_COMPILATION_CACHE_DIR"
 
@@ -31,6 +33,8 @@ def pytest_configure(config):
     if _CACHE not in os.environ:
         config._own_compilation_cache = os.environ[_CACHE] = tempfile.mkdtemp(prefix="compiled-")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+    # Annotations are checked at every call, shapes across the arguments of one too: before the package is imported.
+    checked.install()
 
 
 def pytest_unconfigure(config):

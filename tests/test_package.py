@@ -2,12 +2,17 @@
 
 import ast
 import shlex
+import statistics
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from typer.testing import CliRunner
 
 import statphys_flows as sf
@@ -91,8 +96,8 @@ def part_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path):
-    """Parts of the library that a file imports, anywhere in it but under `if TYPE_CHECKING`."""
+def imported_names(path):
+    """What a file imports anywhere in it but under `if TYPE_CHECKING`: module, name (or "") and line."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     hidden = {
         id(inner)
@@ -104,19 +109,22 @@ def imports(path):
     for node in ast.walk(tree):
         if id(node) in hidden:
             continue
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from ((alias.name, "", node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level:
                 above = path.relative_to(ROOT).parts[: -node.level]
                 module = ".".join([*above, module]).rstrip(".")
-            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "statphys_flows" and len(parts) > 1 and (parts[1] in ORDER or parts[1] in ASIDE):
-                yield parts[1], node.lineno
+            yield from ((module, alias.name, node.lineno) for alias in node.names)
+
+
+def imports(path):
+    """Parts of the library that a file imports."""
+    for module, name, line in imported_names(path):
+        parts = f"{module}.{name}".split(".")
+        if parts[0] == "statphys_flows" and len(parts) > 1 and (parts[1] in ORDER or parts[1] in ASIDE):
+            yield parts[1], line
 
 
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
@@ -179,6 +187,97 @@ def test_no_switch_on_the_type_of_a_space_or_a_flow():
     assert list(switches(PACKAGE / "treatments" / "lattice.py", {"Mixture", "FreeField"}))  # the test finds some
     found = [s for path in FILES if part_of(path) not in home for s in switches(path, kinds)]
     assert not found, found
+
+
+# Circles of files, which `sampling` still has: to be deleted here as they are undone.
+CIRCLES: list[set[str]] = []
+
+
+def import_graph():
+    """Each file of the library, by its dotted name, with those that it imports. To import a file from a folder is not
+    to import the folder's `__init__.py`, which Python runs anyway."""
+    modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
+    graph = {}
+    for own, path in modules.items():
+        meant = {
+            inner if (inner := f"{module}.{name}") in modules else module for module, name, _ in imported_names(path)
+        }
+        graph[own] = meant & set(modules) - {own}
+    return graph
+
+
+def circles_in(graph):
+    """Groups of two files and more each of which leads to every other (strongly connected components)."""
+    names = sorted(graph)
+    index = {name: i for i, name in enumerate(names)}
+    edges = [(index[a], index[b]) for a in names for b in graph[a]]
+    matrix = coo_array((np.ones(len(edges)), np.transpose(edges)), (len(names), len(names)))
+    _, label = connected_components(matrix, connection="strong")
+    groups = [{name for name, own in zip(names, label, strict=True) if own == g} for g in set(label)]
+    return [group for group in groups if len(group) > 1]
+
+
+def test_a_circle_is_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set()}
+    assert circles_in(graph) == [{"a", "b", "c"}]
+
+
+def test_files_do_not_import_each_other_in_circles():
+    found = circles_in(import_graph())
+    assert sorted(map(sorted, found)) == sorted(map(sorted, CIRCLES))
+
+
+# Sizes: what is larger today, by name and with today's number, to be deleted here as it is mended.
+LONG_FILES: dict[str, int] = {}
+LONG_FUNCTIONS: dict[str, int] = {}
+LARGE_FOLDERS: dict[str, int] = {}
+
+
+def lines_of(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_files_are_short():
+    long = {str(p.relative_to(PACKAGE)): lines_of(p) for p in FILES if lines_of(p) > 300}
+    assert long == LONG_FILES
+    assert statistics.median(map(lines_of, FILES)) <= 100
+
+
+def test_functions_are_short():
+    """No more than 60 lines, signature and docstring included."""
+    long = {
+        f"{path.relative_to(PACKAGE)} {node.name}": lines
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and (lines := node.end_lineno - node.lineno + 1) > 60
+    }
+    assert long == LONG_FUNCTIONS
+
+
+def test_folders_are_small():
+    """No more than 12 files, `__init__.py` not counted."""
+    count = Counter(str(p.parent.relative_to(PACKAGE)) for p in FILES if p.name != "__init__.py")
+    assert {folder: n for folder, n in count.items() if n > 12} == LARGE_FOLDERS
+
+
+def test_thresholds_have_names_of_their_own():
+    """A name says what is judged, so that no two files mean different things by it."""
+    own = {
+        node.id for node in ast.walk(ast.parse((PACKAGE / "thresholds.py").read_text())) if isinstance(node, ast.Name)
+    }
+    for path in FILES:
+        if path.name == "thresholds.py":
+            continue
+        defined = {
+            name.id
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for name in ast.walk(node)
+            if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+        }
+        assert not own & defined, f"{path.relative_to(ROOT)} defines {own & defined}, which stands in thresholds.py"
 
 
 # Declarations and the shell

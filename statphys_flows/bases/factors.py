@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.precision import full_precision
-
-# Below this length a matrix product is faster than an FFT, whose length 2(N+1) is often twice a prime.
-_MATRIX_UP_TO = 256
+from statphys_flows.thresholds import LONGEST_INTERVAL_BY_MATRIX
 
 
 def sine_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
@@ -23,7 +21,7 @@ def sine_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
     Along the last axis; its own inverse. A matrix product for short fields, an FFT in O(N log N) for long ones.
     """
     n = x.shape[-1]
-    if n <= _MATRIX_UP_TO:
+    if n <= LONGEST_INTERVAL_BY_MATRIX:
         # At the highest precision: accelerators would round to ten bits.
         return jnp.matmul(x, jnp.asarray(_sine_matrix(n), x.dtype), precision=jax.lax.Precision.HIGHEST)
     zero = jnp.zeros_like(x[..., :1])
@@ -46,10 +44,9 @@ def laplacian_eigenvalues(n: int) -> np.ndarray:
     return 4 * np.sin(np.pi * np.arange(1, n + 1) / (2 * (n + 1))) ** 2
 
 
-def at_least_rounding(spread: Float[Array, " n"], values: Float[Array, "m n"]) -> Float[Array, " n"]:
-    """Spreads of coordinates, none below the rounding of their `values`: if all values of a coordinate agree, nothing
-    else is known about its spread. The spread of one coordinate does not depend on the others, which may be larger or
-    smaller by any factor."""
+def at_least_rounding(spread: Float[Array, "*n"], values: Float[Array, "m *n"]) -> Float[Array, "*n"]:
+    """Spreads of coordinates, none below the rounding of their `values`: of a coordinate in which all agree nothing
+    else is known. No coordinate's depends on another's, which may be larger or smaller by any factor."""
     rounding = jnp.finfo(spread.dtype).eps * jnp.max(jnp.abs(values), axis=0)
     return jnp.maximum(spread, rounding + jnp.finfo(spread.dtype).tiny)
 

@@ -8,9 +8,7 @@ from jaxtyping import Array, Float
 from statphys_flows.bases.factors import laplacian_eigenvalues, sine_squared, sine_transform
 from statphys_flows.precision import full_precision
 from statphys_flows.spaces import Lattice
-
-# Along shorter axes a matrix product is faster than an FFT, on a CPU by far.
-_MATRIX_UP_TO = 64
+from statphys_flows.thresholds import LONGEST_AXIS_BY_MATRIX
 
 
 def hartley_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
@@ -19,7 +17,7 @@ def hartley_transform(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
     (Bracewell, J. Opt. Soc. Am. 73 (1983) 1832.) A matrix product for short axes, an FFT for long ones.
     """
     n = x.shape[-1]
-    if n <= _MATRIX_UP_TO:
+    if n <= LONGEST_AXIS_BY_MATRIX:
         return jnp.matmul(x, jnp.asarray(_hartley_matrix(n), x.dtype), precision=jax.lax.Precision.HIGHEST)
     spectrum = jnp.fft.fft(x)
     return ((spectrum.real - spectrum.imag) / np.sqrt(n)).astype(x.dtype)
@@ -52,9 +50,9 @@ def lattice_laplacian(lattice: Lattice) -> np.ndarray:
 @full_precision()
 def kernel_diagonal(
     lattice: Lattice, spectrum: Float[Array, "*batch_and_lattice"]
-) -> Float[Array, "*batch_and_lattice"]:
-    """K(x, x) of a kernel with the given `spectrum` in the harmonics, even along periodic axes. It is constant along
-    periodic axes (which are kept with length 1), and a profile along Dirichlet axes."""
+) -> Float[Array, "*batch_and_diagonal"]:
+    """K(x, x) of a kernel with the given `spectrum` in the harmonics, even along periodic axes: constant along periodic
+    axes (kept there with length 1), a profile along Dirichlet ones."""
     axes = len(lattice.shape)
     for axis, n, periodic in zip(range(-axes, 0), lattice.shape, lattice.periodic, strict=True):
         if periodic:

@@ -31,7 +31,6 @@ from statphys_flows.flows.velocities import (
     PathVelocity,
     PotentialVelocity,
     ScoreVelocity,
-    TotalVelocity,
     Velocity,
 )
 
@@ -57,7 +56,6 @@ __all__ = [
     "Recipe",
     "ScoreVelocity",
     "SiteField",
-    "TotalVelocity",
     "Untransformed",
     "Velocity",
     "checkerboard_coupling",

@@ -1,7 +1,7 @@
 """Scores from velocities, and stochastic samplers that use them."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import diffrax
 import equinox as eqx
@@ -17,6 +17,7 @@ from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.precision import full_precision
 
 
+@runtime_checkable
 class Amplitudes(Protocol):
     """The coefficients of x_t = μ + α(t)(x_b - μ) + β(t)(x_* - μ), a `training.Path` that is linear in its ends."""
 
@@ -133,22 +134,27 @@ def sample_sde(
     def one(key):
         start, wiener = jax.random.split(key)
         y = jax.random.normal(start, shape, dtype).reshape(-1)
-        brownian = diffrax.UnsafeBrownianPath(y.shape, wiener, levy_area=diffrax.SpaceTimeLevyArea)
-        solution = diffrax.diffeqsolve(
-            diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, brownian)),
-            diffrax.SRA1(),
-            t0=0.0,
-            t1=1.0,
-            dt0=1.0 / steps,
-            y0=y,
-            adjoint=diffrax.DirectAdjoint(),
-            max_steps=steps + 1,
-            throw=False,
-        )
-        assert solution.ys is not None
-        return base.mean + factor.apply(solution.ys[0].reshape(shape))
+        return base.mean + factor.apply(_solve(drift, diffusion, y, wiener, steps).reshape(shape))
 
     return jax.vmap(one)(jax.random.split(key, n))
+
+
+def _solve(drift: Callable, diffusion: Callable, y, key, steps: int):
+    """X at t = 1 of one path that starts at y."""
+    brownian = diffrax.UnsafeBrownianPath(y.shape, key, levy_area=diffrax.SpaceTimeLevyArea)
+    solution = diffrax.diffeqsolve(
+        diffrax.MultiTerm(diffrax.ODETerm(drift), diffrax.ControlTerm(diffusion, brownian)),
+        diffrax.SRA1(),
+        t0=0.0,
+        t1=1.0,
+        dt0=1.0 / steps,
+        y0=y,
+        adjoint=diffrax.DirectAdjoint(),
+        max_steps=steps + 1,
+        throw=False,
+    )
+    assert solution.ys is not None
+    return solution.ys[0]
 
 
 def _checked(flow: ContinuousFlow, path: Amplitudes | None) -> tuple[Amplitudes, GaussianBase]:

@@ -1,6 +1,6 @@
 """Points of ℝⁿ."""
 
-from typing import ClassVar
+from typing import ClassVar, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -64,8 +64,8 @@ class Euclidean(Space):
         return self.extent * jax.random.normal(key, (n, *self.shape))
 
 
-def as_space(what: str, space: Space | int, extent: float = 3.0) -> Space:
-    """`space`, or ℝⁿ for an integer n; `what` names the caller in the error.
+def as_space(what: str, space: Space | SupportsIndex, extent: float = 3.0) -> Space:
+    """`space`, or ℝⁿ for an integer n, for what `what` was given.
 
     **Raises:** `StudyError` for anything else."""
     space = Euclidean(space, extent) if is_count(space) else space

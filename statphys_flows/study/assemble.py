@@ -16,15 +16,14 @@ from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lifted
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory.seeding import share_outside
+from statphys_flows.thresholds import LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY
 
 _BINS = 60
 _GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
-# The number of configurations, and of points, at which U is tested for linearity in the scanned fields; the allowed
-# deviation, in kT and in rounding errors of U.
+# The number of configurations, and of points, at which U is tested for linearity in the scanned fields.
 _LOOKED_AT = 16
 # The number of configurations with which moving hard walls are searched for.
 _INSIDE = 1024
-_NONLINEAR, _ROUNDINGS = 1e-3, 16
 
 
 def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> xr.DataTree:
@@ -79,14 +78,19 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
     group `transitions`, the attribute `no_transitions` says why."""
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
     attributes = dict(tree.attrs)
+    draws = None
     try:
         draws = pooled(tree)
-        if len(draws.points) > 1:
-            groups["consistency"] = consistency(tree, draws)
-            groups["profiles"] = _pooled_profiles(groups["profiles"], draws)
-        groups["transitions"] = locate_transitions(tree, draws=draws)
     except ValueError as reason:
         attributes["no_transitions"] = str(reason)
+    if draws is not None and len(draws.points) > 1:
+        groups["consistency"] = consistency(tree, draws)
+        groups["profiles"] = _pooled_profiles(groups["profiles"], draws)
+    if draws is not None:
+        try:
+            groups["transitions"] = locate_transitions(tree, draws=draws)
+        except ValueError as reason:
+            attributes["no_transitions"] = str(reason)
     whole = xr.DataTree.from_dict(groups)
     whole.attrs = attributes
     return whole
@@ -114,7 +118,7 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
     inside = np.random.default_rng(0).uniform(size=(_LOOKED_AT, len(axes)))
     off = [np.abs(energies(s) - corner - s @ slopes).max() for s in (*(0.5 * unit), np.ones(len(axes)), *inside)]
     rounding = float(jnp.finfo(x.dtype).eps) * np.abs([corner, *(corner + slopes)]).max()
-    return bool(np.max(off) < _NONLINEAR * min(scan.axes["kT"]) + _ROUNDINGS * rounding)
+    return bool(np.max(off) < LARGEST_NONLINEARITY * min(scan.axes["kT"]) + ROUNDINGS_OF_AN_ENERGY * rounding)
 
 
 def _walls_stand(system: System, scan: Scan, positions: np.ndarray) -> bool:

@@ -12,20 +12,22 @@ from statphys_flows.sampling.coverage.tail_mass import tail_mass
 from statphys_flows.sampling.coverage.widening import mass_beyond
 from statphys_flows.systems import System
 from statphys_flows.theory.seeding import share_outside
-from statphys_flows.thresholds import BEYOND, CHAIN_MEMORY, CHAINS_FOR_DRIFT, DRIFT, LEAST_OVERLAP, LOG_Z_GAP, STUCK
+from statphys_flows.thresholds import (
+    BEYOND,
+    CHAIN_MEMORY,
+    CHAINS_FOR_DRIFT,
+    COARSE_ENERGIES,
+    DRIFT,
+    LARGEST_R_HAT,
+    LEAST_OVERLAP,
+    LOG_Z_GAP,
+    NUMERICS_OF_LOG_Z,
+    SHORTEST_BLOCK_IN_CORRELATION_TIMES,
+    STUCK,
+    UNCOVERED_FRACTION,
+    UNREACHED_WEIGHT,
+)
 from statphys_flows.treatments import treatment_of
-
-# The fraction of the states that may depend on local moves alone.
-_UNCOVERED = 2e-3
-# Blocks shorter than this many correlation times 2τ are not independent.
-_BLOCK = 5
-# The fraction of the weight that may be out of reach of both flow and chains.
-_FAR_OUT = 1e-4
-# Above this, the rounding of energies may affect their mean: at 10⁵ kT in 32 bits.
-_COARSE = 1e-2
-_R_HAT = 1.05
-# Below this the solver's error in log q dominates.
-_NUMERICS = 1e-3
 
 
 def warnings(diagnostics: Mapping) -> list[str]:
@@ -43,7 +45,7 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "reliable; train for more rounds",
         ),
         _when(
-            diagnostics["undercoverage"] > _UNCOVERED,
+            diagnostics["undercoverage"] > UNCOVERED_FRACTION,
             f"a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or of those from the search for "
             "modes, is almost never proposed by the flow: their weight depends on local moves alone, and averages may "
             "lack it",
@@ -81,12 +83,12 @@ def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[st
         _of_mixing(production, tau),
         _of_drift(production),
         _when(
-            blocks > 1 and draws // blocks < _BLOCK * 2 * tau,
+            blocks > 1 and draws // blocks < SHORTEST_BLOCK_IN_CORRELATION_TIMES * 2 * tau,
             f"draws are correlated over {2 * tau:.0f}, and error bars come from blocks of {draws // blocks} draws of "
             f"{chains} chains: they may be too small; run 16 chains or more, or more draws",
         ),
         _when(
-            rounding > _COARSE * kT,
+            rounding > COARSE_ENERGIES * kT,
             f"energies of up to {largest:.2g} are rounded to {rounding:.1g}, which is not small compared with kT: "
             "subtract a constant from U, or compute in 64 bits (JAX_ENABLE_X64=1)",
         ),
@@ -135,7 +137,7 @@ def _of_mixing(production: Production, tau: float) -> str:
         return "R-hat is nan: no recorded quantity of the chains changes; run more draws or rounds"
     worst = max(found, key=found.__getitem__)
     value, draws = found[worst], production.energy.shape[1]
-    if value <= _R_HAT:
+    if value <= LARGEST_R_HAT:
         return ""
     memory = chain_memory(quantities[worst])
     if memory < CHAIN_MEMORY:
@@ -205,7 +207,7 @@ def disagreement(diagnostics: Mapping) -> float:
     bar: Estimate = diagnostics["log_z_bar"]
     gaps = [0.0]
     for _, other in _others(diagnostics):
-        gap, own = other.value - bar.value, LOG_Z_GAP * np.hypot(other.error, bar.error) + _NUMERICS
+        gap, own = other.value - bar.value, LOG_Z_GAP * np.hypot(other.error, bar.error) + NUMERICS_OF_LOG_Z
         gaps.append(float(np.sqrt(max(gap**2 - own**2, 0.0))) if np.isfinite(gap) else 0.0)
     return max(gaps)
 
@@ -242,7 +244,7 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
     return [
         (what, other)
         for what, other in _others(diagnostics)
-        if not abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + _NUMERICS
+        if not abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + NUMERICS_OF_LOG_Z
     ]
 
 
@@ -256,7 +258,7 @@ def of_tails(system: System, production: Production, kT: float, diagnostics: Map
     perhaps = ", or does not exist" if weight > BEYOND else ""
     checks = [
         _when(
-            weight > _FAR_OUT,
+            weight > UNREACHED_WEIGHT,
             f"a fraction of about {min(weight, 1.0):.1g} of the weight is further out than 20 standard deviations of "
             f"the draws, because U grows so slowly there: log Z is too low{perhaps}, and averages lack this weight; "
             "change variables so that tails decay faster, for example x = sinh(z), and subtract log cosh(z) from U/kT",

@@ -33,8 +33,9 @@ from statphys_flows.study.storage.store import (
     check_out,
     check_same,
     configuration_of,
+    interrupted,
     is_finished,
-    read_tree,
+    read_finished,
     write_tree,
 )
 from statphys_flows.systems import System, with_array_parameters
@@ -223,10 +224,10 @@ class Study:
             return self._filled(dict(done), before, scan, key, configuration, None, report)
         check_folder(path, resume=resume, overwrite=overwrite)
         if resume and is_finished(path):
-            return _finished(path, configuration)
+            return read_finished(path, configuration)
         with held(path):
             if resume and is_finished(path):  # by another run, meanwhile
-                return _finished(path, configuration)
+                return read_finished(path, configuration)
             check_out(path, resume=resume, overwrite=overwrite)
             parts = Parts(path, configuration, resume=resume)
             return self._filled(dict(done), before, scan, key, configuration, parts, report)
@@ -249,7 +250,7 @@ class Study:
                 parts.remove()
             return tree
         except KeyboardInterrupt:
-            raise StudyInterrupted(_interrupted(len(done), scan, parts)) from None
+            raise StudyInterrupted(interrupted(len(done), number(scan), parts)) from None
         finally:
             report.close()
 
@@ -284,27 +285,14 @@ def _key(seed: int) -> PRNGKeyArray:
 
 
 def _check_length(sampler: Sampler) -> None:
+    draws = np.empty((sampler.chains, -(-sampler.draws // 10) * 10))
     try:
-        draws = -(-sampler.draws // 10) * 10
-        blocks_per_chain(np.empty((sampler.chains, draws)))
+        blocks_per_chain(draws)
     except ValueError as error:
         raise StudyError(
             f"{type(sampler).__name__}(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: "
             f"{error}"
         ) from error
-
-
-def _finished(path: Path, configuration: dict) -> xr.DataTree:
-    tree = read_tree(path)
-    check_same(configuration_of(tree, path), configuration, path)
-    return tree
-
-
-def _interrupted(done: int, scan: Scan, parts: Parts | None) -> str:
-    after = f"Interrupted after {done} of {number(scan)}"
-    if parts is None:
-        return f"{after}. Nothing is on disk: give out=... to be able to resume."
-    return f"{after}, which are in {parts.folder}. To continue: the same command with --resume, or resume=True."
 
 
 def _name(value) -> str:

@@ -10,9 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from statphys_flows.systems.system import System
-
-# The fraction of draws that must be inside hard walls for their mean to be used.
-_INSIDE = 0.25
+from statphys_flows.thresholds import LEAST_SHARE_INSIDE_WALLS
 
 
 def reduced_energy(system: System, kT: float | Float[Array, ""]) -> Callable:
@@ -65,4 +63,5 @@ def bound_inside(
     mean_log_q = mean_inside(log_q)
     if entropy is not None:
         mean_log_q = mean_log_q - jnp.mean(log_q) - entropy
-    return jnp.where(share >= _INSIDE, mean_inside(energies) / kT + mean_log_q - jnp.log(share), jnp.inf)
+    bound = mean_inside(energies) / kT + mean_log_q - jnp.log(share)
+    return jnp.where(share >= LEAST_SHARE_INSIDE_WALLS, bound, jnp.inf)

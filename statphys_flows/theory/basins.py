@@ -21,17 +21,16 @@ from statphys_flows.systems.system import System
 from statphys_flows.systems.walls import energies
 from statphys_flows.theory.harmonic import Harmonic, harmonic, widths_of
 from statphys_flows.theory.laplace import orbits_of, relax
+from statphys_flows.thresholds import (
+    ENOUGH_SAMPLES_OF_A_BASIN,
+    LEAST_SHARE_OF_A_BASIN,
+    LEAST_SHARE_OF_ALL_BASINS,
+    SAME_MINIMUM,
+)
 
-# The largest number of basins; the smallest fraction of the samples in each; and the fraction of all samples that they
-# must contain together.
-_MOST = 64
-_LEAST = 1 / 2000
-_COVERED = 0.9
-# Two minima at this distance, in squared standard deviations of the harmonic approximation, count as one.
-_SAME = 4.0
-# A basin with fewer samples than this for each dimension is explored by further walkers: this many for each dimension,
-# at least `_FEWEST`, which take this many steps.
-_ENOUGH, _WALKERS, _FEWEST = 10, 4, 64
+_MOST_BASINS = 64
+# Walkers that explore a basin of few samples, for each dimension and at least, and their steps.
+_WALKERS, _FEWEST_WALKERS = 4, 64
 _WALK = 200
 # The number of samples whose curvatures set the scales of the search for minima.
 _PROBED = 128
@@ -50,8 +49,8 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
         return None
     basins, label = groups
     counts = np.bincount(label[label >= 0], minlength=len(basins))
-    common = counts >= max(3.0, _LEAST * len(samples))
-    if counts[common].sum() < _COVERED * len(samples):
+    common = counts >= max(3.0, LEAST_SHARE_OF_A_BASIN * len(samples))
+    if counts[common].sum() < LEAST_SHARE_OF_ALL_BASINS * len(samples):
         return None
     # A basin with one sample in thousands is still a mode, if it has a minimum.
     kept = np.flatnonzero(common | (np.asarray([basin.stable for basin in basins]) & (counts > 0)))
@@ -87,14 +86,14 @@ def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | N
     for i in np.argsort(levels):
         if label[i] >= 0:
             continue
-        if len(basins) == _MOST:
+        if len(basins) == _MOST_BASINS:
             return None
         basins.append(harmonic(system, kT, found[i]))
         near = np.zeros(len(found), bool)
         # In a flat direction, or one in which U keeps falling, no statement is possible.
         if basins[-1].stable:
             squared = np.sum(basins[-1].whitened(found - found[i]) ** 2, axis=1)
-            near = (squared < _SAME) & (levels - levels[i] < _SAME * kT)
+            near = (squared < SAME_MINIMUM) & (levels - levels[i] < SAME_MINIMUM * kT)
         near[i] = True
         label[near & (label < 0)] = len(basins) - 1
     return basins, label
@@ -104,9 +103,9 @@ def _members(system, kT, basin: Harmonic, members: np.ndarray) -> np.ndarray:
     """States of a basin: its samples, or, if they are few, states of walkers that start from them. The Hessian at its
     minimum does not describe a mode that is curved or asymmetric."""
     n = members.shape[1]
-    if len(members) >= _ENOUGH * n or not basin.stable:
+    if len(members) >= ENOUGH_SAMPLES_OF_A_BASIN * n or not basin.stable:
         return members
-    walkers = members[np.arange(max(_FEWEST, _WALKERS * n)) % len(members)]
+    walkers = members[np.arange(max(_FEWEST_WALKERS, _WALKERS * n)) % len(members)]
     lower = basin.gaussian.scale.lower  # pyright: ignore[reportAttributeAccessIssue]
     explored = np.asarray(_walked(system, jnp.asarray(kT, walkers.dtype), walkers, lower))
     return explored[np.all(np.isfinite(explored), axis=1)]
@@ -142,9 +141,10 @@ def _gaussian(system, kT, basin: Harmonic, members: np.ndarray) -> Gaussian:
     if count < 2 * n + 2 or not np.ptp(members, axis=0).all():
         return basin.gaussian
     try:
-        sampled = Gaussian(members.mean(0), _factor_of(members))
+        factor = _factor_of(members)
     except np.linalg.LinAlgError:
         return basin.gaussian
+    sampled = Gaussian(members.mean(0), factor)
     better = _quality(system, kT, sampled, members) > _quality(system, kT, basin.gaussian, members)
     return sampled if better else basin.gaussian
 

@@ -7,23 +7,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from statphys_flows.bases import Base, Gaussian, GaussianBase
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, NetworkVelocity, nice, real_nvp, spline_coupling
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
+from statphys_flows.thresholds import FEWEST_SAMPLES_PER_DIMENSION
 from statphys_flows.training.fit import Optimiser
 from statphys_flows.training.objectives.interpolant import Interpolant
 from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.paths import Linear
 from statphys_flows.training.objectives.score import DenoisingScore
 from statphys_flows.training.samples import checked_samples
-from statphys_flows.training.train import train
+from statphys_flows.training.train import Trained, train
 
 FLOWS = ("spline", "real_nvp", "nice", "continuous", "diffusion")
-# A Gaussian in d dimensions has d(d+3)/2 parameters, and a flow many more.
-_SAMPLES_PER_DIMENSION = 10
 _AT_A_TIME = 1024
 
 
@@ -51,11 +51,15 @@ class Framed(Flow):
         return self.location + self.scale * y, log_det + self.log_scale
 
     def inverse(self, x):
-        z, log_det = self.inner.inverse((x - self.location) / self.scale)
+        z, log_det = self.inner.inverse(self.standardise(x))
         return z, log_det - self.log_scale
 
     def adopt(self, trained: "Framed") -> "Framed":
         return trained
+
+    def standardise(self, x: Float[Array, " ..."]) -> Float[Array, " ..."]:
+        """y of x, in the units of `inner`."""
+        return (x - self.location) / self.scale
 
     @property
     def log_scale(self) -> Float[Array, ""]:
@@ -91,7 +95,7 @@ class DensityEstimate(NamedTuple):
 
 
 def fit_density(
-    samples: Float[Array, "n d"],
+    samples: ArrayLike,
     *,
     base: Base | None = None,
     flow: Flow | Literal["spline", "real_nvp", "nice", "continuous", "diffusion"] = "spline",
@@ -127,9 +131,7 @@ def fit_density(
       without a new best; `patience=None` never stops early.
 
     **Raises:** `StudyError` for samples of another shape, rows that are not finite (with their index), too few rows, a
-    column that is constant, or fractions that leave nothing; `StudyError` for what is no flow.
-
-    **Warns:** as `train`.
+    column that is constant, fractions that leave nothing, and what is not a flow. **Warns:** as `train`.
     """
     data = checked_samples(samples)
     _check_sizes(data, validation, test)
@@ -137,18 +139,11 @@ def fit_density(
     training, validating, testing = _split(data, validation, test, split_key)
     framed = _flow_for(flow, base, training, flow_key)
     if objective is None and flow in ("continuous", "diffusion"):
-        # Not the trigonometric path: the base has the data's covariance, so on that path the best linear velocity is
-        # zero, and a network starts on a plateau that early stopping may never leave.
-        objective = Interpolant(Linear()) if flow == "continuous" else DenoisingScore()
-        optimiser = Optimiser(learning_rate=1e-2) if optimiser is None else optimiser
-
-    def standardised(x):
-        return (x - framed.location) / framed.scale
-
+        objective, optimiser = _objective_for(flow), optimiser or Optimiser(learning_rate=1e-2)
     trained = train(
         framed.inner,
-        samples=standardised(training),
-        held_out=standardised(validating),
+        samples=framed.standardise(training),
+        held_out=framed.standardise(validating),
         objective=objective,
         steps=steps,
         optimiser=optimiser,
@@ -158,6 +153,16 @@ def fit_density(
         patience=patience,
         stacklevel=3,
     )
+    return _judge(framed, trained, testing)
+
+
+def _objective_for(flow: Flow | str) -> Objective:
+    # Not the trigonometric path: the base has the data's covariance, so on that path the best linear velocity is
+    # zero, and a network starts on a plateau that early stopping may never leave.
+    return Interpolant(Linear()) if flow == "continuous" else DenoisingScore()
+
+
+def _judge(framed: Framed, trained: Trained, testing) -> DensityEstimate:
     found = eqx.tree_at(lambda f: f.inner, framed, trained.flow)
     log_q = np.asarray(_log_prob(found, testing), float)
     # Of the inner flow, on standardised samples: the frame is a constant.
@@ -199,9 +204,9 @@ def _draw(flow: Flow, key, n: int):
 
 def _check_sizes(data, validation: float, test: float) -> None:
     n, d = data.shape
-    if n < _SAMPLES_PER_DIMENSION * d:
+    if n < FEWEST_SAMPLES_PER_DIMENSION * d:
         raise StudyError(
-            f"samples holds {n} rows of {d} variables; give at least {_SAMPLES_PER_DIMENSION * d}, ten for each "
+            f"samples holds {n} rows of {d} variables; give at least {FEWEST_SAMPLES_PER_DIMENSION * d}, ten for each "
             "variable, or fewer variables."
         )
     spread = np.asarray(jnp.std(data, axis=0))
@@ -229,14 +234,15 @@ def _split(data, validation: float, test: float, key):
 def _flow_for(flow, base: Base | None, training, key) -> Framed:
     d = training.shape[1]
     zero, one = jnp.zeros(d, training.dtype), jnp.ones(d, training.dtype)
-    if isinstance(flow, Flow):
+    named = isinstance(flow, str)
+    if (flow not in FLOWS) if named else not getattr(flow, "has_map", False):
+        raise StudyError(f"fit_density(flow={flow!r}): give a Flow or one of {', '.join(map(repr, FLOWS))}.")
+    if not named:
         if base is not None:
             raise StudyError("fit_density: a Flow brings its own base; give either base= or a Flow.")
         if flow.base.mean.shape != (d,):
             raise StudyError(f"The flow's configurations have shape {flow.base.mean.shape}, the samples' rows ({d},).")
         return strongly_typed(Framed(flow, zero, one))
-    if flow not in FLOWS:
-        raise StudyError(f"fit_density(flow={flow!r}): give a Flow or one of {', '.join(map(repr, FLOWS))}.")
     location, scale = (zero, one) if base is not None else (jnp.mean(training, axis=0), jnp.std(training, axis=0))
     y = (training - location) / scale
     base = _fitted_gaussian(y) if base is None else base

@@ -10,14 +10,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import check_real, is_count, real, whole
+from statphys_flows.thresholds import BLOWN_UP_LOSS
 from statphys_flows.training.learning_rate import learning_rate
 from statphys_flows.training.objectives.objective import Objective
 
 # Of a flow, or of flows for a whole scan.
 F = TypeVar("F", bound=eqx.Module)
 
-# A loss this many mean absolute deviations above its running mean is a blow-up, not noise.
-_OUTLIER = 20.0
+# The most weight that the running mean of the loss gives to what it was before.
 _MEMORY = 0.98
 
 
@@ -163,7 +163,7 @@ def _select(good, new, old):
 def _is_good(loss, gradient, state: FitState):
     finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
     settled = state.comparable >= 20
-    jump = loss - state.loss_mean > _OUTLIER * state.loss_spread
+    jump = loss - state.loss_mean > BLOWN_UP_LOSS * state.loss_spread
     return finite & ~(settled & jump)
 
 

@@ -1,11 +1,9 @@
 """Training from start to end, for users who have a flow and either samples or a system."""
 
-import time
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,20 +13,18 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
 from statphys_flows.flows.flow import strongly_typed
 from statphys_flows.numbers import check_real, is_count
-from statphys_flows.precision import full_precision
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
-from statphys_flows.systems.walls import reduced_energy
-from statphys_flows.training.fit import FitState, Optimiser, fit_steps
+from statphys_flows.training.course import Course, Target, Task
+from statphys_flows.training.fit import FitState, Optimiser
 from statphys_flows.training.fitting import fitting_objective
 from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.reverse_kl import ReverseKL
 from statphys_flows.training.samples import checked_samples
 
 _HELD_OUT = 0.1
-# Configurations that a score is taken on, and independent values of the objective's own randomness.
+# Configurations that a score is taken on.
 _SCORED = 1024
-_SCORE_KEYS = 4
 
 
 class Trained(NamedTuple):
@@ -96,131 +92,52 @@ def train(
     **Warns:** if steps were rejected or taken back: how many, which, and what to lower.
     """
     chosen = _objective_for(flow, samples) if objective is None else objective
-    optimiser = Optimiser() if optimiser is None else optimiser
     _check_arguments(chosen, samples, system, kT, steps, checks)
-    split_key, score_key, key = jax.random.split(key, 3)
-    samples, held_out = _split(flow, samples, held_out, optimiser.batch, split_key)
-    temperature = jnp.asarray(1.0 if kT is None else kT, jnp.result_type(float))
-    target = _Target(None if system is None else with_array_parameters(system), temperature)
-    flow, goal, target = strongly_typed((flow, chosen, target))
-    state = strongly_typed(FitState.create(flow, optimiser))
-    dtype = state.rate.dtype
-
-    def scored(flow, done: int) -> float:
-        if score is not None:
-            return float(_own_score(flow, held_out, score))
-        progress = jnp.asarray(max(done - 1, 0) / steps, dtype)
-        return float(_score(flow, goal, progress, held_out, target, score_key))
-
+    task, course = _prepare(flow, samples, held_out, system, kT, chosen, steps, optimiser or Optimiser(), score, key)
     chunk = _chunk_size(steps, checks)
-    losses, rejected, undone, history, times = [], [], [], [], []
-    best, best_step, stage, waited = flow, 0, None, 0
-    best_score = first_score = np.inf
     for done in range(0, steps, chunk):
-        began = time.perf_counter()
-        length = min(chunk, steps - done)
-        now = int(goal.stage(jnp.asarray((done + length - 1) / steps, dtype)))
-        if now != stage:
-            # Scores under two objectives do not compare: the flow that begins a stage is the one to be bettered.
-            stage, waited, flow, best_step = now, 0, best, done
-            first_score = scored(flow, done + length)
-            first_score = best_score = first_score if np.isfinite(first_score) else np.inf
-            history.append((done, best_score))
-        flow, state, part, struck = _chunk(
-            flow, state, goal, samples, target, jax.random.fold_in(key, done), length, steps, optimiser
-        )
-        losses.append(np.asarray(part))
-        rejected.append(done + np.flatnonzero(struck))
-        found = scored(flow, done + length)
-        history.append((done + length, found))
-        if np.isfinite(found) and found < best_score:
-            best, best_step, best_score, waited = flow, done + length, found, 0
-        else:
-            waited += 1
-            if not found <= first_score + max(1.0, abs(first_score)):
-                undone.append(np.arange(done, done + length))
-                flow, state = best, _restarted(best, state, optimiser)
-        times.append(time.perf_counter() - began)
-        if patience is not None and waited >= patience and _is_last_stage(goal, done + length, steps, dtype):
+        course.advance(task, done, min(chunk, steps - done))
+        if patience is not None and course.waited >= patience and course.stage == task.stage_of(steps):
             break
-    # The first chunk compiles, or finds in the cache, what the others run.
-    typical = float(np.median(times[1:])) if times[1:] else times[0]
-    trained = Trained(
-        flow=best,
-        losses=np.concatenate(losses),
-        checks=np.asarray(history),
-        best_step=best_step,
-        rejected=np.concatenate(rejected),
-        undone=np.concatenate(undone) if undone else np.zeros(0, int),
-        seconds=typical + sum(times[1:]),
-        compile_seconds=max(0.0, times[0] - typical),
-        message="",
-    )
-    trained = trained._replace(message=_in_words(trained, optimiser))
+    trained = _sum_up(course, task.optimiser)
     if trained.rejected.size or trained.undone.size:
         warnings.warn(trained.message, stacklevel=stacklevel)
     return trained
+
+
+def _prepare(flow, samples, held_out, system, kT, objective, steps, optimiser, score, key) -> tuple[Task, Course]:
+    split_key, score_key, key = jax.random.split(key, 3)
+    samples, held_out = _split(flow, samples, held_out, optimiser.batch, split_key)
+    temperature = jnp.asarray(1.0 if kT is None else kT, jnp.result_type(float))
+    target = Target(None if system is None else with_array_parameters(system), temperature)
+    flow, goal, target = strongly_typed((flow, objective, target))
+    state = strongly_typed(FitState.create(flow, optimiser))
+    task = Task(goal, samples, held_out, target, optimiser, steps, score, score_key, key, state.rate.dtype)
+    return task, Course(flow, state, best=flow)
+
+
+def _sum_up(course: Course, optimiser: Optimiser) -> Trained:
+    # The first chunk compiles, or finds in the cache, what the others run.
+    first, *others = course.seconds
+    typical = float(np.median(others)) if others else first
+    trained = Trained(
+        flow=course.best,
+        losses=np.concatenate(course.losses),
+        checks=np.asarray(course.scores),
+        best_step=course.best_step,
+        rejected=np.concatenate(course.rejected),
+        undone=np.concatenate(course.undone) if course.undone else np.zeros(0, int),
+        seconds=typical + sum(others),
+        compile_seconds=max(0.0, first - typical),
+        message="",
+    )
+    return trained._replace(message=_in_words(trained, optimiser))
 
 
 def _chunk_size(steps: int, checks: int) -> int:
     """About steps/checks; one that divides the steps, if near, for a last chunk of another length compiles anew."""
     near = [n for n in range(checks, checks // 2, -1) if steps % n == 0]
     return steps // near[0] if near else max(1, steps // checks)
-
-
-class _Target(eqx.Module):
-    system: System | None
-    kT: Float[Array, ""]
-
-    def reduced_energy(self, x):
-        assert self.system is not None
-        return reduced_energy(self.system, self.kT)(x)
-
-
-@eqx.filter_jit
-@full_precision()
-def _chunk(flow, state, objective, samples, target: _Target, key, steps: int, total_steps: int, optimiser: Optimiser):
-    return fit_steps(
-        flow,
-        state,
-        objective,
-        samples,
-        target.reduced_energy,
-        key,
-        steps=steps,
-        total_steps=total_steps,
-        optimiser=optimiser,
-    )
-
-
-@eqx.filter_jit
-@full_precision()
-def _score(flow, objective: Objective, progress, held_out, target: _Target, key):
-    keys = jax.random.split(key, _SCORE_KEYS)
-    active = objective.at(progress)
-    return jnp.mean(jax.lax.map(lambda key: active.loss(flow, held_out, target.reduced_energy, key), keys))
-
-
-@eqx.filter_jit
-@full_precision()
-def _own_score(flow, held_out, score):
-    return score(flow, held_out)
-
-
-def _restarted(flow, state: FitState, optimiser: Optimiser) -> FitState:
-    fresh = FitState.create(flow, optimiser)
-    return strongly_typed(
-        eqx.tree_at(
-            lambda s: (s.step, s.rate, s.rejected),
-            fresh,
-            (state.step, jnp.maximum(state.rate / 4, 1e-6), state.rejected),
-        )
-    )
-
-
-def _is_last_stage(objective: Objective, done: int, steps: int, dtype) -> bool:
-    last = objective.stage(jnp.asarray((steps - 1) / steps, dtype))
-    return int(objective.stage(jnp.asarray((done - 1) / steps, dtype))) == int(last)
 
 
 def _objective_for(flow: Flow, samples) -> Objective:

@@ -17,7 +17,7 @@ from statphys_flows.analysis import (
     overlap_matrix,
 )
 from statphys_flows.analysis.mbar import NothingSharedError
-from statphys_flows.analysis.mbar.newton import SHARED
+from statphys_flows.thresholds import SHARED_OVERLAP
 from tests.analysis.numpy_pymbar import pymbar
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
@@ -255,12 +255,12 @@ def test_right_or_refused_wherever_states_are():
         u, counts, exact = wells(seed)
         with np.errstate(all="ignore"):
             expected, weakest = slow_minimum(u, counts, exact)
-        if weakest > 10 * SHARED:
+        if weakest > 10 * SHARED_OVERLAP:
             # Rounding moves the weakest link by its relative error.
             off = np.abs(mbar(u, counts) - expected).max()
             assert off < 1e-9 + 1e-13 / weakest, seed
             solved += 1
-        elif not weakest > SHARED / 10:
+        elif not weakest > SHARED_OVERLAP / 10:
             with pytest.raises(NothingSharedError, match="share nothing"):
                 mbar(u, counts)
             refused += 1

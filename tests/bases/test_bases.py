@@ -93,7 +93,7 @@ def test_sine_transform(n, getkey, x64, monkeypatch):
     by_matrix = sine_transform(x)
     np.testing.assert_allclose(by_matrix, direct, atol=1e-13)
     np.testing.assert_allclose(sine_transform(by_matrix), x, atol=1e-13)
-    monkeypatch.setattr(factors, "_MATRIX_UP_TO", 0)
+    monkeypatch.setattr(factors, "LONGEST_INTERVAL_BY_MATRIX", 0)
     by_fft = sine_transform(x)
     np.testing.assert_allclose(by_fft, direct, atol=1e-13)
     np.testing.assert_allclose(sine_transform(by_fft), x, atol=1e-13)
@@ -101,7 +101,7 @@ def test_sine_transform(n, getkey, x64, monkeypatch):
 
 
 def test_the_fft_keeps_single_precision(getkey, monkeypatch):
-    monkeypatch.setattr(factors, "_MATRIX_UP_TO", 0)
+    monkeypatch.setattr(factors, "LONGEST_INTERVAL_BY_MATRIX", 0)
     assert sine_transform(jax.random.normal(getkey(), (5,))).dtype == jnp.float32
 
 

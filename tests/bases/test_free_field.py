@@ -40,7 +40,7 @@ def test_hartley_transform(n, getkey, x64, monkeypatch):
     angle = 2 * np.pi * np.outer(np.arange(n), np.arange(n)) / n
     direct = np.asarray(x) @ (np.cos(angle) + np.sin(angle)) / np.sqrt(n)
     np.testing.assert_allclose(hartley_transform(x), direct, atol=1e-13)
-    monkeypatch.setattr(harmonics, "_MATRIX_UP_TO", 0)
+    monkeypatch.setattr(harmonics, "LONGEST_AXIS_BY_MATRIX", 0)
     by_fft = hartley_transform(x)
     np.testing.assert_allclose(by_fft, direct, atol=1e-13)
     np.testing.assert_allclose(hartley_transform(by_fft), x, atol=1e-13)
@@ -62,8 +62,8 @@ def test_matrix_and_fft_agree(boundary, getkey, x64, monkeypatch):
     x = jax.random.normal(getkey(), lattice.shape)
     found = harmonic_transform(lattice, x)
     for limit in (0, 1000):
-        monkeypatch.setattr(harmonics, "_MATRIX_UP_TO", limit)
-        monkeypatch.setattr(factors, "_MATRIX_UP_TO", limit)
+        monkeypatch.setattr(harmonics, "LONGEST_AXIS_BY_MATRIX", limit)
+        monkeypatch.setattr(factors, "LONGEST_INTERVAL_BY_MATRIX", limit)
         np.testing.assert_allclose(harmonic_transform(lattice, x), found, atol=1e-12)
     np.testing.assert_allclose(jnp.sum(found**2), jnp.sum(x**2), rtol=1e-13)
 
@@ -97,7 +97,8 @@ def test_a_convolution_with_an_even_kernel_is_a_product(shape, getkey, x64):
     direct = sum(
         kernel[r] * np.roll(x, r, tuple(range(len(shape)))) for r in itertools.product(*[range(n) for n in shape])
     )
-    product = np.sqrt(lattice.sites) * harmonic_transform(lattice, kernel) * harmonic_transform(lattice, x)
+    transformed = [harmonic_transform(lattice, jnp.asarray(values)) for values in (kernel, x)]
+    product = np.sqrt(lattice.sites) * transformed[0] * transformed[1]
     np.testing.assert_allclose(harmonic_transform(lattice, product), direct, atol=1e-12)
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows.flows.latent.build import _COARSE, _grid_error, latent_field
+from statphys_flows.flows.latent.build import _grid_error, latent_field
+from statphys_flows.thresholds import COARSE_LATENT_GRID
 
 
 def well(n):
@@ -16,7 +17,7 @@ def well(n):
 def test_log_q_does_not_know_the_grid(n, kT):
     field = latent_field(well(n), kT)
     assert field is not None
-    assert n * _grid_error(field.modes, field.branches) < _COARSE
+    assert n * _grid_error(field.modes, field.branches) < COARSE_LATENT_GRID
 
 
 @pytest.mark.slow

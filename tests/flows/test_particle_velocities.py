@@ -9,7 +9,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows import FlowMCMC, StudyError, analysis
 from statphys_flows.bases import UniformTorus
-from statphys_flows.flows import ContinuousFlow, DensityModeVelocity, LatentField, PairVelocity, TotalVelocity
+from statphys_flows.flows import ContinuousFlow, DensityModeVelocity, LatentField, PairVelocity
 from statphys_flows.flows.velocities.particles.particle_modes import linear_response
 from statphys_flows.sampling.adaptive.warm_up import warm_up
 from statphys_flows.spaces import ParticleBox
@@ -21,17 +21,13 @@ from tests.helpers.registry import PARTICLES, VELOCITIES
 velocity_at = eqx.filter_jit(lambda velocity, t, x: velocity(t, x))
 
 
-def box_of(velocity):
-    return box_of(velocity.parts[0]) if isinstance(velocity, TotalVelocity) else velocity.box
-
-
 @pytest.fixture(params=PARTICLES)
 def velocity(request, getkey, x64):
     return VELOCITIES[request.param](getkey())
 
 
 def test_it_commutes_with_exchanges_and_translations_and_knows_the_torus(velocity, getkey):
-    box, t = box_of(velocity), jnp.asarray(0.4)
+    box, t = velocity.box, jnp.asarray(0.4)
     lengths = jnp.asarray(box.lengths)
     x = lengths * jax.random.uniform(getkey(), box.shape)
     here, divergence = velocity_at(velocity, t, x)

@@ -39,7 +39,6 @@ from statphys_flows.flows.velocities import (
     DensityModeVelocity,
     LatticeVelocity,
     PairVelocity,
-    TotalVelocity,
 )
 from statphys_flows.spaces import Lattice, ParticleBox
 from statphys_flows.systems import GeneralisedCosinePotential, MeanFieldPhi4, PairParticles
@@ -153,16 +152,13 @@ def _network(kind):
 
 
 def _particles(n, lengths, *, modes=0, kernels=0, size=0.2):
-    """A velocity by the modes of lowest order, by pairs, or by both, with every parameter moved off its start."""
+    """A velocity by the modes of lowest order, or by pairs, with every parameter moved off its start."""
     box = ParticleBox(n, lengths, None if isinstance(lengths, tuple) else 1)
 
     def build(key):
-        parts = []
         if modes:
-            parts.append(DensityModeVelocity(box, half_space([1] * box.dimension)[:modes], times=3))
-        if kernels:
-            parts.append(PairVelocity(box, kernels=kernels, times=3))
-        return _roughened(key, TotalVelocity(tuple(parts)) if len(parts) > 1 else parts[0], size)
+            return _roughened(key, DensityModeVelocity(box, half_space([1] * box.dimension)[:modes], times=3), size)
+        return _roughened(key, PairVelocity(box, kernels=kernels, times=3), size)
 
     return build
 
@@ -195,10 +191,10 @@ VELOCITIES = {
     "pairs_1d": _particles(8, 2.0, kernels=4),
     "pairs_2d": _particles(8, (1.0, 1.5), kernels=5),
     "pairs_3d": _particles(5, (1.0, 1.5, 0.8), kernels=3),
-    "modes_and_pairs": _particles(3, (1.0, 1.0), modes=2, kernels=3, size=0.02),
+    "pairs_of_three": _particles(3, (1.0, 1.0), kernels=3, size=0.02),
 }
 
-PARTICLES = ("modes_1d", "modes_2d", "modes_3d", "pairs_1d", "pairs_2d", "pairs_3d", "modes_and_pairs")
+PARTICLES = ("modes_1d", "modes_2d", "modes_3d", "pairs_1d", "pairs_2d", "pairs_3d", "pairs_of_three")
 
 
 def shape_of(velocity):
@@ -210,8 +206,6 @@ def shape_of(velocity):
             return velocity.lattice.shape
         case DensityModeVelocity() | PairVelocity():
             return velocity.box.shape
-        case TotalVelocity():
-            return shape_of(velocity.parts[0])
         case _:
             return velocity.network.spread.shape
 
@@ -276,7 +270,7 @@ CONTINUOUS = {
     "continuous_lattice": _on(GAUSSIANS["free_centre"], "lattice_small"),
     "continuous_network": _on(MIXTURES["mixture_dense"], "network"),
     "continuous_potential": _on(MIXTURES["mixture_dense"], "potential"),
-    "continuous_particles": _on(lambda key: UniformTorus.in_box(ParticleBox(3, (1.0, 1.0))), "modes_and_pairs"),
+    "continuous_particles": _on(lambda key: UniformTorus.in_box(ParticleBox(3, (1.0, 1.0))), "pairs_of_three"),
 }
 
 COUPLINGS = {f"coupling_{n}d": _coupling(spline_coupling, n, knots=4) for n in (1, 2, 3)}

@@ -246,6 +246,8 @@ def test_a_killed_run_is_no_hindrance(tmp_path):
     """Its lock is stale, and what it wrote is gone on with."""
     code = """
 import os, signal, sys
+from tests.helpers import checked
+checked.install()
 from tests.study.test_disk import spring
 import statphys_flows.study.study as study
 study.Run.fill = lambda self, done: os.kill(os.getpid(), signal.SIGKILL)

@@ -319,6 +319,8 @@ def spring():
 
 KILLED = """
 import sys
+from tests.helpers import checked
+checked.install()
 from tests.study.test_study import spring
 spring().run(sys.argv[1], progress=False)
 """

@@ -18,11 +18,10 @@ from statphys_flows.systems import (
     PeriodicWell,
     SoftRepulsion,
     UserPotential,
-    check_system,
-    seed_states,
     with_array_parameters,
 )
 from statphys_flows.systems.particles import pair_particles
+from statphys_flows.theory import check_system, seed_states
 from tests.helpers.particle_reference import (
     generalised_cosine_log_z,
     hmf_log_z,

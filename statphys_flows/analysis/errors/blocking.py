@@ -25,10 +25,9 @@ from scipy.special import chdtri
 from statphys_flows.analysis._samples import as_finite_chains
 from statphys_flows.analysis.errors.jackknife import student_factor
 from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.thresholds import UNLIKELY_IF_INDEPENDENT
 
 Array = np.ndarray
-
-_UNLIKELY = 0.01  # the probability that independent blocks count as correlated
 
 
 def blocking_error(x: ArrayLike) -> Estimate:
@@ -68,7 +67,7 @@ def _level(x: Array) -> int | None:
     pairs, excess = np.transpose([_correlation(_blocks(x, level), x.mean()) for level in range(last + 1)])
     terms = pairs * excess**2
     tests = np.cumsum(terms[::-1])[::-1]
-    passed = np.flatnonzero(tests < chdtri(np.arange(last + 1, 0, -1), _UNLIKELY))
+    passed = np.flatnonzero(tests < chdtri(np.arange(last + 1, 0, -1), UNLIKELY_IF_INDEPENDENT))
     if passed.size:
         return int(passed[0])
     return last + 1 if x.shape[0] > 1 else None

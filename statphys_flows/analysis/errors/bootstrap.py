@@ -21,10 +21,9 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain, fold, student_factor
 from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.thresholds import MOST_UNDEFINED_REPLICAS
 
 Array = np.ndarray
-
-MOST_UNDEFINED = 0.05  # of the replicas: a few may have no value, for example if a root left the range
 
 
 def bootstrap(statistic: Callable[..., float], *arrays: ArrayLike, replicas: int = 200, seed: int = 0) -> Estimate:
@@ -83,4 +82,4 @@ def bootstrap_error(replicas: ArrayLike, groups: int, *, axis: int = 0) -> Array
     squares = np.sum(np.where(defined, filled - mean, 0.0) ** 2, axis=0)
     scale = student_factor(groups) * np.sqrt(groups / (groups - 1))
     error = np.where(infinite, np.inf, scale * np.sqrt(squares / np.maximum(kept - 1, 1)))
-    return np.where((kept < 2) | (count - kept > MOST_UNDEFINED * count), np.nan, error)
+    return np.where((kept < 2) | (count - kept > MOST_UNDEFINED_REPLICAS * count), np.nan, error)

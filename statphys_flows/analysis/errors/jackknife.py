@@ -23,12 +23,9 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
 from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.thresholds import ENOUGH_BLOCKS, ENOUGH_CHAINS, SHORTEST_BLOCK
 
 Array = np.ndarray
-
-ENOUGH_CHAINS = 16
-ENOUGH_BLOCKS = 32
-SHORTEST_BLOCK = 4  # with fewer draws per block, the draws that `fold` drops at the start of a chain would matter
 
 
 def jackknife(statistic: Callable[..., float], *arrays: ArrayLike, groups: int | None = None) -> Estimate:

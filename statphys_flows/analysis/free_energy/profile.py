@@ -7,12 +7,9 @@ from statphys_flows.analysis._samples import as_finite_chains, check_temperature
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain, error_of_replicas, fold
 from statphys_flows.analysis.pooling.reweighting import Pooled
+from statphys_flows.thresholds import FEWEST_DRAWS_IN_A_BIN, FEWEST_GROUPS_IN_A_BIN
 
 Array = np.ndarray
-
-# The least that the weight of a bin must be worth: draws, and groups. Fewer draws from another temperature would show
-# only states that are typical there, and give a weight that is too small by any factor.
-_FEWEST_DRAWS, _FEWEST_GROUPS = 16.0, 8.0
 
 
 def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike) -> tuple[Array, Array]:
@@ -91,7 +88,7 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
             replicas = -kT * np.log(total[:, :-1] / total.sum(axis=1, keepdims=True))
             of_draws = sums[:-1] ** 2 / np.bincount(inside, w[index >= 0] ** 2, bins)
             worth = sums[:-1] ** 2 / np.sum(of_groups[:, :-1] ** 2, axis=0)
-        known = (of_draws >= _FEWEST_DRAWS) & (worth >= min(_FEWEST_GROUPS, 0.5 * data.groups))
+        known = (of_draws >= FEWEST_DRAWS_IN_A_BIN) & (worth >= min(FEWEST_GROUPS_IN_A_BIN, 0.5 * data.groups))
         values[t] = np.where(known, values[t], np.nan)
         errors[t] = np.where(known, bootstrap_error(np.where(known, replicas, 0.0), data.groups), np.nan)
     return values, errors

@@ -9,9 +9,10 @@ The Hessian is the Laplacian of a graph, with the overlaps of the states, Σ_n w
 is the sum of these, so that nothing cancels if states almost do not overlap. It costs several times as much as the
 gradient and is kept as long as each step is a tenth of the last.
 
-States are linked if Σ_n w_n p_kn p_ln/min(n_k, n_l) > `SHARED` at the minimum of F. The solution is refused unless such
-links connect every state with every other. If the states are out of balance by b < 1, the overlap of two groups at the
-minimum is at most about max(b, 3 times their present overlap): so groups can be found near balance, before the minimum.
+States are linked if Σ_n w_n p_kn p_ln/min(n_k, n_l) > `SHARED_OVERLAP` at the minimum of F. The solution is refused
+unless such links connect every state with every other. If the states are out of balance by b < 1, the overlap of two
+groups at the minimum is at most about max(b, 3 times their present overlap): so groups can be found near balance,
+before the minimum.
 """
 
 from collections.abc import Callable
@@ -31,18 +32,19 @@ from statphys_flows.analysis.mbar.sums import (
     shared_sums,
     total_of,
 )
+from statphys_flows.thresholds import SHARED_OVERLAP
 
 Array = np.ndarray
 
-SHARED = 1e-10  # states with an overlap below this count as unlinked: a difference of log Z would be noise
 _ITERATIONS = 200
 _SOON = 12  # iterations, before a better start is looked for
 _TRIES = 25  # lengths of one step
 _REACH = 8.0  # of the first of them, in log Z of each state: steps of unlinked groups are long
 _ROUGHLY = 0.1  # out of balance, of n: from here on Newton's steps converge
 _HOTTEST = 2.0**40
-_STALLED = 3  # Newton steps that do not halve the imbalance, once it is below SHARED: only rounding is left
-_RIDGE = 1e-13  # of n, on the Hessian's diagonal: far below SHARED, above rounding
+# Newton steps that do not halve what is out of balance, once it is below SHARED_OVERLAP: rounding is all of it.
+_STALLED = 3
+_RIDGE = 1e-13  # of n, on the Hessian's diagonal: far below SHARED_OVERLAP, above rounding
 
 
 class NothingSharedError(RuntimeError):
@@ -138,14 +140,14 @@ def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float, ite
         length = float(np.abs(step).max())
         if length < max(tolerance, 4 * np.finfo(float).eps * np.abs(f).max()) < np.inf:
             # Overlaps change by less than a factor of e² if no f moves by 1 relative to another.
-            if fresh or (np.ptp((f - at)[sampled]) < 1 and len(_groups(shared, n, SHARED * np.exp(2))) == 1):
+            if fresh or (np.ptp((f - at)[sampled]) < 1 and len(_groups(shared, n, SHARED_OVERLAP * np.exp(2))) == 1):
                 _refuse_groups(shared, sampled, n)
                 return f + step
             newton = None
             continue
         if fresh:
             stalled, best = (0 if off < best / 2 else stalled + 1), min(off, best)
-            if off < SHARED:
+            if off < SHARED_OVERLAP:
                 _refuse_groups(shared, sampled, n)
                 if stalled >= _STALLED:
                     return f
@@ -210,11 +212,11 @@ def _groups(shared: Array, n: Array, least: float) -> list[Array]:
 
 def _refuse_groups(shared: Array, sampled: Array, n: Array) -> None:
     """Raise RuntimeError unless every sampled state is linked to every other."""
-    groups = [sampled[states] for states in _groups(shared, n, SHARED)]
+    groups = [sampled[states] for states in _groups(shared, n, SHARED_OVERLAP)]
     if len(groups) > 1:
         raise NothingSharedError(
             f"The states fall into {len(groups)} groups that share nothing: {' | '.join(map(_listed, groups))} (no "
-            f"overlap between them above {SHARED:.0e}), so the differences of log Z are unknown. Sample states "
+            f"overlap between them above {SHARED_OVERLAP:.0e}), so the differences of log Z are unknown. Sample states "
             "between them.",
             groups,
         )

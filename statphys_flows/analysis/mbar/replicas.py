@@ -8,7 +8,7 @@ connect it.
 import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from statphys_flows.analysis.mbar.newton import SHARED, Weighted, inverse_laplacian, solve
+from statphys_flows.analysis.mbar.newton import Weighted, inverse_laplacian, solve
 from statphys_flows.analysis.mbar.sums import (
     level_of,
     per_state,
@@ -17,6 +17,7 @@ from statphys_flows.analysis.mbar.sums import (
     replica_sums,
     total_of,
 )
+from statphys_flows.thresholds import SHARED_OVERLAP
 
 Array = np.ndarray
 
@@ -66,7 +67,7 @@ def _solve_together(problem: Weighted, w: Array, n: Array, f: Array, tolerance: 
         densities = counts * np.exp(shift)
         sums, links = total_of(replica_links, problem.samples, weights, level, f, densities, a, b)
         final = f - np.log(sums)
-    solved &= (links > SHARED * np.minimum(counts[:, a], counts[:, b])).all(axis=1)
+    solved &= (links > SHARED_OVERLAP * np.minimum(counts[:, a], counts[:, b])).all(axis=1)
     for i in np.flatnonzero(~solved):
         final[i] = _solve_alone(problem, w[i], counts[i], f, tolerance)
     return np.where(np.isfinite(final).all(axis=1, keepdims=True), final, np.nan)
@@ -74,7 +75,7 @@ def _solve_together(problem: Weighted, w: Array, n: Array, f: Array, tolerance: 
 
 def _tree(shared: Array, n: Array) -> tuple[Array, Array]:
     """The links of the tree that connects all states by the largest overlaps, as pairs of states."""
-    share = np.maximum(shared / np.minimum(n[:, None], n), SHARED**2)
+    share = np.maximum(shared / np.minimum(n[:, None], n), SHARED_OVERLAP**2)
     return minimum_spanning_tree(np.triu(1 - np.log(share / share.max()), 1)).nonzero()
 
 

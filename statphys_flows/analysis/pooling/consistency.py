@@ -27,15 +27,12 @@ from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.free_energy.thermodynamic_integration import integrate, integration_weights
 from statphys_flows.analysis.pooling.reweighting import Pooled, pooled
 from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.thresholds import FEWEST_TEMPERATURES_OF_AN_INTEGRAL, LARGEST_INCONSISTENCY, NUMERICS_OF_LOG_Z
 
 Array = np.ndarray
 
-# The allowed difference, in errors; and the error of log Z that the flow's solver may cause.
-_LARGEST = 4.0
-_NUMERICS = 1e-3
-_FEWEST_TEMPERATURES = 4
-# The factor by which the points have a smaller error than every other point, if the integral converges with the square
-# of their distance; it converges with the fourth power if the slope is smooth.
+# By how much less the points err than every other one, if the integral converges with the square of their distance; it
+# is the fourth power where the slope is smooth.
 _COARSER = 3.0
 
 _ABOUT = {
@@ -145,7 +142,7 @@ def _lines(data: Pooled) -> list[Array]:
     lines = []
     for fixed in np.unique(rest, axis=0):
         line = np.flatnonzero(np.all(rest == fixed, axis=1))
-        if len(line) >= _FEWEST_TEMPERATURES:
+        if len(line) >= FEWEST_TEMPERATURES_OF_AN_INTEGRAL:
             lines.append(line[np.argsort(data.points[line, 0])])
     return lines
 
@@ -154,7 +151,7 @@ def _weight(own: _Moved, groups: int) -> Array:
     """The weight of each point in the choice of the constant; 0 if it has no log Z."""
     known = np.isfinite(own.value)
     error = bootstrap_error(np.where(known, own.replicas, 0.0), groups)
-    return np.where(known, 1 / (error**2 + _NUMERICS**2), 0.0)
+    return np.where(known, 1 / (error**2 + NUMERICS_OF_LOG_Z**2), 0.0)
 
 
 def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array, Array]:
@@ -171,7 +168,7 @@ def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array
 def _sentence(at: int, found: dict[str, tuple[Array, Array]]) -> str:
     for name, (value, error) in found.items():
         # An integral without an error is of no use.
-        if np.isfinite(error[at]) and abs(value[at]) > _LARGEST * error[at] + _NUMERICS:
+        if np.isfinite(error[at]) and abs(value[at]) > LARGEST_INCONSISTENCY * error[at] + NUMERICS_OF_LOG_Z:
             what = "entropy" if name.startswith("entropy") else "log Z"
             means = {"mbar": "the energies of all points (MBAR)", "integral": "the integral along the temperatures"}
             return (

@@ -9,11 +9,9 @@ import xarray as xr
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.analysis.thermodynamics import estimated_mean, thermodynamics
+from statphys_flows.thresholds import ROUNDING_OF_AN_ERROR
 
 Array = np.ndarray
-
-# The difference that two ways to sum the same numbers may have.
-_ROUNDING = 1e-6
 
 
 def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Mapping[str, Array]:
@@ -31,7 +29,7 @@ def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Ma
         averaged = [str(name) for name in draws if f"{name}_err" in here]
         for name, own in _of_draws(draws[averaged], float(point[0])).items():
             error = float(here[f"{name}_err"]) if f"{name}_err" in here else np.nan
-            if error > (1 + _ROUNDING) * own.error:
+            if error > (1 + ROUNDING_OF_AN_ERROR) * own.error:
                 found[name][k] = np.sqrt(error**2 - own.error**2)
         found["entropy"][k] = found["energy"][k] / point[0]
     return found

@@ -15,12 +15,10 @@ from statphys_flows.analysis.free_energy.log_z import bar_left_out
 from statphys_flows.analysis.pooling.lacking import beside_draws
 from statphys_flows.analysis.pooling.pool import REPLICAS, Averages, Pool, averages, pool
 from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
+from statphys_flows.thresholds import FEWEST_DRAWS_AT_A_TARGET, FEWEST_GROUPS_AT_A_TARGET
 
 Array = np.ndarray
 
-# The least that the weights at a target must be worth: draws, as a fraction of one point's, and groups.
-FEWEST_DRAWS = 0.05
-FEWEST_GROUPS = 8.0
 _GENERATED = ("lp", "energy", "order_parameter", "acceptance_rate", "log_weight", "global_acceptance_rate", "is_global")
 
 
@@ -53,20 +51,11 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     **Raises:** `ValueError` if they cannot be pooled: U is not linear in a scanned field, there are no draws, or points
     whose draws do not overlap have no log Z of their own.
     """
-    if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
-        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
-        instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
-        raise ValueError(f"This is {'of several sizes' if several else 'not the result of a study'}: {instead}.")
+    _check_groups(tree)
     tree = over_the_scan(tree)
     stats, thermodynamics = tree["sample_stats"].to_dataset(), tree["thermodynamics"].to_dataset()
     names = ("kT", *(str(d) for d in thermodynamics["log_z"].dims if d != "kT"))
-    for name in names[1:]:
-        derivative = stats.get(DERIVATIVE + name)
-        if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
-            raise ValueError(
-                f"The energy is not linear in {name}, so draws at one value cannot be reweighted to another: select "
-                f"one value, study.isel({name}=0), or run more points."
-            )
+    _check_linear(stats, names[1:])
     flat = stats.transpose(*names, "chain", "draw", ...).stack(point=names)
     known = np.isfinite(flat["energy"].transpose("point", "chain", "draw").values)
     done = known.any(axis=(1, 2))
@@ -113,6 +102,23 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     )
 
 
+def _check_groups(tree) -> None:
+    if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
+        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
+        instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
+        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+
+
+def _check_linear(stats: xr.Dataset, names: tuple[str, ...]) -> None:
+    for name in names:
+        derivative = stats.get(DERIVATIVE + name)
+        if derivative is None or derivative.attrs.get("energy_is_linear") != "yes":
+            raise ValueError(
+                f"The energy is not linear in {name}, so that draws at one value say nothing exact of another: take "
+                f"one value of it, study.isel({name}=0), or more points."
+            )
+
+
 def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
     """The systematic part of the error of log Z at every point, 0 if none is recorded."""
     log_z = tree["thermodynamics"].to_dataset()["log_z"]
@@ -143,8 +149,8 @@ def curves(data: Pooled, parameters: Array) -> Curves:
     found = averages(data.pool, data.natural(parameters))
     assert found.replicas is not None
     inside = np.all((parameters >= data.points.min(axis=0)) & (parameters <= data.points.max(axis=0)), axis=1)
-    fewest = min(FEWEST_GROUPS, 0.5 * data.pool.groups)
-    trusted = inside & (found.draws >= FEWEST_DRAWS * data.draws) & (found.groups >= fewest)
+    fewest = min(FEWEST_GROUPS_AT_A_TARGET, 0.5 * data.pool.groups)
+    trusted = inside & (found.draws >= FEWEST_DRAWS_AT_A_TARGET * data.draws) & (found.groups >= fewest)
     values, replicas = (_quantities(data, parameters, each) for each in (found, found.replicas))
     return Curves(values, replicas, trusted, found.points)
 

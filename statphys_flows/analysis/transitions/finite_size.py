@@ -27,6 +27,7 @@ from scipy.stats import chi2 as chi2_distribution
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.transitions.crossing import Crossing
 from statphys_flows.analysis.transitions.scaling import Points, fit
+from statphys_flows.thresholds import FEWEST_SIZES
 
 Array = np.ndarray
 
@@ -35,7 +36,6 @@ _WINDOWS = (np.inf, 0.2, 0.12, 0.08, 0.05)
 _OMEGAS = np.geomspace(0.5, 2.0, 5)
 # For the maxima of χ, which are few: all fits that are not excluded.
 _OMEGAS_OF_PEAKS = np.geomspace(0.3, 4.0, 9)
-FEWEST_SIZES = 3
 
 
 class Sampled(NamedTuple):

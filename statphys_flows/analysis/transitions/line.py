@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from statphys_flows.analysis.pooling.reweighting import Curves, Pooled, curves
+from statphys_flows.thresholds import FEWEST_POINTS_OF_A_LINE
 
 Array = np.ndarray
 
-FEWEST_POINTS = 4
 _PER_INTERVAL = 8
 
 
@@ -43,11 +43,11 @@ def _index(data: Pooled, along: str | None) -> int:
         raise ValueError(f"along={along!r} was not scanned in this study: give one of {', '.join(data.names)}.")
     candidates = range(len(data.names)) if along is None else [data.names.index(along)]
     counts = {i: len(np.unique(data.points[:, i])) for i in candidates}
-    enough = [i for i, count in counts.items() if count >= FEWEST_POINTS]
+    enough = [i for i, count in counts.items() if count >= FEWEST_POINTS_OF_A_LINE]
     if not enough:
         raise ValueError(
-            f"The search for a transition needs at least {FEWEST_POINTS} values of a parameter, but this study has "
-            f"{', '.join(f'{count} of {data.names[i]}' for i, count in counts.items())}."
+            f"A transition is looked for along at least {FEWEST_POINTS_OF_A_LINE} values of a parameter, but this "
+            f"study has {', '.join(f'{count} of {data.names[i]}' for i, count in counts.items())}."
         )
     return enough[0]
 

@@ -17,11 +17,12 @@ import numpy as np
 
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.transitions.coexistence import Coexistence
-from statphys_flows.analysis.transitions.finite_size import FEWEST_SIZES, ScalingFit
+from statphys_flows.analysis.transitions.finite_size import ScalingFit
 from statphys_flows.thresholds import (
     CLEAR,
     DEEP_BARRIER,
     EXTENSIVE_LATENT_HEAT,
+    FEWEST_SIZES,
     FLAT_SUSCEPTIBILITY,
     GROWING_BARRIER,
     POWER_OF_N,
@@ -83,7 +84,8 @@ def _becomes_less(barriers: Sizes) -> bool:
 
 
 def _clearly(above: Estimate, below: Estimate) -> bool:
-    return above.value - below.value > CLEAR * np.hypot(np.nan_to_num(above.error), np.nan_to_num(below.error))
+    error = np.hypot(np.nan_to_num(above.error), np.nan_to_num(below.error))
+    return bool(above.value - below.value > CLEAR * error)
 
 
 def _is_like_n(heights: Sizes, sites: Mapping[float, float]) -> bool:
@@ -91,7 +93,7 @@ def _is_like_n(heights: Sizes, sites: Mapping[float, float]) -> bool:
     since the two smallest."""
     last, first = _power(heights, sites, -2, -1), _power(heights, sites, 0, 1)
     gained = max(last.value - first.value, 0.0) if _clearly(last, first) else 0.0
-    return last.value + gained + CLEAR * np.nan_to_num(last.error) > POWER_OF_N
+    return bool(last.value + gained + CLEAR * np.nan_to_num(last.error) > POWER_OF_N)
 
 
 def _vanishes(latent_heat: Sizes, sites: Mapping[float, float]) -> bool:
@@ -99,7 +101,7 @@ def _vanishes(latent_heat: Sizes, sites: Mapping[float, float]) -> bool:
     if len(latent_heat) < 2:
         return False
     power = _power(latent_heat, sites, -2, -1)
-    return power.value + CLEAR * np.nan_to_num(power.error) < EXTENSIVE_LATENT_HEAT
+    return bool(power.value + CLEAR * np.nan_to_num(power.error) < EXTENSIVE_LATENT_HEAT)
 
 
 def _power(values: Sizes, sites: Mapping[float, float], one: int, other: int) -> Estimate:

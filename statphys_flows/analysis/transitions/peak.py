@@ -6,11 +6,9 @@ import numpy as np
 
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.estimate import Estimate
+from statphys_flows.thresholds import SIGNIFICANT_MAXIMUM
 
 Array = np.ndarray
-
-# The number of errors by which a maximum must be above both ends of the range.
-_SIGNIFICANT = 3.0
 
 
 class Peak(NamedTuple):
@@ -26,7 +24,7 @@ def stands_out(values: Array, replicas: Array, groups: int) -> bool:
     if top in (0, len(values) - 1):
         return False
     above = [(values[top] - values[end], replicas[:, top] - replicas[:, end]) for end in (0, -1)]
-    return all(value > _SIGNIFICANT * bootstrap_error(spread, groups) for value, spread in above)
+    return all(value > SIGNIFICANT_MAXIMUM * bootstrap_error(spread, groups) for value, spread in above)
 
 
 def peak(x: Array, values: Array, replicas: Array, groups: int) -> Peak | None:

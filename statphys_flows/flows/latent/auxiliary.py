@@ -1,13 +1,13 @@
 """Keys for auxiliary variables."""
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray, UInt32
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows.proposal import Proposal
 
 
-def split_key(proposal: Proposal, key: PRNGKeyArray | None, n: int) -> PRNGKeyArray:
+def split_key(proposal: Proposal, key: PRNGKeyArray | None, n: int) -> Key[Array, " n"] | UInt32[Array, "n _"]:
     """A key for the auxiliary variable of each of n configurations.
 
     **Raises:** `StudyError` without a key."""

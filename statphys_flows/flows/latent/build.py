@@ -17,17 +17,14 @@ from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import radial_branch
 from statphys_flows.systems import PairParticles
 from statphys_flows.theory.mean_field import mean_field_branches
+from statphys_flows.thresholds import COARSE_LATENT_GRID, DISTINCT_FROM_UNIFORM, NEGLIGIBLE_MODE_ENERGY
 
-# A mode enters the field if its energy N λ_k/2 with all particles at one point exceeds this in units of kT. The other
-# modes are not lost: they enter the weight.
-_NEGLIGIBLE = 5e-3
 _FIELD_DRAWS = 64
-_DISTINCT = 4.0
 _GAP_STEPS = 60
-# The smallest and the largest number of points along each axis; the error of log q that this may cause, for all
-# particles together.
+# Points along each axis, at least and at most.
 _GRIDS, _FINEST = {1: 256, 2: 64, 3: 32}, {1: 8192, 2: 512, 3: 128}
-_COARSE, _TRIED = 5e-3, 8
+# Draws of a branch that tell the error of its grid.
+_TRIED = 8
 
 
 def latent_field(system: PairParticles, kT: float) -> LatentField | None:
@@ -46,7 +43,7 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
         return None
     n = system.n
     strengths = -np.asarray(modes.coefficients, float) / kT * (1 if system.scaling == "mean-field" else n)
-    kept = 0.5 * n * strengths > _NEGLIGIBLE
+    kept = 0.5 * n * strengths > NEGLIGIBLE_MODE_ENERGY
     if not kept.any():
         return None
     indices, strengths = np.asarray(modes.indices)[kept], strengths[kept]
@@ -55,7 +52,7 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
         field = TorusModes(harmonics, tuple(lengths), grid)
         radial = radial_branch(field, strengths, n)
         branches = phases(system, kT, field, strengths) if radial is None else [radial]
-        if n * _grid_error(field, branches) < _COARSE:
+        if n * _grid_error(field, branches) < COARSE_LATENT_GRID:
             break
         grid *= 2
         if grid > _FINEST[len(lengths)]:
@@ -151,7 +148,7 @@ def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.
     values, vectors = values[:-d], vectors[:, :-d]
     # Near a critical point the droplet is not larger than its fluctuations: its centre is undefined, and the Gaussian
     # about h = 0 covers both phases.
-    if not (values[0] > 0 and np.linalg.norm(c) > _DISTINCT / np.sqrt(n * values[0])):
+    if not (values[0] > 0 and np.linalg.norm(c) > DISTINCT_FROM_UNIFORM / np.sqrt(n * values[0])):
         return None
     dtype = jnp.result_type(float)
     return DropletBranch(

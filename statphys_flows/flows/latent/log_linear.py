@@ -48,8 +48,8 @@ class LogLinear(eqx.Module):
         """f(x) e^{ax}."""
         return LogLinear(self.edges, self.levels + a * self.centres, self.slopes + a)
 
-    def at(self, cell: Int[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:
-        """log f at x, which is in `cell`."""
+    def at(self, cell: Int[Array, "*n"], x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+        """log f at x, which lies in `cell`."""
         return self.levels[cell] + self.slopes[cell] * (x - self.centres[cell])
 
     def inverse(self):
@@ -60,7 +60,7 @@ class LogLinear(eqx.Module):
         widths, centres = self.widths, self.centres
         steepness = self.slopes * widths
 
-        def draw(height: Float[Array, " n"], place: Float[Array, " n"]):
+        def draw(height: Float[Array, "*n"], place: Float[Array, "*n"]):
             cell = jnp.minimum(jnp.searchsorted(cumulative, height * cumulative[-1], side="right"), widths.size - 1)
             # e^{-kt} on 0 < t < 1, from the end of the cell where the density is highest.
             k = jnp.abs(steepness[cell])
@@ -70,7 +70,7 @@ class LogLinear(eqx.Module):
 
         return draw
 
-    def log_prob(self, x: Float[Array, " n"]) -> Float[Array, " n"]:
+    def log_prob(self, x: Float[Array, "*n"]) -> Float[Array, "*n"]:
         """log of the normalised density; -∞ beyond the edges."""
         cell = jnp.clip(jnp.searchsorted(self.edges, x, side="right") - 1, 0, self.levels.size - 1)
         inside = (x >= self.edges[0]) & (x < self.edges[-1])

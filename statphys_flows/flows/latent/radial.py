@@ -72,9 +72,9 @@ class RadialBranch(Branch):
         return len(self.harmonics) - 1
 
 
-def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBranch | None:
-    """The branch for βλ_k = `strengths` and n particles; None in more than one dimension, or if the first mode is not
-    the one that orders (it must exist and be the strongest)."""
+def radial_branch(field: TorusModes, strengths: np.ndarray | Float[Array, " modes"], n: int) -> RadialBranch | None:
+    """The branch for βλ_k = `strengths` and n particles; None in more than one dimension, or where the first mode is
+    not the one that orders (it must be there, and no other as strong)."""
     harmonics = [int(k[0]) for k in field.harmonics]
     if len(field.lengths) > 1 or harmonics[0] != 1 or np.any(strengths[1:] >= strengths[0]):
         return None
@@ -96,8 +96,8 @@ def radial_branch(field: TorusModes, strengths: np.ndarray, n: int) -> RadialBra
     )
 
 
-def _along(field: TorusModes, strengths: np.ndarray, n: int, r: np.ndarray):
-    """log p(r) up to a constant, c*(r) of the other modes, and the factors of Σ(r)."""
+def _along(field: TorusModes, strengths: np.ndarray | Float[Array, " modes"], n: int, r: np.ndarray):
+    """log p(r) but for a constant, c*(r) of the other modes, and the factors of Σ(r)."""
     angle = 2 * np.pi * np.arange(field.grid) / field.grid
     phi = np.sqrt(2) * np.cos(np.outer([k[0] for k in field.harmonics], angle))
     psi = np.sqrt(2) * np.sin(np.outer([k[0] for k in field.harmonics], angle))

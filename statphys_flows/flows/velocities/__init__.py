@@ -1,6 +1,6 @@
 """Velocities of continuous flows, one per file, each with its exact divergence."""
 
-from statphys_flows.flows.velocities.divergence import with_exact_divergence, with_hutchinson_divergence
+from statphys_flows.flows.velocities.divergence import with_exact_divergence
 from statphys_flows.flows.velocities.fields.bounded_lattice import BoundedLatticeVelocity
 from statphys_flows.flows.velocities.fields.lattice import LatticeVelocity
 from statphys_flows.flows.velocities.fields.path import PathVelocity
@@ -9,7 +9,6 @@ from statphys_flows.flows.velocities.particles.particle_modes import DensityMode
 from statphys_flows.flows.velocities.particles.particle_pairs import PairVelocity
 from statphys_flows.flows.velocities.potential import PotentialVelocity
 from statphys_flows.flows.velocities.score import ScoreVelocity
-from statphys_flows.flows.velocities.total import TotalVelocity
 from statphys_flows.flows.velocities.velocity import Velocity
 
 __all__ = [
@@ -21,8 +20,6 @@ __all__ = [
     "PathVelocity",
     "PotentialVelocity",
     "ScoreVelocity",
-    "TotalVelocity",
     "Velocity",
     "with_exact_divergence",
-    "with_hutchinson_divergence",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 # The number of tangents pushed through together for each configuration: memory grows with this, up to the dimension.
 _CHUNK = 32
@@ -27,20 +27,3 @@ def with_exact_divergence(
     index = jnp.arange(n)
     entries = jax.vmap(diagonal)(index) if n <= _CHUNK else jax.lax.map(diagonal, index, batch_size=_CHUNK)
     return value, jnp.sum(entries)
-
-
-def with_hutchinson_divergence(
-    function: Callable[[Float[Array, ""], Float[Array, " ..."]], Float[Array, " ..."]],
-    t: Float[Array, ""],
-    x: Float[Array, " ..."],
-    key: PRNGKeyArray,
-    probes: int = 1,
-) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
-    r"""$v_t(x)$ and an unbiased estimate $\epsilon \cdot (\partial v/\partial x)\, \epsilon$ of its divergence, with
-    independent signs ε (Hutchinson; FFJORD, arXiv:1810.01367), averaged over `probes`.
-
-    For training losses only: nothing may depend on an estimated log q. Keep the key along a trajectory, as FFJORD does,
-    or the solver gets a rough right-hand side."""
-    value, push = jax.linearize(lambda x: function(t, x), x)
-    signs = jax.random.rademacher(key, (probes, *x.shape), x.dtype)
-    return value, jnp.mean(jax.vmap(lambda e: jnp.sum(e * push(e)))(signs))

@@ -84,6 +84,15 @@ def read_tree(path: Path) -> xr.DataTree:
         ) from error
 
 
+def read_finished(path: Path, configuration: dict[str, Any]) -> xr.DataTree:
+    """`read_tree` of a result that has to be of the same `configuration`.
+
+    **Raises:** `StudyError` if it is damaged, or of another study."""
+    tree = read_tree(path)
+    check_same(configuration_of(tree, path), configuration, path)
+    return tree
+
+
 class Parts:
     """The folder of finished points beside a result: one NetCDF file and one flow for each."""
 
@@ -142,6 +151,14 @@ class Parts:
     def remove(self) -> None:
         """Delete the folder, once the result is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def interrupted(done: int, number: str, parts: Parts | None) -> str:
+    """How a run that was interrupted can go on, in words; `number` says how many points it has."""
+    after = f"Interrupted after {done} of {number}"
+    if parts is None:
+        return f"{after}. Nothing is on disk: give out=... to be able to resume."
+    return f"{after}, which are in {parts.folder}. To go on: the same command with --resume, or resume=True."
 
 
 def configuration_of(tree: xr.DataTree, where: Path | str) -> dict[str, Any]:

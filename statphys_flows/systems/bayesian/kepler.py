@@ -2,10 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 
-def eccentric_anomaly(mean_anomaly: Float[Array, "*n"], eccentricity: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def eccentric_anomaly(
+    mean_anomaly: Float[ArrayLike, "*#n"], eccentricity: Float[ArrayLike, "*#n"]
+) -> Float[Array, "*n"]:
     r"""E in $[-\pi, \pi]$ with $E - e \sin E = M$ (mod 2π), to rounding error for 0 ≤ e < 0.99.
 
     A starting value from a Padé approximation of the sine, accurate to about 1e-4, one correction of fifth order, and

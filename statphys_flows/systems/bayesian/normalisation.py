@@ -12,15 +12,14 @@ from scipy.special import expit
 from statphys_flows.bases import Gaussian
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
-from statphys_flows.thresholds import NORMALISATION_OF_A_PRIOR
+from statphys_flows.thresholds import (
+    LEAST_OVERLAP_OF_A_PRIOR,
+    MOST_VARIABLES_OF_A_PRIOR,
+    NORMALISATION_OF_A_PRIOR,
+    PRIOR_DRAWS_ON_THE_EDGE,
+)
 
 _DRAWS = 4096
-# The overlap of draws and Gaussian below which no statement is made.
-_OVERLAP = 0.03
-# In 32 bits a few of many draws are exactly on the edge of the support of the density.
-_ON_THE_EDGE = 1e-3
-# More variables than this leave too few draws for each.
-_MOST_VARIABLES = 100
 # The middle 68% of a Gaussian, in standard deviations either way.
 _MIDDLE = (0.16, 0.5, 0.84)
 
@@ -51,13 +50,13 @@ def check_normalisation(model: BayesianModel, key: PRNGKeyArray) -> None:
 def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, float, float] | None:
     """The overlap of draws and Gaussian, log ∫p, and its error; None if no statement can be made."""
     size = int(np.prod(model.space.shape))
-    if not model.space.reaches_infinity or size > _MOST_VARIABLES:
+    if not model.space.reaches_infinity or size > MOST_VARIABLES_OF_A_PRIOR:
         return None
     fit_key, key = jax.random.split(key)
     first, _ = _draws(model, fit_key)
     second, log_p = _draws(model, key)
     finite = np.isfinite(log_p)
-    if np.mean(finite) < 1 - _ON_THE_EDGE:
+    if np.mean(finite) < 1 - PRIOR_DRAWS_ON_THE_EDGE:
         bad = int(np.argmin(finite))
         raise StudyError(
             f"{type(model).__name__}: log_prior is {log_p[bad]} at x = {np.asarray(second[bad])}, a draw from the "
@@ -65,7 +64,7 @@ def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, 
         )
     compared = [_compared(model, g, second, log_p, key) for g in _gaussians(np.asarray(first))]
     best = max(compared)
-    return best if best[0] > _OVERLAP else None
+    return best if best[0] > LEAST_OVERLAP_OF_A_PRIOR else None
 
 
 def _gaussians(x: np.ndarray) -> list[Gaussian]:

@@ -7,11 +7,7 @@ import numpy as np
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, whole
-
-# Beyond e = 0.99 the solver of Kepler's equation is not tested.
-_ECCENTRICITY_LIMIT = 0.99
-# The allowed rounding error of a phase, in turns.
-_PHASE_ERROR = 2e-3
+from statphys_flows.thresholds import LARGEST_ECCENTRICITY, LARGEST_PHASE_ERROR
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,10 @@ def checked_settings(data: Data, planets, period, semi_amplitude, eccentricity_m
     _check_ranges("period", period, "(1.0, 100.0)")
     if planets:
         _check_turns(data.times, period)
-    if not 0 < float(eccentricity_max) < _ECCENTRICITY_LIMIT:
+    if not 0 < float(eccentricity_max) < LARGEST_ECCENTRICITY:
         raise StudyError(
             f"RadialVelocity(eccentricity_max={eccentricity_max!r}): give a number between 0 and "
-            f"{_ECCENTRICITY_LIMIT}, for example 0.9."
+            f"{LARGEST_ECCENTRICITY}, for example 0.9."
         )
     means = np.asarray([data.velocities[data.instruments == j].mean() for j in range(len(data.names))])
     centred = data.velocities - means[data.instruments]
@@ -144,7 +140,7 @@ def _instruments(instruments, names, n: int) -> tuple[np.ndarray, tuple[str, ...
 def _check_turns(times: np.ndarray, period: np.ndarray) -> None:
     turns = float(np.abs(times).max() / period.min())
     dtype = jnp.result_type(float)
-    if turns * float(jnp.finfo(dtype).eps) > _PHASE_ERROR:
+    if turns * float(jnp.finfo(dtype).eps) > LARGEST_PHASE_ERROR:
         raise StudyError(
             f"RadialVelocity: {turns:.3g} turns of the shortest period, {period.min():.3g}, are between the epoch and "
             f"the data, too many for {dtype}; raise the lower end of period, put epoch in the middle of the data, "

@@ -31,9 +31,7 @@ def first_modes(x: Float[Array, "n d"], lengths: Sequence[float], count: int = 2
     return dict(zip(names, jnp.sqrt(cosines**2 + sines**2), strict=True))
 
 
-def density_mode_amplitudes(
-    x: ArrayLike | xr.DataArray, lengths: Sequence[float] | float, order: int = 1
-) -> xr.DataArray:
+def density_mode_amplitudes(x: ArrayLike | xr.DataArray, lengths: ArrayLike, order: int = 1) -> xr.DataArray:
     r"""$|\hat\rho_k|$ of stored draws at the wave vectors k = 2πm/L with |m_a| ≤ `order`, half of them.
 
     **Arguments:**
@@ -61,7 +59,7 @@ def density_mode_amplitudes(
     return xr.DataArray(amplitude, coords, (*leading.dims, "mode"), "density_mode", attrs)
 
 
-def structure_factor(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | float, order: int = 8) -> xr.DataArray:
+def structure_factor(x: ArrayLike | xr.DataArray, lengths: ArrayLike, order: int = 8) -> xr.DataArray:
     r"""$S(k) = \frac1N \langle |\sum_i e^{ik\cdot x_i}|^2 \rangle = N \langle|\hat\rho_k|^2\rangle$, averaged over
     draws and over the wave vectors of one length; 1 for an ideal gas.
 
@@ -88,11 +86,9 @@ def structure_factor(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | flo
     return xr.DataArray(summed / multiplicity, coords, dims, "structure_factor", attrs)
 
 
-def pair_correlation(
-    x: ArrayLike | xr.DataArray, lengths: Sequence[float] | float, edges: ArrayLike | None = None
-) -> xr.DataArray:
-    r"""$g(r)$: the number of pairs whose distance to the nearest image is in a bin, divided by that of an ideal gas of
-    equally many labelled particles, N(N-1)/2 · volume of the shell/V; 1 for an ideal gas at every N.
+def pair_correlation(x: ArrayLike | xr.DataArray, lengths: ArrayLike, edges: ArrayLike | None = None) -> xr.DataArray:
+    r"""$g(r)$: pairs whose distance by the nearest image lies in a bin, over those of an ideal gas of as many labelled
+    particles, N(N-1)/2 · volume of the shell/V; 1 for an ideal gas at every N.
 
     **Arguments:**
 
@@ -132,7 +128,7 @@ def pair_correlation(
     return result.mean([dim for dim in leading.dims if dim != "chain"], keep_attrs=True)
 
 
-def cluster_fraction(x: ArrayLike | xr.DataArray, lengths: Sequence[float] | float, distance: float) -> xr.DataArray:
+def cluster_fraction(x: ArrayLike | xr.DataArray, lengths: ArrayLike, distance: float) -> xr.DataArray:
     """The fraction of the particles that are in the largest cluster: two particles belong to one cluster if a chain of
     steps shorter than `distance` (by the nearest image) leads from one to the other.
 

@@ -16,11 +16,10 @@ from statphys_flows.systems.particles.observables import first_modes
 from statphys_flows.systems.potentials import Modes, Potential, check_potential, density_modes
 from statphys_flows.systems.potentials.potential import is_concrete, sides_of
 from statphys_flows.systems.system import System
+from statphys_flows.thresholds import COST_OF_A_MODE
 
 # Pairs are summed in square blocks of at most this side: 2^16 pairs are in memory at a time.
 _BLOCK = 256
-# A mode of a particle costs this fraction of a pair; therefore few particles are summed in pairs.
-_MODE_COST = 0.05
 
 _sides = sides_of("PairParticles(lengths")
 
@@ -100,7 +99,7 @@ class PairParticles(System):
         # Checks that the modes fit the box, even if pairs are summed in the end.
         modes = self.potential.modes(box.lengths) if concrete else None
         self.orders = None
-        if modes is not None and len(modes.indices) * _MODE_COST < self.n:
+        if modes is not None and len(modes.indices) * COST_OF_A_MODE < self.n:
             self.orders = self.potential.orders(box.lengths)
         if self.states is not None:
             self.states = as_floats("PairParticles(states", self.states)

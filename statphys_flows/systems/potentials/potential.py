@@ -14,12 +14,10 @@ from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.potentials.modes import Modes
-from statphys_flows.thresholds import JUMP_OF_A_POTENTIAL, KINK_OF_A_POTENTIAL
+from statphys_flows.thresholds import JUMP_OF_A_POTENTIAL, KINK_OF_A_POTENTIAL, ODD_PART_OF_A_POTENTIAL
 
 _PROBES = 32
-# As a fraction of the largest probed value: rounding differences of an even function, in 32 bits.
-_EVEN_TOLERANCE = 1e-4
-# The distance from half the box at which the potential is probed, as a fraction.
+# How near to half the box it is looked at, as a fraction.
 _AT_THE_SEAM = 1e-4
 
 
@@ -102,7 +100,7 @@ def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
         raise StudyError(f"{name} is NaN at the displacement {np.round(bad, 4).tolist()}; fix it there.")
     _check_cutoff(name, potential, dimension, reach)
     scale = np.maximum(np.abs(there), np.abs(back))
-    if np.any(np.abs(there - back) > _EVEN_TOLERANCE * np.maximum(scale, np.median(scale))):
+    if np.any(np.abs(there - back) > ODD_PART_OF_A_POTENTIAL * np.maximum(scale, np.median(scale))):
         bad = int(np.argmax(np.abs(there - back)))
         raise StudyError(
             f"{name} is not even: W(r) = {there[bad]:g} and W(-r) = {back[bad]:g} at r = "

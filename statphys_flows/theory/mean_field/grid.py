@@ -12,14 +12,11 @@ import scipy.fft
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.systems.potentials.potential import is_concrete
+from statphys_flows.thresholds import COARSE_DENSITY, RESOLVED_DENSITY
 
 _POINTS = {1: 256, 2: 64, 3: 32}
 _MOST_POINTS = {1: 4096, 2: 256, 3: 64}
 
-# A density is resolved if its highest Fourier modes are below this: in energies they multiply equally small modes of W.
-RESOLVED = 1e-8
-# The modes of a potential with a kink decay slowly; above this value an answer would be visibly wrong.
-_COARSE = 1e-4
 
 Array = np.ndarray
 
@@ -152,12 +149,12 @@ def resolved(system: PairParticles, solve: Callable, points: int | None):
         grid = grid_of(system, count)
         *answer, densities = solve(grid)
         tail = max([grid.tail(density) for density in densities], default=0.0)
-        if tail < RESOLVED or points is not None or count == _MOST_POINTS[dimension]:
+        if tail < RESOLVED_DENSITY or points is not None or count == _MOST_POINTS[dimension]:
             break
         # The modes of a smooth droplet decay like a Gaussian.
-        factor = np.sqrt(np.log(RESOLVED) / np.log(tail)) if tail < 0.1 else 2.0
+        factor = np.sqrt(np.log(RESOLVED_DENSITY) / np.log(tail)) if tail < 0.1 else 2.0
         count = min(16 * int(np.ceil(1.05 * min(factor, 2.0) * count / 16)), _MOST_POINTS[dimension])
-    if tail > _COARSE:
+    if tail > COARSE_DENSITY:
         raise StudyError(
             f"mean_field: on {count} points along an axis the density is not resolved (its highest Fourier mode is "
             f"{tail:.1g}): at low temperature a droplet is narrow. Give points={2 * count} or a higher kT."

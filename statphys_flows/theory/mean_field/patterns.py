@@ -6,11 +6,7 @@ import numpy as np
 
 from statphys_flows.theory.mean_field.grid import Grid
 from statphys_flows.theory.mean_field.states import Conditions, NotConverged, State, iterate
-
-# Below this order parameter a state is the gas.
-UNIFORM = 1e-4
-# Modes of W below this fraction of the largest one do not count as attraction.
-_ROUNDING = 1e-12
+from statphys_flows.thresholds import LARGEST_ORDER_PARAMETER_OF_A_GAS, NEGLIGIBLE_ATTRACTION
 
 _NAMES = {1: ("droplet",), 2: ("droplet", "stripe"), 3: ("droplet", "column", "stripe")}
 
@@ -37,7 +33,7 @@ def gas_spinodal(grid: Grid) -> float:
     """-min_k Ŵ_k: below this kT a gas is unstable, ½ kT Σ|ρ̂_k|² + ½ Σ Ŵ_k |ρ̂_k|² being its free energy to second order.
     0 if nothing attracts."""
     lowest = float(grid.transform.min())
-    return -lowest if lowest < -_ROUNDING * np.abs(grid.transform).max() else 0.0
+    return -lowest if lowest < -NEGLIGIBLE_ATTRACTION * np.abs(grid.transform).max() else 0.0
 
 
 def patterns(grid: Grid) -> list[Pattern]:
@@ -46,7 +42,7 @@ def patterns(grid: Grid) -> list[Pattern]:
     longest = np.argsort(-np.asarray(grid.lengths), kind="stable")
     for name, number in zip(_NAMES[grid.dimension], range(grid.dimension, 0, -1), strict=True):
         axes = sorted(int(a) for a in longest[:number])
-        found.append(_pattern(grid, name, [tuple(np.eye(grid.dimension, dtype=int)[a]) for a in axes], axes))
+        found.append(_pattern(grid, name, [tuple(np.eye(grid.dimension, dtype=int)[a].tolist()) for a in axes], axes))
     star = _unstable_first(grid)
     if star and not any(sum(abs(m) for m in index) == 1 for index in star):
         found.append(_pattern(grid, "modulated", star, None))
@@ -83,4 +79,4 @@ def cold_state(grid: Grid, pattern: Pattern, kT: float) -> State | None:
         state = conditions.newton(iterate(grid, pattern.seed / kT, 1 / kT))
     except NotConverged:
         return None
-    return state if np.mean(pattern.phi * state.density) > UNIFORM else None
+    return state if np.mean(pattern.phi * state.density) > LARGEST_ORDER_PARAMETER_OF_A_GAS else None

@@ -9,10 +9,9 @@ from statphys_flows.theory.mean_field.grid import Grid, resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import Pattern, gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import State, energy, free_energy, lowest_curvature, relative_entropy
+from statphys_flows.thresholds import EXCESS_BESIDE_THE_GAS
 
 _SUMMARY = ("transition", "spinodal", "latent_energy", "transition_order_parameter", "transition_relative_entropy")
-# Near the gas, at m = 0.02, a state has an excess of order m⁴.
-_FROM_GAS = 1e-4
 _CURVE = ("branch_kT", "branch_order_parameter", "branch_free_energy", "branch_energy", "branch_relative_entropy")
 
 
@@ -79,7 +78,7 @@ def _follow(grid: Grid, pattern: Pattern, spinodal: float) -> tuple[Branch, dict
     if slopes[0] < 0 and slopes[-1] > 0:
         turn = int(np.flatnonzero(slopes > 0)[0])
         summary["spinodal"] = branch.at(branch.root(branch.slope, m[turn - 1], m[turn])).kT
-    if excess[0] < -_FROM_GAS * branch.at(m[0]).kT:
+    if excess[0] < -EXCESS_BESIDE_THE_GAS * branch.at(m[0]).kT:
         return branch, summary | {"order": "secondary"}, None
     if slopes[0] > 0:
         summary |= {"transition": max(pattern.strengths), "order": "continuous", "latent_energy": 0.0}

@@ -8,13 +8,12 @@ import numpy as np
 import scipy.sparse.linalg
 
 from statphys_flows.theory.mean_field.grid import Grid, backward, forward
+from statphys_flows.thresholds import MOST_POINTS_FOR_AN_EIGENVALUE
 
 _TOLERANCE = 1e-11
 # Modes of W below this fraction of the largest one are rounding.
 _NEGLIGIBLE = 1e-17
 _NEWTON_STEPS = 30
-# With more points the eigenvalue takes longer than the state.
-_ENOUGH_POINTS = 8192
 
 Array = np.ndarray
 
@@ -180,7 +179,7 @@ def lowest_curvature(grid: Grid, state: State) -> float:
 
     On a finer grid every other point is sufficient (a state's modes decay as fast as those of ρ).
     """
-    while grid.values.size > _ENOUGH_POINTS and grid.points % 4 == 0:
+    while grid.values.size > MOST_POINTS_FOR_AN_EIGENVALUE and grid.points % 4 == 0:
         grid, state = _coarser(grid, state)
     root = np.sqrt(state.density)
     neutral = [root] + [root * grid.derivative(state.log_density, axis) for axis in range(grid.dimension)]

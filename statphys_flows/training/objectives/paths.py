@@ -11,9 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
-
-# Ends must be met to this, relative to configurations of unit size: rounding, and no more.
-_END_TOLERANCE = 1e-3
+from statphys_flows.thresholds import MISSED_END_OF_A_PATH
 
 
 class Path(eqx.Module):
@@ -128,7 +126,7 @@ def check_ends(path: Path, shape: tuple[int, ...]) -> None:
             if isinstance(reached, Tracer):
                 return
             miss = float(jnp.max(jnp.abs(reached - wanted)))
-            if not miss <= _END_TOLERANCE:
+            if not miss <= MISSED_END_OF_A_PATH:
                 raise StudyError(
                     f"{name} at t = {t:.0f} is off its {name_of_end} by {miss:.3g}; a path must have I_0 = start and "
                     "I_1 = end, for example (1 - t) * start + t * end."
@@ -148,9 +146,9 @@ def _check_linear(path: Path) -> None:
                     path(t, start, end) - start * path(t, one, zero) - end * path(t, zero, one)
                     for t in jnp.asarray([0.2, 0.7], start.dtype)
                 ]
-                linear = all(float(jnp.max(jnp.abs(miss))) < _END_TOLERANCE for miss in misses)
             except (TypeError, ValueError):  # made for one shape alone
-                linear = False
+                misses = [jnp.inf]
+            linear = all(float(jnp.max(jnp.abs(miss))) < MISSED_END_OF_A_PATH for miss in misses)
     if not linear:
         raise StudyError(
             f"{type(path).__name__} is not α(t) start + β(t) end with numbers α, β, so its velocity does not give the "

@@ -5,14 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from statphys_flows.analysis.pooling.pool import Pool
+from statphys_flows.thresholds import SAME_VALUE
 
 Array = np.ndarray
 
 _BINS = 2048
 # Values outside are counted in the first and the last bin.
 _TAIL = 1e-7
-# Two values that differ by less than this fraction of the range count as one.
-_ROUNDING = 1e-9
 
 
 class Variable(NamedTuple):
@@ -59,11 +58,11 @@ def variable(values: Array) -> Variable:
     on a finer scale there is no density."""
     distinct, of_draw = np.unique(values, return_inverse=True)
     gaps = np.diff(distinct)
-    gaps = gaps[gaps > _ROUNDING * np.ptp(distinct)]
+    gaps = gaps[gaps > SAME_VALUE * np.ptp(distinct)]
     if not gaps.size or gaps.size > len(values) / 2:
         return Variable(values, np.argsort(values), None)
     multiples = gaps / gaps.min()
-    if np.abs(multiples - np.round(multiples)).max() < _ROUNDING**0.5 and np.median(multiples) < 1.5:
+    if np.abs(multiples - np.round(multiples)).max() < SAME_VALUE**0.5 and np.median(multiples) < 1.5:
         return Variable(values, np.argsort(values), float(gaps.min()))
     # Gaps of a rare width are not spacings of the values: they have no draws.
     half = 0.5 * np.minimum(np.diff(distinct, prepend=distinct[0], append=distinct[-1]), np.quantile(gaps, 0.95))

@@ -21,7 +21,7 @@ from numpy.polynomial.legendre import legvander
 
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.transitions.densities.histogram import Histogram
-from statphys_flows.thresholds import FEWEST_DRAWS_OF_A_DIP, TELLING_ERROR
+from statphys_flows.thresholds import FEWEST_BINS_OF_A_FIT, FEWEST_DRAWS_OF_A_DIP, NEGLIGIBLE_FIT, TELLING_ERROR
 
 Array = np.ndarray
 
@@ -29,8 +29,6 @@ _ORDERS = (0, 2, 4)
 _SHRINK = 0.7
 _WINDOWS = 7
 _BINS = 64  # of a window, in the fit
-_FEWEST_BINS = 12
-_NEGLIGIBLE = 0.01
 _STEPS = 60
 
 
@@ -74,7 +72,7 @@ def extremum(found: Histogram, guess: Array, near: float, widest: float, sign: i
         score = np.asarray([_score(window, start, order) for start, order in models])
         weight = np.exp(-0.5 * (score - score.min()))
         weight /= weight.sum()
-        kept = [(w, *model) for w, model in zip(weight, models, strict=True) if w > _NEGLIGIBLE]
+        kept = [(w, *model) for w, model in zip(weight, models, strict=True) if w > NEGLIGIBLE_FIT]
         result = _averaged(window, kept, sign, found.width, groups) or result
         # If the highest order is best, the window is too wide.
         if models[int(np.argmin(score))][1] < _ORDERS[-1]:
@@ -86,7 +84,7 @@ def _window(found: Histogram, inside: Array, near: float, half: float, groups: i
     """None if it contains too little weight."""
     weight = found.weight[:, inside]
     draws = float(weight[0].sum() * found.draws)
-    if weight.shape[1] < _FEWEST_BINS or draws < FEWEST_DRAWS_OF_A_DIP:
+    if weight.shape[1] < FEWEST_BINS_OF_A_FIT or draws < FEWEST_DRAWS_OF_A_DIP:
         return None
     # The factor by which their number varies more than that of independent draws.
     draws /= max(1.0, draws * float(bootstrap_error(weight[1:].sum(axis=1) / weight[0].sum(), groups)) ** 2)

@@ -7,16 +7,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from statphys_flows.analysis.transitions.densities.histogram import Histogram
+from statphys_flows.thresholds import LEAST_DIP, LEAST_SHARE_OF_A_PHASE, LOWEST_PEAK
 
 Array = np.ndarray
 
 _TARGETS = 33
 _ZOOMS = 3
-# In the smoothed density a peak counts above this fraction of the higher peak, and a dip above this depth, in kT.
-_LOWEST_PEAK = 1e-3
-# Each side of the dip counts above this fraction of the weight: a few draws far out make a separate peak.
-_LEAST_SHARE = 0.02
-_LEAST_DIP = 0.2
 _ITERATIONS = 50
 _JOINED = 256
 
@@ -124,8 +120,8 @@ def _deepest(density: Array) -> tuple[int, int, int] | None:
     """The two peaks with the deepest dip between them, measured from the lower peak; the middle of the lowest part of
     the dip."""
     inner = np.r_[True, density[1:] > density[:-1]] & np.r_[density[:-1] >= density[1:], True]
-    peaks = [int(i) for i in np.flatnonzero(inner) if density[i] > _LOWEST_PEAK * density.max()]
-    best, found = _LEAST_DIP, None
+    peaks = [int(i) for i in np.flatnonzero(inner) if density[i] > LOWEST_PEAK * density.max()]
+    best, found = LEAST_DIP, None
     for a, first in enumerate(peaks):
         for second in peaks[a + 1 :]:
             between = density[first : second + 1]
@@ -133,6 +129,6 @@ def _deepest(density: Array) -> tuple[int, int, int] | None:
             dip = first + int(lowest[len(lowest) // 2])
             depth = np.log(min(density[first], density[second]) / max(density[dip], 1e-300))
             share = density[:dip].sum() / density.sum()
-            if depth > best and _LEAST_SHARE < share < 1 - _LEAST_SHARE:
+            if depth > best and LEAST_SHARE_OF_A_PHASE < share < 1 - LEAST_SHARE_OF_A_PHASE:
                 best, found = depth, (first, dip, second)
     return found
