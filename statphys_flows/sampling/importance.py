@@ -63,18 +63,7 @@ def importance(
     n, kT = whole(n), real(kT)
     check_real("importance(kT", kT, positive=True, advice="a temperature is positive and finite")
     key = jax.random.key(0) if key is None else key
-    each = -(-n // _GROUPS)
-    per_call = max(1, min(_GROUPS, _AT_ONCE // each))
-    system, kT_array = with_array_parameters(system), jnp.asarray(kT, jnp.result_type(float))
-    functions = tuple((estimates or {}).items())
-    pieces = []
-    for own in jax.random.split(key, -(-_GROUPS // per_call)):
-        pieces.append(jax.tree.map(np.asarray, _draw(system, kT_array, flow, own, each * per_call, functions)))
-    log_w = np.concatenate([p[0] for p in pieces]).astype(float)[: _GROUPS * each].reshape(_GROUPS, each)
-    values = {
-        name: np.concatenate([p[1][name] for p in pieces]).astype(float)[: _GROUPS * each].reshape(_GROUPS, each)
-        for name in pieces[0][1]
-    }
+    log_w, values = _in_groups(flow, with_array_parameters(system), n, kT, key, tuple((estimates or {}).items()))
     if np.isneginf(log_w).all():
         raise StudyError(
             f"None of {log_w.size} draws of the flow has a finite energy: it misses the system altogether."
@@ -92,6 +81,24 @@ def importance(
     data = describe(scalars(found).assign_coords(kT=kT), system)
     data["log_z"].attrs["comment"] = "by importance sampling: log of the mean weight of the flow's draws"
     return data
+
+
+def _in_groups(
+    flow: Proposal, system: System, n: int, kT: float, key: PRNGKeyArray, functions: tuple
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log weights, and what is averaged, of n draws: (group, draw) each."""
+    each = -(-n // _GROUPS)
+    per_call = max(1, min(_GROUPS, _AT_ONCE // each))
+    kT_array = jnp.asarray(kT, jnp.result_type(float))
+    pieces = []
+    for own in jax.random.split(key, -(-_GROUPS // per_call)):
+        pieces.append(jax.tree.map(np.asarray, _draw(system, kT_array, flow, own, each * per_call, functions)))
+
+    def joined(parts) -> np.ndarray:
+        return np.concatenate(parts).astype(float)[: _GROUPS * each].reshape(_GROUPS, each)
+
+    values = {name: joined([piece[1][name] for piece in pieces]) for name in pieces[0][1]}
+    return joined([piece[0] for piece in pieces]), values
 
 
 @eqx.filter_jit

@@ -12,7 +12,7 @@ from statphys_flows import ParallelTempering, StudyError, TemperedSMC
 from statphys_flows.analysis import importance_log_z
 from statphys_flows.bases import Diagonal, Gaussian
 from statphys_flows.sampling.adaptive.tempering import _Steps, _update, follow, pilot, temper
-from statphys_flows.sampling.samplers.parallel_tempering import _even_levels, _exchange, _Ladder, _run
+from statphys_flows.sampling.kernels.ladder import Ladder, even_levels, exchange, run_ladder
 
 ONE = jnp.asarray(1.0)
 
@@ -130,14 +130,14 @@ def test_an_exchange_moves_states_and_their_weights_together(getkey):
     x = jnp.arange(4.0)[:, None, None] + 0.01 * jnp.arange(5.0)[None, :, None]
     log_w = 10 * x[..., 0]
     # Where the lower level has the larger weight an exchange is certain; here it never has, and u = 0 forces it.
-    y, w, probability = _exchange(levels, x, log_w, jnp.zeros((3, 5)), 0)
+    y, w, probability = exchange(levels, x, log_w, jnp.zeros((3, 5)), 0)
     np.testing.assert_allclose(10 * y[..., 0], w, rtol=1e-6)
     np.testing.assert_allclose(np.sort(y, axis=0), x)
     np.testing.assert_allclose(y[:, 0, 0], [1.0, 0.0, 3.0, 2.0])
     np.testing.assert_allclose(probability[0], np.exp(0.3 * (log_w[0] - log_w[1])), rtol=1e-5)
-    y, *_ = _exchange(levels, x, log_w, jnp.zeros((3, 5)), 1)
+    y, *_ = exchange(levels, x, log_w, jnp.zeros((3, 5)), 1)
     np.testing.assert_allclose(y[:, 0, 0], [0.0, 2.0, 1.0, 3.0])
-    y, *_ = _exchange(levels, x, log_w, jnp.ones((3, 5)), 0)
+    y, *_ = exchange(levels, x, log_w, jnp.ones((3, 5)), 0)
     np.testing.assert_allclose(y, x)
 
 
@@ -147,9 +147,9 @@ def test_fresh_draws_of_the_reference_climb_two_levels_a_draw():
     levels, chains, draws = jnp.linspace(0.0, 1.0, 6), 3, 8
     reference, marker = Gaussian(jnp.zeros(3)), 50.0
     one = jax.vmap(lambda scale: Diagonal(scale * jnp.ones(3)))(jnp.ones(6))
-    ladder = _Ladder(Harmonic(), ONE, reference, levels)
+    ladder = Ladder(Harmonic(), ONE, reference, levels)
     # Steps so short that no state changes but by exchanges.
-    positions, record = _run(
+    positions, record = run_ladder(
         ladder,
         sf.MALA(),
         one,
@@ -172,7 +172,7 @@ def test_levels_rise_from_the_reference_to_the_target():
         count = 3
         levels = np.array([0.1, 0.4, 1.0, 1.0])
 
-    levels = _even_levels(Pilot(), 7)
+    levels = even_levels(Pilot(), 7)
     np.testing.assert_allclose(levels, [0, 0.05, 0.1, 0.25, 0.4, 0.7, 1], atol=1e-6)
 
 

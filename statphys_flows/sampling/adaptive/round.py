@@ -134,20 +134,8 @@ def adapt_round(
     def reduced_energy(x):
         return -density(x)
 
-    flow, fit_state, loss = state.flow, state.fit, jnp.asarray(jnp.nan, state.best_score.dtype)
-    if objective is not None and flow.has_map:
-        flow, fit_state, losses = fit(
-            flow,
-            state.fit,
-            objective,
-            state.buffer if found is None else jnp.concatenate([state.buffer, found]),
-            reduced_energy,
-            fit_key,
-            steps=plan.steps,
-            total_steps=total_steps,
-            optimiser=plan.optimiser,
-        )
-        loss = jnp.nanmean(losses)
+    samples = state.buffer if found is None else jnp.concatenate([state.buffer, found])
+    flow, fit_state, loss = _train(state, objective, samples, reduced_energy, fit_key, plan, total_steps)
     flow, log_w = rebalance(flow, reduced_energy, weigh_key, EVALUATION_DRAWS)
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, plan)
     forward, reverse = forward_ess(log_w), reverse_ess(history.logdensity - history.log_q)
@@ -155,11 +143,7 @@ def adapt_round(
     score = score_figures(forward, reverse, error)
     best = _select(score > state.best_score, flow, state.best)
     if flow.can_be_refined:
-        # Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on, finer.
-        given_up = _given_up(fit_state, state.fit.rejected + plan.steps)
-        flow, fit_state = _select(error < WORTHLESS_LOG_Q, (flow, fit_state), (best, given_up))
-        coarse_enough = _select(error < FINE_LOG_Q, flow.coarsened(), flow)
-        flow = _select(error > SOLVER_TOLERANCE, flow.refined(), coarse_enough)
+        flow, fit_state = _refine(flow, fit_state, error, best, state.fit.rejected + plan.steps)
     visited = history.position.reshape(-1, *state.buffer.shape[1:])[-state.buffer.shape[0] :]
     state = AdaptiveState(
         chains=chains,
@@ -183,6 +167,33 @@ def adapt_round(
         score=score,
     )
     return state, info
+
+
+def _train(state: AdaptiveState, objective: Objective | None, samples, reduced_energy, key, plan: RoundPlan, total):
+    """The flow after the training steps of a round, what its loop carries, and the mean loss."""
+    if objective is None or not state.flow.has_map:
+        return state.flow, state.fit, jnp.asarray(jnp.nan, state.best_score.dtype)
+    flow, fit_state, losses = fit(
+        state.flow,
+        state.fit,
+        objective,
+        samples,
+        reduced_energy,
+        key,
+        steps=plan.steps,
+        total_steps=total,
+        optimiser=plan.optimiser,
+    )
+    return flow, fit_state, jnp.nanmean(losses)
+
+
+def _refine(flow: Proposal, fit_state: FitState, error, best: Proposal, rejected):
+    """Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on with more
+    solver steps; where it is finer than need be, with fewer."""
+    given_up = _given_up(fit_state, rejected)
+    flow, fit_state = _select(error < WORTHLESS_LOG_Q, (flow, fit_state), (best, given_up))
+    coarse_enough = _select(error < FINE_LOG_Q, flow.coarsened(), flow)
+    return _select(error > SOLVER_TOLERANCE, flow.refined(), coarse_enough), fit_state
 
 
 @eqx.filter_jit

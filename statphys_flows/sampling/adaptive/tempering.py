@@ -156,18 +156,12 @@ def _temper(
         log_w = density(x) - reference.log_prob(x)
         return jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
 
-    def next_level(level, log_w, x):
-        delta = ess.ess_solver(lambda _: log_w, x, effective, 1.0 - level, solver.dichotomy)
-        # Below this the level could not be told from the next in 32 bits.
-        delta = jnp.clip(jnp.nan_to_num(delta), 1e-6 * jnp.maximum(level, 1e-6), 1.0 - level)
-        return jnp.where(delta >= 1.0 - level, 1.0, level + delta)
-
     def body(carry):
         x, level, steps, increments, made, key = carry
         key, own = jax.random.split(key)
         log_w = jax.vmap(log_weight)(x)
         if plan is None:
-            new_level, shape = next_level(level, log_w, x), None
+            new_level, shape = _next_level(level, log_w, x, effective), None
         else:
             new_level, steps, shape = jax.tree.map(lambda a: a[made.count], (plan.levels, plan.steps, plan.shape))
         log_w = (new_level - level) * log_w
@@ -191,11 +185,7 @@ def _temper(
 
     steps = _Steps(jnp.log(zero + 0.3), zero, zero)
     padding = jnp.zeros(_MOST_LEVELS, start.dtype)
-    blank = Plan(padding + 1, None, None, jnp.zeros((), jnp.int32))
-    if record:
-        like = (steps, jax.eval_shape(lambda x: _kept(_shape_of(x, preconditioner)), start))
-        empty = jax.tree.map(lambda a: jnp.zeros((_MOST_LEVELS, *a.shape), a.dtype), like)
-        blank = blank._replace(steps=empty[0], shape=empty[1])
+    blank = _blank_plan(start, steps, preconditioner, padding + 1, record)
     carry = (start, zero, steps, padding, blank, key)
     x, level, steps, increments, made, _ = jax.lax.while_loop(unfinished, body, carry)
     each = 1 + moves * (2 if _walks(start, preconditioner) else 1)
@@ -203,6 +193,24 @@ def _temper(
     # Where no draw of the reference has any weight there is nothing to resample.
     arrived = (level >= 1.0) & jnp.all(jnp.isfinite(jax.vmap(density)(x)))
     return Tempered(x, increments, made.levels, made.count, arrived, steps.acceptance, evaluations), made
+
+
+def _next_level(level, log_w, x, effective: float):
+    """The λ up to which that fraction of the particles stays effective."""
+    delta = ess.ess_solver(lambda _: log_w, x, effective, 1.0 - level, solver.dichotomy)
+    # Below this the level could not be told from the next in 32 bits.
+    delta = jnp.clip(jnp.nan_to_num(delta), 1e-6 * jnp.maximum(level, 1e-6), 1.0 - level)
+    return jnp.where(delta >= 1.0 - level, 1.0, level + delta)
+
+
+def _blank_plan(start, steps: _Steps, preconditioner, levels, record: bool) -> Plan:
+    """A plan of nothing yet, with room for steps and shapes if they are asked for."""
+    blank = Plan(levels, None, None, jnp.zeros((), jnp.int32))
+    if not record:
+        return blank
+    like = (steps, jax.eval_shape(lambda x: _kept(_shape_of(x, preconditioner)), start))
+    empty = jax.tree.map(lambda a: jnp.zeros((_MOST_LEVELS, *a.shape), a.dtype), like)
+    return blank._replace(steps=empty[0], shape=empty[1])
 
 
 def _walks(x, preconditioner) -> bool:

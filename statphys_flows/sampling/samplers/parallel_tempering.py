@@ -8,19 +8,14 @@ Geyer, in Computing Science and Statistics 23 (1991) 156; even and odd in turn: 
 (2001) 435. With a trained flow as ρ_0 the ladder is short: Invernizzi et al., J. Phys. Chem. Lett. 13 (2022) 11643.
 """
 
-from typing import Any, NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
-from statphys_flows.bases import Factor
 from statphys_flows.errors import StudyError
-from statphys_flows.flows import Proposal
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptive.adapt import adapt
@@ -36,24 +31,21 @@ from statphys_flows.sampling.adaptive.warm_up import WarmChains, scales_within, 
 from statphys_flows.sampling.coverage.scores import with_rounding
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
-from statphys_flows.sampling.kernels.assisted import local_sweep
+from statphys_flows.sampling.kernels.ladder import FlowReference, Ladder, Rung, even_levels, run_ladder
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
-from statphys_flows.sampling.record import Production, join, observed, pieces_of, run_in_pieces
+from statphys_flows.sampling.record import Production, join, pieces_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
-from statphys_flows.systems.walls import is_inside, log_density
+from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory import seed_states
 from statphys_flows.treatments import treatment_of
 
 # Of the pilot population, from which the levels are read off.
 _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
-# Between two draws: of even pairs, then of odd ones, so that over draws they alternate. Two of a kind in a row would
-# undo each other.
-_EXCHANGES = 2
 _RARE = 0.1
 
 
@@ -118,8 +110,8 @@ class ParallelTempering(Sampler):
                 effective=_EFFECTIVE,
                 preconditioner=preconditioner_of(system, reference),
             )
-            levels = _even_levels(pilot, self.levels)
-            ladder = _Ladder(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
+            levels = even_levels(pilot, self.levels)
+            ladder = Ladder(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
             warm = self._warm(ladder, over_devices(self._starts(ladder, pilot, pilot_key)), warm_key, kT)
             tick("warming up")
             training = watch.lap()
@@ -166,9 +158,9 @@ class ParallelTempering(Sampler):
                 f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
                 "sampled through a latent field; use FlowMCMC."
             )
-        return _OfFlow(flow)
+        return FlowReference(flow)
 
-    def _starts(self, ladder: "_Ladder", pilot, key):
+    def _starts(self, ladder: "Ladder", pilot, key):
         """Particles of the pilot population, if some of them got inside hard walls."""
         inside = is_inside(ladder.system, pilot.particles)
         if not inside.any():
@@ -176,12 +168,12 @@ class ParallelTempering(Sampler):
         particles = pilot.particles if inside.all() else pilot.particles[np.flatnonzero(inside)]
         return spread_over(particles, self.chains)
 
-    def _warm(self, ladder: "_Ladder", positions, key, kT) -> WarmChains:
+    def _warm(self, ladder: "Ladder", positions, key, kT) -> WarmChains:
         rescale = scales_within if treatment_of(ladder.system.space).scales_from_chains else None
         factor = preconditioner_for(ladder.system, kT, key)
 
         def one(level, key):
-            rung = _Rung(ladder.system, ladder.kT, ladder.reference, level)
+            rung = Rung(ladder.system, ladder.kT, ladder.reference, level)
             return warm_up(
                 rung,
                 jnp.ones_like(level),
@@ -197,120 +189,19 @@ class ParallelTempering(Sampler):
         return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
 
     def _produce(
-        self, ladder: "_Ladder", warm: WarmChains, key, tick, journal
+        self, ladder: "Ladder", warm: WarmChains, key, tick, journal
     ) -> tuple[Production, np.ndarray, np.ndarray]:
         pieces = pieces_of(self)
 
         def run(positions, key):
             moved = (self.local, warm.preconditioner, warm.step_size)
-            return _run(ladder, *moved, positions, key, moves=self.moves, length=pieces.length)
+            return run_ladder(ladder, *moved, positions, key, moves=self.moves, length=pieces.length)
 
         records = run_in_pieces(run, warm.positions, key, pieces, lambda: tick("sampling"), journal)
         log_w = np.concatenate([record.pop("log_w") for record in records])
         exchanged = np.concatenate([record.pop("exchanged") for record in records])
         # (draw, level, chain) to (level, chain, draw)
         return join(records, pieces), np.moveaxis(log_w, 0, -1), exchanged.mean(axis=0)
-
-
-class _Ladder(NamedTuple):
-    system: System
-    kT: Float[Array, ""]
-    reference: Any
-    levels: Float[Array, " levels"]
-
-
-class _Rung(System):
-    """One level, as a system at kT = 1."""
-
-    system: System
-    kT: Float[Array, ""]
-    given: Any
-    level: Float[Array, ""]
-
-    @property
-    def space(self):
-        return self.system.space
-
-    def energy(self, x):
-        # Of nothing nothing is left, not 0·inf: the reference reaches behind hard walls, and may have some of its own.
-        own = jnp.where(self.level > 0, self.level * self.system.energy(x) / self.kT, 0.0)
-        return own - jnp.where(self.level < 1, (1.0 - self.level) * self.given.log_prob(x), 0.0)
-
-
-class _OfFlow(eqx.Module):
-    """A flow as a `Reference`."""
-
-    flow: Proposal
-
-    def sample(self, key):
-        return self.flow.sample_and_log_prob(key, 1)[0][0]
-
-    def log_prob(self, x):
-        return self.flow.log_prob(x[None])[0]
-
-
-@eqx.filter_jit
-def _run(ladder: _Ladder, local: LocalKernel, factors: Factor, steps, positions, key, *, moves: int, length: int):
-    system, kT, reference, levels = ladder
-    target = log_density(system, kT)
-    shape = (len(levels), positions.shape[1])
-
-    def at_level(level, factor, step, keys, x):
-        density = log_density(_Rung(system, kT, reference, level), 1.0)
-        sweep = jax.vmap(lambda k, x: local_sweep(k, x, density, local, factor, step, moves))
-        x, _, rate, evaluations = sweep(keys, x)
-        return x, rate, evaluations
-
-    def draw(positions, key):
-        local_key, fresh_key, swap_key = jax.random.split(key, 3)
-        keys = jax.random.split(local_key, shape)
-        positions, rate, evaluations = eqx.filter_vmap(at_level)(levels, factors, steps, keys, positions)
-        fresh = jax.vmap(reference.sample)(jax.random.split(fresh_key, shape[1]))
-        positions = positions.at[0].set(fresh)
-        log_w = jax.vmap(jax.vmap(lambda x: target(x) - reference.log_prob(x)))(positions)
-        log_w = jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
-        uniforms = jax.random.uniform(swap_key, (_EXCHANGES, shape[0] - 1, shape[1]), log_w.dtype)
-        rates = []
-        for i in range(_EXCHANGES):
-            positions, log_w, found = _exchange(levels, positions, log_w, uniforms[i], i % 2)
-            rates.append(found)
-        x = positions[-1]
-        return positions, {
-            **observed(system, x),
-            "energy": jax.vmap(system.energy)(x),
-            "local_acceptance_rate": rate[-1],
-            "evaluations": jnp.sum(evaluations, axis=0) + shape[0],
-            "log_w": log_w,
-            "exchanged": jnp.mean(jnp.stack(rates), axis=(0, 2)),
-        }
-
-    return jax.lax.scan(draw, positions, jax.random.split(key, length))
-
-
-def _exchange(levels, positions, log_w, uniforms, parity):
-    """Exchanges between levels k and k + 1, k of one parity; and the probabilities of all neighbours."""
-    ratio = jnp.diff(levels)[:, None] * (log_w[:-1] - log_w[1:])
-    probability = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(ratio), -jnp.inf, ratio), 0.0))
-    pairs = (jnp.arange(len(levels) - 1) % 2 == parity)[:, None]
-    swapped = pairs & (uniforms < probability)
-    nowhere = jnp.zeros_like(swapped[:1])
-    up, down = jnp.concatenate([swapped, nowhere]), jnp.concatenate([nowhere, swapped])
-    source = jnp.arange(len(levels))[:, None] + up.astype(jnp.int32) - down.astype(jnp.int32)
-    chain = jnp.arange(log_w.shape[1])[None]
-    return positions[source, chain], log_w[source, chain], probability
-
-
-def _even_levels(pilot, count: int) -> np.ndarray:
-    """So many levels, from 0 to 1, between which the pilot population took as many steps."""
-    passed = int(pilot.count)
-    rungs = np.concatenate([[0.0], np.asarray(pilot.levels[:passed], float)])
-    levels = np.interp(np.linspace(0, passed, count), np.arange(passed + 1), rungs)
-    levels[-1] = 1.0
-    # In 32 bits two levels may have come to coincide.
-    for k in range(1, count - 1):
-        least = np.nextafter(np.float32(levels[k - 1]), np.float32(1.0))
-        levels[k] = min(max(levels[k], float(least)), 1.0)
-    return levels
 
 
 def _ladder_log_z(log_w, levels) -> Estimate:
