@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         SoftRepulsion,
         System,
         UserPotential,
+        WithObservables,
     )
     from statphys_flows.theory.mean_field import mean_field
     from statphys_flows.training import (
@@ -147,6 +148,7 @@ _HOME = {
         "SoftRepulsion",
         "System",
         "UserPotential",
+        "WithObservables",
     ),
     "theory.mean_field": ("mean_field",),
     "training": (
@@ -213,6 +215,7 @@ __all__ = [
     "TemperedSMC",
     "UserKernel",
     "UserPotential",
+    "WithObservables",
     "concat",
     "conditional",
     "fit_density",

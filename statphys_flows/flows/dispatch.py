@@ -82,6 +82,7 @@ def flows_for(
     A new space brings its own flows: `@flows_for_space.register` a function
     `(space, system, kT, key, samples) -> Sequence[Proposal]`.
     """
+    system = system.unwrapped
     field = site_field(system, kT) if isinstance(system, MeanFieldSites) else None
     return flows_for_space(system.space, system, kT, key, samples) if field is None else (field,)
 

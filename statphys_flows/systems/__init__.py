@@ -12,6 +12,7 @@ from statphys_flows.systems.parameters import (
     energy_derivatives,
     float_parameters,
     with_array_parameters,
+    with_fields,
     with_parameters,
 )
 from statphys_flows.systems.particles.pair_particles import PairParticles
@@ -27,6 +28,7 @@ from statphys_flows.systems.potentials import (
 )
 from statphys_flows.systems.reference import Reference
 from statphys_flows.systems.system import System
+from statphys_flows.systems.with_observables import WithObservables
 
 __all__ = [
     "BayesianModel",
@@ -48,8 +50,10 @@ __all__ = [
     "SoftRepulsion",
     "System",
     "UserPotential",
+    "WithObservables",
     "energy_derivatives",
     "float_parameters",
     "with_array_parameters",
+    "with_fields",
     "with_parameters",
 ]
