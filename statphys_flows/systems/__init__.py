@@ -15,6 +15,18 @@ from statphys_flows.systems.parameters import (
     with_fields,
     with_parameters,
 )
+from statphys_flows.systems.particles.counted import (
+    DensityModeAt,
+    LargestCluster,
+    PairCorrelationAt,
+    StructureFactorAt,
+)
+from statphys_flows.systems.particles.observables import (
+    cluster_fraction,
+    density_mode_amplitudes,
+    pair_correlation,
+    structure_factor,
+)
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.systems.potentials import (
     CosinePotential,
@@ -34,13 +46,16 @@ __all__ = [
     "BayesianModel",
     "ContinuumPhi4",
     "CosinePotential",
+    "DensityModeAt",
     "GaussianWell",
     "GeneralisedCosinePotential",
     "Hamiltonian",
+    "LargestCluster",
     "LatticePhi4",
     "LennardJones",
     "MeanFieldPhi4",
     "MeanFieldSites",
+    "PairCorrelationAt",
     "PairParticles",
     "PeriodicWell",
     "Posterior",
@@ -48,11 +63,16 @@ __all__ = [
     "RadialVelocity",
     "Reference",
     "SoftRepulsion",
+    "StructureFactorAt",
     "System",
     "UserPotential",
     "WithObservables",
+    "cluster_fraction",
+    "density_mode_amplitudes",
     "energy_derivatives",
     "float_parameters",
+    "pair_correlation",
+    "structure_factor",
     "with_array_parameters",
     "with_fields",
     "with_parameters",
