@@ -7,6 +7,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows import HMC, NUTS, LocalMCMC, StudyError, UserKernel
+from tests.helpers.registry import KERNELS
 
 
 class Harmonic(sf.System):
@@ -48,7 +49,10 @@ def test_a_flow_takes_any_of_them_as_its_local_move():
     [
         (lambda: HMC(steps=0), "steps=0"),
         (lambda: NUTS(max_doublings=True), "max_doublings=True"),
-        (lambda: UserKernel(blackjax.mala.init, _barker, acceptance=1.0), "a probability between 0 and 1"),
+        (
+            lambda: UserKernel(blackjax.mala.init, blackjax.mala.build_kernel(), acceptance=1.0),
+            "a probability between 0 and 1",
+        ),
         (lambda: LocalMCMC(NUTS), r"LocalMCMC\(NUTS\(\)\)"),
         (lambda: LocalMCMC(chains=1), "at least 2 chains"),
         (lambda: LocalMCMC(moves=0), "moves=0"),

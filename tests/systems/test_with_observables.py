@@ -144,9 +144,10 @@ def test_the_configuration_changes_with_a_function():
         study({"moment": radius}),
         study({"second": second_moment}),
         study({"moment": second_moment}, order_parameter=radius),
+        study({"moment": second_moment}, units={"moment": "length^2"}),
         sf.Study(DoubleWell()).configuration(),
     )
-    assert len({json.dumps(each, sort_keys=True) for each in (one, *others)}) == 5
+    assert len({json.dumps(each, sort_keys=True) for each in (one, *others)}) == 6
 
 
 def test_it_is_pickled():
