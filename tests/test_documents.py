@@ -1,8 +1,9 @@
 """The documents say what is so: their code runs, their commands parse, their tables are complete.
 
 The blocks of one document share a namespace and run in order, README.md first, all in one temporary folder: docs/ may
-read the files that README.md writes. To be quick, README.md runs with smaller defaults of `FlowMCMC`, put in place here
-and only while it runs; its text is executed as it stands.
+read the files that README.md writes. (The pages of docs/extending stand alone, each with a namespace and a folder of
+its own.) To be quick, README.md runs with smaller defaults of `FlowMCMC`, put in place here and only while it runs; its
+text is executed as it stands.
 
 A block below the line `<!-- needs: MODULE -->` is left out where MODULE is not installed.
 """
@@ -28,13 +29,14 @@ from statphys_flows.labels import LONG_NAMES
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+EXTENDING = sorted((ROOT / "docs" / "extending").glob("*.md"))
 TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
 SMALL = {"chains": 32, "draws": 40, "warm_up": 200, "rounds": 3, "train_steps": 100, "buffer": 2048}
 BLOCK = re.compile(r"^(?:<!-- needs: (?P<needs>\w+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.M)
 
 
 def named(paths):
-    return [pytest.param(path, id=path.name) for path in paths]
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
 def blocks(path: Path, *languages: str):
@@ -100,6 +102,23 @@ def test_docs_run(path, readme, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", named(EXTENDING))
+def test_pages_on_extending_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    execute(path)
+    assert path.name == "README.md" or list(blocks(path, "python"))
+
+
+def test_every_contract_has_its_page():
+    """Each page is in the index, and each contract that is to be written by others is on a page or in the index."""
+    index = (ROOT / "docs" / "extending" / "README.md").read_text()
+    assert set(re.findall(r"\((\w+\.md)\)", index)) == {path.name for path in EXTENDING} - {"README.md"}
+    contracts = "Base Flow LocalKernel Objective Potential Progress Proposal Reference Sampler Space System Velocity"
+    pages = " ".join(path.read_text() for path in EXTENDING)
+    assert not [name for name in contracts.split() if not re.search(rf"`(sf\.)?{name}`", pages)]
+
+
+@pytest.mark.slow
 def test_the_page_of_the_result_is_complete(readme):
     """Every variable and attribute of a real result, and every name that the library knows, is on the page."""
     page = (ROOT / "docs" / "result.md").read_text()
@@ -130,7 +149,7 @@ def test_the_page_of_the_result_names_nothing_else(readme):
 
 
 def commands():
-    for path in [README, *DOCS]:
+    for path in [README, *DOCS, *EXTENDING]:
         for line, text in blocks(path, "sh", "console"):
             for offset, command in enumerate(text.splitlines()):
                 words = shlex.split(command.removeprefix("$ "), comments=True)
@@ -154,7 +173,7 @@ def test_commands_parse(words):
         assert program == "pip"
 
 
-@pytest.mark.parametrize("path", named([README, *DOCS]))
+@pytest.mark.parametrize("path", named([README, *DOCS, *EXTENDING]))
 def test_what_is_named_exists(path):
     text = path.read_text()
     code = " ".join(re.findall(r"`[^`\n]+`", text))

@@ -80,7 +80,7 @@ def test_public_names_are_listed_once_and_in_order():
     constants_then_classes_then_functions = sorted(sf.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
     assert list(sf.__all__) == constants_then_classes_then_functions
     assert set(sf.__all__) == set(sf._MODULE_OF)
-    assert len(sf._MODULE_OF) == sum(map(len, sf._HOME.values()))
+    assert len(sf._MODULE_OF) == sum(len(names.split()) for names in sf._HOME.values())
 
 
 def test_a_name_that_is_none():
@@ -238,7 +238,8 @@ def lines_of(path):
 
 
 def test_files_are_short():
-    long = {str(p.relative_to(PACKAGE)): lines_of(p) for p in FILES if lines_of(p) > 300}
+    files = [*FILES, PACKAGE / "__init__.py"]
+    long = {str(p.relative_to(PACKAGE)): lines_of(p) for p in files if lines_of(p) > 300}
     assert long == LONG_FILES
     assert statistics.median(map(lines_of, FILES)) <= 100
 

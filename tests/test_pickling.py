@@ -115,10 +115,25 @@ OBJECTS = {
     "Stages": lambda: sf.Stages((sf.MaximumLikelihood(), 0.5), (sf.ReverseKL(), 0.5)),
     "StudyError": lambda: sf.StudyError("a sentence"),
     "StudyInterrupted": lambda: sf.StudyInterrupted("a sentence"),
+    "DensityModeAt": lambda: sf.DensityModeAt((1, 0), 1.0),
+    "LargestCluster": lambda: sf.LargestCluster(0.1, (1.0, 2.0)),
+    "PairCorrelationAt": lambda: sf.PairCorrelationAt(0.1, 0.2, 1.0),
+    "StructureFactorAt": lambda: sf.StructureFactorAt((1, 0), 1.0),
+    "WithObservables": lambda: sf.WithObservables(sf.Hamiltonian(energy, space=2), {"moment": energy}),
+    "Dense": lambda: registry.FACTORS["dense"](jax.random.key(0)),
+    "Diagonal": lambda: registry.FACTORS["diagonal"](jax.random.key(0)),
+    "Modes": lambda: sf.PeriodicWell(a=4.0, b=1.0).modes((1.0,)),
+    "Estimate": lambda: sf.Estimate(1.0, 0.1),
+    "LocalInfo": lambda: sf.LocalInfo(jnp.asarray(0.5), jnp.asarray(1.0)),
+    "Missed": lambda: sf.Missed(0.1, np.ones(3), np.ones(3), {"a": np.ones(3)}),
+    "Production": lambda: sf.Production(*[np.ones((2, 3))] * 8),
+    "Sampled": lambda: sf.Sampled(sf.Production(*[np.ones((2, 3))] * 8), sf.Estimate(1.0, 0.1), {}, [], {}),
     "fit_density": density,
 }  # fmt: skip
-# Contracts, of which every flow, potential and system above is one.
-ABSTRACT = {"BayesianModel", "Flow", "MeanFieldSites", "System"}
+# Contracts, of which every flow, potential and system above is one; and what only listens.
+ABSTRACT = {"Base", "BayesianModel", "Factor", "Flow", "GaussianBase", "Journal", "LocalKernel", "MeanFieldSites",
+            "Objective", "Potential", "Progress", "Proposal", "Reference", "Sampler", "Space", "System",
+            "Velocity"}  # fmt: skip
 
 REGISTRY = {
     f"{kind}-{name}": (lambda build=build: build(jax.random.key(1)))

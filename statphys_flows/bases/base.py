@@ -12,7 +12,14 @@ from statphys_flows.bases.factors import Factor
 
 
 class Base(eqx.Module):
-    """A normalised density on configurations, sampled and evaluated exactly. All methods act on one configuration.
+    """A normalised density on configurations, sampled and evaluated exactly.
+
+    **To write your own**, subclass and provide the five methods and properties below; of a Gaussian `GaussianBase` asks
+    for two only, `mean` and `factor`. All act on one configuration of the shape of `mean` (batches are made with
+    `jax.vmap`) in the dtype of `mean`, and all are traced: arguments and fields may be tracers, so write them with
+    `jax.numpy`. Fields that are float arrays are parameters, which training may change where an objective
+    `trains_base`: the density must be normalised at any value of them (a width as its logarithm, say), and its gradient
+    finite. What cannot be is refused with a `StudyError` when it is constructed, never in a method.
 
     - `is_mixture`: whether it is a sum of components with weights of their own (`log_responsibilities`,
       `orbit_weights`, `with_orbit_weights`).
@@ -24,11 +31,24 @@ class Base(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray) -> Float[Array, " n"]:
-        """One independent draw."""
+        """One independent draw.
+
+        **Arguments:**
+
+        - `key`: of a draw of its own; the same key gives the same draw.
+
+        **Returns:** one configuration."""
 
     @abc.abstractmethod
     def log_prob(self, x: Float[Array, " n"]) -> Float[Array, ""]:
-        """log ρ(x), normalised."""
+        """log ρ(x).
+
+        **Arguments:**
+
+        - `x`: one configuration, any.
+
+        **Returns:** a scalar; -inf where ρ is 0. It is normalised, ∫ρ dx = 1 in the measure of the space: log Z is off
+        by whatever is missing here."""
 
     @abc.abstractmethod
     def sample_coupled(self, key: PRNGKeyArray, x: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
@@ -37,19 +57,26 @@ class Base(eqx.Module):
         Averaged over `x` of the target, the draw has the distribution of the base; for a mixture this holds if its
         weights are the target's mean responsibilities.
 
-        Independent of `x` for a unimodal base; from the component that `x` belongs to for a mixture, so that no
-        path of the interpolant crosses from one mode to another.
-        """
+        Independent of `x` for a unimodal base, `(self.sample(key), self.mean)`; from the component that `x` belongs to
+        for a mixture, so that no path of the interpolant crosses from one mode to another.
+
+        **Arguments:**
+
+        - `key`: for the draw.
+        - `x`: one configuration of the target.
+
+        **Returns:** the draw, and the mean, both of the shape of x."""
 
     @property
     @abc.abstractmethod
     def mean(self) -> Float[Array, " n"]:
-        """E[x]."""
+        """E[x], exactly. Its shape and dtype are those of a configuration."""
 
     @property
     @abc.abstractmethod
     def preconditioner(self) -> Factor:
-        """The map A whose A Aᵀ scales local moves."""
+        """The map A whose A Aᵀ scales local moves, a `Factor`: that of a Gaussian's covariance, of a mixture its first
+        component's, `Diagonal(widths)` where nothing better is known."""
 
     def log_responsibilities(self, x: Float[Array, " n"]) -> Float[Array, " orbits"]:
         """Of a mixture: log P(component | x)."""
@@ -68,7 +95,7 @@ class Base(eqx.Module):
 class GaussianBase(Base):
     r"""$\rho(x) = \exp(-\frac12 |A^{-1}(x-\mu)|^2) / Z$, with $\log Z = \frac N2 \log 2\pi + \log|\det A|$.
 
-    Concrete classes define the mean μ and the factor A.
+    **To write your own**, subclass and provide the properties `mean`, μ, and `factor`, A, both of which may be traced.
     """
 
     @property

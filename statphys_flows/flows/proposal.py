@@ -20,7 +20,13 @@ class Proposal(eqx.Module):
     r"""Independent draws with their log density. Batches are arrays (n, *space.shape), densities with respect to the
     space's measure.
 
-    Every `Flow` is one. A proposal with auxiliary variables h (see `LatentField`) draws (x, h) from q(x, h) and gives
+    **To write your own** that is not a `Flow` (which every flow is), subclass and provide the field or property `base`,
+    whose `mean` has the shape of a configuration and whose `preconditioner` scales local moves before anything was
+    sampled, and the methods `sample_and_log_prob`, `log_prob` and `adopt`. All but `adopt` are traced, fields included.
+    The two densities must agree, and q be positive wherever U is finite: log Z and acceptance are right as far as this
+    holds. Refuse what cannot be with a `StudyError` when it is constructed.
+
+    A proposal with auxiliary variables h (see `LatentField`) draws (x, h) from q(x, h) and gives
     log q(x, h) - log p(h | x), with p(h | x) normalised; its `log_prob(x, key)` draws h from p(h | x). Acceptance and
     importance weights with such values are exact for the target in the space of (x, h),
 
@@ -47,7 +53,14 @@ class Proposal(eqx.Module):
 
     @abc.abstractmethod
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
-        """n independent draws x and their log q(x)."""
+        """n independent draws.
+
+        **Arguments:**
+
+        - `key`: for all of their randomness.
+        - `n`: how many, a Python integer.
+
+        **Returns:** x, (n, *space.shape), and log q(x), (n,), normalised in the measure of the space."""
 
     @property
     def has_auxiliary(self) -> bool:
@@ -56,11 +69,21 @@ class Proposal(eqx.Module):
 
     @abc.abstractmethod
     def log_prob(self, x: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
-        """log q(x) of a batch, or log q(x, h) - log p(h | x) with h drawn from p(h | x) by `key`."""
+        """log q(x) of a batch, or log q(x, h) - log p(h | x) with h drawn from p(h | x) by `key`.
+
+        **Arguments:**
+
+        - `x`: (n, *space.shape), any configurations.
+        - `key`: needed where there are auxiliary variables (`has_auxiliary`), else ignored.
+
+        **Returns:** (n,), -inf where q is 0.
+
+        **Raises:** `StudyError` where a key is needed and none is given."""
 
     @abc.abstractmethod
     def adopt(self, trained: Self) -> Self:
-        """This proposal with what training has taught `trained`, one of the same structure at other parameters.
+        """This proposal with what training has taught `trained`, one of the same structure at other parameters. Called
+        outside of JAX.
 
         The base stays this one's own where it was built from the system; that is how a scan starts each point from its
         neighbour."""

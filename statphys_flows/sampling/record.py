@@ -20,12 +20,25 @@ _LENGTH, _MOST_PIECES = 10, 100
 
 
 class Production(NamedTuple):
-    """Draws of the phase that counts, (chain, draw, ...), float64.
+    """Draws of the phase that counts: float64 NumPy arrays (chain, draw), equally weighted, in the order of the chains.
 
-    `positions` are those of the draws `kept_draws`. `derivatives` are ∂U/∂θ by the system's parameters θ.
-    `evaluations` is of the target, for each draw. From a flow's sampler: `proposal_log_weights` holds every proposal,
-    (chain, draw · global_moves), `log_weights` is log ρ - log q at the chain's own states, `global_acceptance_rate` and
-    `is_global` are of its moves, and `schedule` is that of the local moves; None from others.
+    From every sampler:
+
+    - `positions`: (chain, kept, *space.shape), the configurations of the draws `kept_draws`.
+    - `energy`, `order_parameter`: U and m of every draw.
+    - `observables`: those of the system, `{name: (chain, draw)}`.
+    - `derivatives`: ∂U/∂θ by the system's float parameters θ, `{name: (chain, draw)}`, as `energy_derivatives` gives
+      them; all of the parameters.
+    - `local_acceptance_rate`: mean acceptance of the local moves of each draw; NaN where there are none.
+    - `evaluations`: of the target, for each draw.
+    - `kept_draws`: indices of draws, (kept,), rising.
+
+    From a flow's sampler, None from others:
+
+    - `log_weights`: log ρ - log q at the chain's own states, with ρ = exp(-U/kT).
+    - `proposal_log_weights`: the same of every proposal, (chain, draw · global_moves).
+    - `global_acceptance_rate`, `is_global`: mean acceptance of the flow's proposals, and whether one was accepted.
+    - `schedule`: that of the local moves.
     """
 
     positions: np.ndarray

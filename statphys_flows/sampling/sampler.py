@@ -27,16 +27,17 @@ class Trained(NamedTuple):
 class Sampled(NamedTuple):
     """One temperature, sampled.
 
-    - `production`: equally weighted draws of exp(-U/kT).
-    - `log_z`: NaN with an infinite error from a sampler that cannot know it. Its error is statistical.
+    - `production`: equally weighted draws of exp(-U/kT), a `Production`.
+    - `log_z`: an `Estimate`, whose error is statistical; `Estimate(nan, nan)` from a sampler that cannot know it.
+    - `diagnostics`: numbers by the names of docs/result.md, what was found about this sampler alone; those left out are
+      NaN in the result.
+    - `warnings`: sentences on why the numbers may not be right; empty if nothing looks wrong.
+    - `history`: figures of the phase before, `{name: (step,)}`, with `"step"` among them, an array of integers.
+    - `trained`: what a neighbouring temperature may start from; None from a sampler that learns nothing.
+    - `searched`: whether a tempered population looked for modes.
     - `log_z_systematic`: what log Z may be off beside this, however many draws there are.
     - `log_z_by`: how log Z was estimated, in words.
     - `missed`: states that were found and that the draws may lack; None where there are none.
-    - `diagnostics`: numbers and sentences by the names of `labels`, what was found about this sampler alone.
-    - `warnings`: sentences on why the numbers may not be right.
-    - `history`: figures of the phase before, by name, each over `step`.
-    - `trained`: what a neighbouring temperature may start from.
-    - `searched`: whether a tempered population looked for modes.
     """
 
     production: Production
@@ -54,7 +55,12 @@ class Sampled(NamedTuple):
 class Sampler(eqx.Module):
     """Options of a sampler, and the sampler. Every one gives the same tree.
 
-    `chains` independent sequences of `draws` equally weighted draws: error bars come from their differences.
+    **To write your own**, subclass, write the options as fields, `chains` and `draws` among them, and provide `run` and
+    `pieces`; `check` and `like` have defaults. Fields decide the numbers, and stand in the result's configuration.
+    Options that cannot be are refused with a `StudyError` from `__check_init__`.
+
+    - `chains`: how many independent sequences, at least 2: error bars come from their differences, and R-hat.
+    - `draws`: equally weighted draws in each; the result has as many, or a few more.
     """
 
     chains: eqx.AbstractVar[int]
@@ -71,8 +77,22 @@ class Sampler(eqx.Module):
         tick: Callable[[str], None] = lambda _: None,
         journal: Journal = NOWHERE,
     ) -> Sampled:
-        """Sample `system` at one temperature. Pure: the same arguments give the same numbers on the same machine,
-        whatever stands in the `journal`. `tick(stage)` is called after each piece of work."""
+        """Sample `system` at one temperature. Called outside of JAX, once for each point; what it compiles should take
+        the system as an argument, whose float fields are arrays, so that one program does for a whole scan. Pure: the
+        same arguments give the same numbers on the same machine, whatever stands in the `journal`.
+
+        **Arguments:**
+
+        - `system`: checked, with its fields as at the point.
+        - `kT`: the temperature, a float.
+        - `key`: for all of its randomness.
+        - `warm_start`: what the neighbouring point returned as `Sampled.trained`, if there is one; may be ignored.
+        - `tick`: called with a few words after each piece of work, for the progress bar.
+        - `journal`: where to note what takes long, so that a run that was killed goes on; may be ignored.
+
+        **Returns:** a `Sampled`.
+
+        **Raises:** `StudyError` where it finds that the system cannot be sampled."""
 
     def check(self, system: System) -> None:
         """Refuse, before any compute, what does not fit `system`.
@@ -81,7 +101,7 @@ class Sampler(eqx.Module):
 
     @abc.abstractmethod
     def pieces(self, system: System) -> int:
-        """About how often `run` ticks."""
+        """About how often `run` ticks, an integer of at least 1."""
 
     @property
     def trains_flow(self) -> bool:

@@ -1,7 +1,7 @@
 """The contract of a space."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -17,8 +17,15 @@ class Space(eqx.Module):
     does differently on one space (candidate flows, walkers, warnings) is in the treatment of the space, which is
     registered for its type: see `statphys_flows.treatments`.
 
-    - `symmetry_names`: the symmetries that a Hamiltonian on this space can declare.
-    - `reaches_infinity`: whether a configuration can go arbitrarily far, so that U must grow for Z to be finite.
+    **To write your own**, subclass and provide `reaches_infinity`, `shape`, `variable`, `dims`, `measure`, `coords` and
+    `cover`; `size`, `wrap` and `scale` have defaults. Fields are static (`eqx.field(static=True)`)
+    and compare by value: a space decides shapes, is a part of what is compiled, and nothing in it may be traced. Refuse
+    fields that cannot be, in a `StudyError`, from `__check_init__`.
+
+    - `symmetry_names`: the symmetries that a Hamiltonian on this space can declare, of those that `System.symmetries`
+      lists; empty, the default, allows all of them.
+    - `reaches_infinity`: whether a configuration can go arbitrarily far, so that U must grow for Z to be finite; then a
+      study refuses a U that does not.
     """
 
     symmetry_names: ClassVar[tuple[str, ...]] = ()
@@ -27,45 +34,66 @@ class Space(eqx.Module):
     @property
     @abc.abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """Shape of one configuration."""
+        """Shape of one configuration: Python integers, at least one axis and one entry."""
 
     @property
     @abc.abstractmethod
     def variable(self) -> str:
-        """Name of the configuration in the result, `"phi"` for fields and `"x"` for points."""
+        """Name of the configuration in the result, `"phi"` for fields and `"x"` for points. It becomes a variable of
+        the group `posterior` and must not be the name of another one there (`"energy"`, …)."""
 
     @property
     @abc.abstractmethod
     def dims(self) -> tuple[str, ...]:
-        """One name for each axis of `shape`."""
+        """One name for each axis of `shape`, all different, none of them `"kT"`, `"chain"` or `"draw"`."""
 
     @property
     @abc.abstractmethod
     def measure(self) -> str:
-        """The measure that Z integrates over, in words."""
+        """The measure that Z integrates over, in words, for the result."""
 
     @abc.abstractmethod
     def coords(self) -> dict[str, tuple[str, np.ndarray]]:
-        """Coordinates of the axes as `{name: (dim, values)}`."""
+        """Coordinates of the axes.
+
+        **Returns:** `{name: (dim, values)}`, with `dim` one of `dims` and as many `values` as that axis has entries; an
+        axis may have several coordinates, or none."""
 
     @property
     def size(self) -> int:
-        """The number of sites, particles or components: extensive quantities grow with it."""
+        """How many sites, particles or components there are: what extensive quantities grow with. By default the number
+        of entries of a configuration."""
         return int(np.prod(self.shape))
 
-    def wrap(self, x):
-        """The representatives of a batch of configurations that a result stores, if several arrays represent the same
-        configuration; by default `x` itself."""
+    def wrap(self, x: Any) -> Any:
+        """The representative that a result holds, where several arrays stand for one configuration (images in a
+        periodic box); by default `x` itself.
+
+        **Arguments:**
+
+        - `x`: a batch (..., *shape), an array of NumPy or JAX; may be traced.
+
+        **Returns:** an array of the same shape and dtype; wrapping again changes nothing, and U and the observables are
+        the same there."""
         return x
 
     @property
     def scale(self) -> float:
-        """The length scale of interesting states about the origin; 1 if the space does not define it."""
+        """The length on which interesting states lie about the origin, a positive number; 1 if the space does not
+        say."""
         return 1.0
 
     @abc.abstractmethod
     def cover(self, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
-        """n configurations that cover the space; walkers start from them if nothing is known about a system."""
+        """n configurations that cover the space, from which walkers start where nothing is known of a system.
+
+        **Arguments:**
+
+        - `key`: for randomness; the same key gives the same configurations. It may be traced.
+        - `n`: how many, a Python integer.
+
+        **Returns:** an array (n, *shape) of JAX's default float type, finite everywhere. They should be as different
+        from each other as states of a system may be: a mode far from all of them may be missed."""
 
 
 def check_space(what: str, space: Space, needs: tuple[str, ...], example: str) -> None:

@@ -24,8 +24,8 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
     for field in scanned:
         if field != "kT" and field in own:
             raise StudyError(
-                f"scan[{field!r}]: the result already has a variable called {field}; call this field of {name} "
-                f"something else, for example {field}_parameter."
+                f"scan[{field!r}]: the result has a variable of its own called {field}; call this field of "
+                f"{type(system.unwrapped).__name__} something else, for example {field}_parameter."
             )
     x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
     observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))

@@ -7,19 +7,35 @@ from tqdm.auto import tqdm
 
 
 class Progress:
-    """Receives the progress of a study; this one reports nothing."""
+    """What a study reports to as it goes; this one says nothing.
+
+    **To write your own**, subclass, override what you want to hear of, and pass it as `progress=`. All methods return
+    nothing and are called in the main thread, outside of anything compiled, in this order: `start` once, then `tick`
+    and `point_done` in turn, `close` at the end. What they raise ends the study, as Ctrl-C does (finished points stay
+    on disk); what they do decides no number.
+    """
 
     def start(self, points: int, ticks_per_point: int) -> None:
-        """Called once, before anything is computed."""
+        """Called once, after the input was checked and before anything is sampled; not where the finished file is read.
+
+        **Arguments:**
+
+        - `points`: how many points there are, those among them that an interrupted run has finished.
+        - `ticks_per_point`: about how often `tick` is called for each of them: it may be more often (a second candidate
+          flow) or less (a point that goes on from where it was interrupted)."""
 
     def tick(self, message: str) -> None:
-        """Called after each piece of work of a point."""
+        """Called with each piece of work of a point.
+
+        **Arguments:**
+
+        - `message`: which point, and what is being done there, in words for people."""
 
     def point_done(self) -> None:
-        """Called when a point is finished (or was found on disk)."""
+        """Called when a point is finished, or was found on disk, which takes no tick."""
 
     def close(self) -> None:
-        """Called at the end, also after a failure."""
+        """Called once at the end, after a failure too."""
 
 
 class Bar(Progress):

@@ -1,6 +1,5 @@
 """The grid of a study: temperatures, and fields of the system."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from statphys_flows.analysis.decimals import decimals
 from statphys_flows.errors import StudyError
-from statphys_flows.systems import System, float_parameters
+from statphys_flows.systems import System, float_parameters, with_fields
 
 # The parameters of one point, "kT" first.
 Parameters = dict[str, float]
@@ -44,8 +43,8 @@ class Scan:
             if name not in known:
                 has = ", ".join(known) or "none"
                 raise StudyError(
-                    f"scan[{name!r}]: {type(system).__name__} has no parameter of this name that is a single float; "
-                    f"it has {has}."
+                    f"scan[{name!r}]: {type(system.unwrapped).__name__} has no parameter of this name that is a single "
+                    f"float; it has {has}."
                 )
         for point in self.points():
             at(system, point)
@@ -73,10 +72,10 @@ def at(system: System, point: Parameters) -> System:
     if not values:
         return system
     try:
-        return dataclasses.replace(system, **values)
+        return with_fields(system, values)
     except (ValueError, TypeError) as error:
         where = ", ".join(f"{name}={value:g}" for name, value in values.items())
-        raise StudyError(f"{type(system).__name__} refuses {where}: {error}") from error
+        raise StudyError(f"{type(system.unwrapped).__name__} refuses {where}: {error}") from error
 
 
 def joined(old: Sequence[float], new) -> tuple[float, ...]:

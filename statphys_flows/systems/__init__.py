@@ -12,7 +12,20 @@ from statphys_flows.systems.parameters import (
     energy_derivatives,
     float_parameters,
     with_array_parameters,
+    with_fields,
     with_parameters,
+)
+from statphys_flows.systems.particles.counted import (
+    DensityModeAt,
+    LargestCluster,
+    PairCorrelationAt,
+    StructureFactorAt,
+)
+from statphys_flows.systems.particles.observables import (
+    cluster_fraction,
+    density_mode_amplitudes,
+    pair_correlation,
+    structure_factor,
 )
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.systems.potentials import (
@@ -20,6 +33,7 @@ from statphys_flows.systems.potentials import (
     GaussianWell,
     GeneralisedCosinePotential,
     LennardJones,
+    Modes,
     PeriodicWell,
     Potential,
     SoftRepulsion,
@@ -27,18 +41,23 @@ from statphys_flows.systems.potentials import (
 )
 from statphys_flows.systems.reference import Reference
 from statphys_flows.systems.system import System
+from statphys_flows.systems.with_observables import WithObservables
 
 __all__ = [
     "BayesianModel",
     "ContinuumPhi4",
     "CosinePotential",
+    "DensityModeAt",
     "GaussianWell",
     "GeneralisedCosinePotential",
     "Hamiltonian",
+    "LargestCluster",
     "LatticePhi4",
     "LennardJones",
     "MeanFieldPhi4",
     "MeanFieldSites",
+    "Modes",
+    "PairCorrelationAt",
     "PairParticles",
     "PeriodicWell",
     "Posterior",
@@ -46,10 +65,17 @@ __all__ = [
     "RadialVelocity",
     "Reference",
     "SoftRepulsion",
+    "StructureFactorAt",
     "System",
     "UserPotential",
+    "WithObservables",
+    "cluster_fraction",
+    "density_mode_amplitudes",
     "energy_derivatives",
     "float_parameters",
+    "pair_correlation",
+    "structure_factor",
     "with_array_parameters",
+    "with_fields",
     "with_parameters",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import eval_jaxpr
 from jax.extend import core
 
-from statphys_flows.systems.parameters import with_array_parameters
+from statphys_flows.systems.parameters import with_array_parameters, with_unwrapped
 from statphys_flows.systems.system import System
 from statphys_flows.thresholds import LARGE_CONSTANTS
 
@@ -27,9 +27,11 @@ _KEPT = 8
 
 
 def lifted(system: System) -> System:
-    """`system` (of the same class for every `isinstance`) with the large arrays that its energy, order parameter and
-    observables close over as fields; `system` itself if there are none. Whatever they compute from these arrays alone
-    is computed once."""
+    """`system`, of the same class to every `isinstance`, whose energy, order parameter and observables have the large
+    arrays that they close over as fields; itself where there are none. What they compute of these arrays alone is
+    computed once."""
+    if system.unwrapped is not system:
+        system = with_unwrapped(system, lifted(system.unwrapped))
     name = known_as(system)
     if name is None:
         return system

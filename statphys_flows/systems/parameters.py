@@ -15,7 +15,8 @@ from statphys_flows.systems.system import System
 
 
 def float_parameters(system: System) -> dict[str, Any]:
-    """The fields of `system` that are single floats, or declared as such, by name: these may be scanned."""
+    """The fields of `system` (unwrapped) that are single floats, or declared as such, by name: what may be scanned."""
+    system = system.unwrapped
     fields: dict[dataclasses.Field, Any] = {
         f: getattr(system, f.name, None) for f in dataclasses.fields(system) if not f.metadata.get("static")
     }
@@ -30,7 +31,19 @@ def with_parameters(system: System, values: Mapping[str, Any]) -> System:
     """`system` with the given `float_parameters` replaced; traceable."""
     if not values:
         return system
-    return eqx.tree_at(lambda s: [getattr(s, name) for name in values], system, list(values.values()))
+    return eqx.tree_at(lambda s: [getattr(s.unwrapped, name) for name in values], system, list(values.values()))
+
+
+def with_fields(system: System, values: Mapping[str, Any]) -> System:
+    """`system` with these fields (unwrapped) replaced, and checked as when it was declared."""
+    return with_unwrapped(system, dataclasses.replace(system.unwrapped, **values))
+
+
+def with_unwrapped(system: System, inner: Any) -> Any:
+    """`system` with `inner` in place of what it wraps; `inner` itself where it wraps nothing."""
+    if system.unwrapped is system:
+        return inner
+    return eqx.tree_at(lambda s: s.unwrapped, system, inner)
 
 
 def energy_derivatives(system: System, x: Float[Array, " ..."]) -> dict[str, Float[Array, ""]]:

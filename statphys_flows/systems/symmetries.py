@@ -14,7 +14,7 @@ def symmetries_of(system: System) -> frozenset[str]:
     """The symmetries that `system` declares.
 
     **Raises:** `StudyError` as `check_symmetries`."""
-    return check_symmetries(f"{type(system).__name__}.symmetries", system.symmetries(), system.space)
+    return check_symmetries(f"{type(system.unwrapped).__name__}.symmetries", system.symmetries(), system.space)
 
 
 def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> frozenset[str]:

@@ -72,6 +72,12 @@ class System(eqx.Module):
         return None
 
     @property
+    def unwrapped(self) -> Any:
+        """The system whose class and fields count: itself, or what a wrapper such as `WithObservables` wraps. The
+        library asks for it wherever it chooses by the class of a system or reads and replaces its fields."""
+        return self
+
+    @property
     def conventions(self) -> str:
         """Conventions that others may choose differently (factors in U, self-terms), in words, for the result; empty
         if not given."""

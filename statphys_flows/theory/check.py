@@ -12,6 +12,7 @@ from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
 from statphys_flows.systems.bayesian.normalisation import check_normalisation
 from statphys_flows.systems.bayesian.posterior import Posterior
 from statphys_flows.systems.parameters import float_parameters
+from statphys_flows.systems.scalars import check_scalar, first_line
 from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.systems.system import System
 from statphys_flows.systems.walls import energies
@@ -33,7 +34,7 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     normalised; if U does not grow, so that Z is infinite. A starting state with an energy of +inf is behind a hard
     wall, and another one is taken.
     """
-    name = type(system).__name__
+    name = type(system.unwrapped if isinstance(system, System) else system).__name__
     if not isinstance(system, System):
         raise StudyError(
             f"run_study needs a System, but got {name}; subclass statphys_flows.System, or wrap a function of x as "
@@ -46,50 +47,28 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
             raise StudyError(f"{name}.{parameter} is {value}; a parameter must be a finite number.")
     symmetries_of(system)
     x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
-    _check_scalar(f"{name}.energy", system.energy, x)
-    _check_scalar(f"{name}.order_parameter", system.order_parameter, x)
+    check_scalar(f"{name}.energy", system.energy, x)
+    check_scalar(f"{name}.order_parameter", system.order_parameter, x)
     _check_observables(name, system, x)
     _check_states(name, system)
     try:
         gradient = jax.eval_shape(jax.grad(system.energy), x)
     except Exception as error:
-        raise StudyError(f"{name}.energy cannot be differentiated: {_first_line(error)}") from error
+        raise StudyError(f"{name}.energy cannot be differentiated: {first_line(error)}") from error
     del gradient
-    if isinstance(system, BayesianModel) and not isinstance(system, Posterior):  # which was checked when declared
-        check_normalisation(system, jax.random.key(0))
+    inner = system.unwrapped
+    if isinstance(inner, BayesianModel) and not isinstance(inner, Posterior):  # which was checked when declared
+        check_normalisation(inner, jax.random.key(0))
     check_growth(system, kT, _check_starts(name, system, kT, key), key)
-
-
-def _check_scalar(what: str, function, x) -> None:
-    try:
-        out = jax.eval_shape(function, x)
-    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
-        raise StudyError(
-            f"{what} converts its argument to a NumPy array or branches on its value, which JAX cannot differentiate; "
-            "use jax.numpy instead of numpy and jnp.where instead of if."
-        ) from error
-    except Exception as error:
-        raise StudyError(
-            f"{what} failed on a configuration of shape {x.shape}: {type(error).__name__}: {_first_line(error)}"
-        ) from error
-    if not hasattr(out, "shape"):
-        raise StudyError(f"{what} returns {type(out).__name__}; return a scalar.")
-    if out.shape != ():
-        raise StudyError(
-            f"{what} returns an array of shape {out.shape} for one configuration of shape {x.shape}; return a scalar, "
-            "for example with jnp.sum."
-        )
-    if not jnp.issubdtype(out.dtype, jnp.floating):
-        raise StudyError(f"{what} returns {out.dtype}, not a float; return a float scalar, for example `1.0 * ...`.")
 
 
 def _check_observables(name: str, system: System, x) -> None:
     try:
         names = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
     except Exception as error:
-        raise StudyError(f"{name}.observables failed: {type(error).__name__}: {_first_line(error)}") from error
+        raise StudyError(f"{name}.observables failed: {type(error).__name__}: {first_line(error)}") from error
     for observable in names:
-        _check_scalar(f"{name}.observables[{observable!r}]", lambda x, o=observable: system.observables(x)[o], x)
+        check_scalar(f"{name}.observables[{observable!r}]", lambda x, o=observable: system.observables(x)[o], x)
 
 
 def _check_states(name: str, system: System) -> None:
@@ -153,7 +132,3 @@ def _has_gradient(system: System, states) -> np.ndarray:
 def _short(x) -> str:
     x = np.asarray(x)
     return np.array2string(x.ravel()[:4], precision=3) + (" …" if x.size > 4 else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -95,6 +95,7 @@ def flows_for(
     (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; coordinates each by itself; Gaussians in the
     modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian.
     """
+    system = system.unwrapped
     field = site_field(system, kT) if isinstance(system, MeanFieldSites) else None
     if field is not None:
         return Candidates({"site_field": lambda: field})

@@ -1,4 +1,4 @@
-"""Every flow and every velocity: what a flow promises, whatever it is made of."""
+"""Every flow: what a flow promises, whatever it is made of. (Velocities: tests/contracts.)"""
 
 import io
 
@@ -20,10 +20,8 @@ from tests.helpers.registry import (
     LATENT,
     MIXTURES,
     SITES,
-    SYMMETRIES,
     VELOCITIES,
     VOLUME_PRESERVING,
-    shape_of,
 )
 
 ACTIONS = {"sign": lambda x: -x, "reflection": lambda x: x[..., ::-1]}
@@ -34,7 +32,6 @@ inverse = eqx.filter_jit(lambda flow, x: flow.inverse(x))
 log_prob = eqx.filter_jit(lambda flow, x, key=None: flow.log_prob(x, key))
 sample_base = eqx.filter_jit(lambda flow, key: flow.sample_base(key, 3))
 draws = eqx.filter_jit(lambda flow, key: flow.sample_and_log_prob(key, 4000))
-velocity_at = eqx.filter_jit(lambda velocity, t, x: velocity(t, x))
 
 
 @eqx.filter_jit
@@ -50,19 +47,9 @@ def flow_name(request):
     return request.param
 
 
-@pytest.fixture(params=VELOCITIES, scope="module")
-def velocity_name(request):
-    return request.param
-
-
 @pytest.fixture
 def flow(flow_name, getkey, x64):
     return FLOWS[flow_name](getkey())
-
-
-@pytest.fixture
-def velocity(velocity_name, getkey, x64):
-    return VELOCITIES[velocity_name](getkey())
 
 
 # Flows
@@ -309,73 +296,6 @@ def test_other_flows_have_no_auxiliary_variables(flow, getkey):
     x = sample_base(flow, getkey())
     assert not flow.has_auxiliary
     np.testing.assert_array_equal(log_prob(flow, x, getkey()), log_prob(flow, x))
-
-
-# Velocities
-
-
-def test_the_divergence_is_the_trace_of_the_jacobian(velocity, getkey):
-    x = jax.random.normal(getkey(), shape_of(velocity))
-    t = jnp.asarray(0.3)
-    jacobian = eqx.filter_jit(lambda v, t, x: jax.jacfwd(lambda x: v(t, x)[0])(x))(velocity, t, x)
-    value, divergence = velocity_at(velocity, t, x)
-    assert abs(divergence) > 1e-3
-    np.testing.assert_allclose(divergence, np.trace(jacobian.reshape(x.size, x.size)), rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(velocity.field(t, x), value, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("name", "symmetry"), [(name, symmetry) for name, found in SYMMETRIES.items() for symmetry in sorted(found)]
-)
-def test_the_velocity_has_the_declared_symmetries(name, symmetry, getkey, x64):
-    velocity, act = VELOCITIES[name](getkey()), ACTIONS[symmetry]
-    x = jax.random.normal(getkey(), shape_of(velocity))
-    t = jnp.asarray(0.7)
-    here, divergence = velocity_at(velocity, t, x)
-    there, divergence_there = velocity_at(velocity, t, act(x))
-    np.testing.assert_allclose(there, act(here), atol=1e-12)
-    np.testing.assert_allclose(divergence_there, divergence, atol=1e-12)
-
-
-@pytest.mark.parametrize(("name", "symmetry"), [("path_even", "reflection"), ("path_reflection", "sign")])
-def test_the_velocity_has_no_symmetry_beyond(name, symmetry, getkey, x64):
-    velocity, act = VELOCITIES[name](getkey()), ACTIONS[symmetry]
-    x = jax.random.normal(getkey(), velocity.interval.shape)
-    here, there = (velocity_at(velocity, jnp.asarray(0.7), y)[0] for y in (x, act(x)))
-    assert np.max(np.abs(there - act(here))) > 1e-3
-
-
-def test_the_velocity_depends_on_time(velocity, getkey):
-    if isinstance(velocity, PathVelocity) and velocity.coefficients.shape[0] == 1:
-        pytest.skip("a velocity of one time feature is constant by design")
-    x = jax.random.normal(getkey(), shape_of(velocity))
-    early, late = (velocity_at(velocity, jnp.asarray(t), x)[0] for t in (0.1, 0.9))
-    assert np.max(np.abs(early - late)) > 1e-4
-
-
-def test_the_velocity_starts_at_zero(getkey):
-    velocity = PathVelocity(Interval(SITES), 3.0, even=False, reflection=False)
-    value, divergence = velocity_at(velocity, jnp.asarray(0.5), jax.random.normal(getkey(), (SITES,)))
-    np.testing.assert_array_equal(value, np.zeros(SITES))
-    assert divergence == 0
-
-
-def test_every_coefficient_moves_the_velocity(getkey, x64):
-    """None is dead: a feature, kernel, time or site that did nothing would be a mistake in the contraction."""
-    velocity = VELOCITIES["path_plain"](getkey())
-    x, t = jax.random.normal(getkey(), (SITES,)), jnp.asarray(0.3)
-    weights = jax.random.normal(getkey(), (SITES,))
-    gradient = eqx.filter_jit(jax.grad(lambda v: weights @ v(t, x)[0], allow_int=True))(velocity)
-    assert np.all(np.asarray(gradient.coefficients) != 0)
-    for name in ("log_masses", "log_frequency", "log_gate_width"):
-        assert np.all(np.asarray(getattr(gradient, name)) != 0), name
-
-
-def test_on_symmetric_fields_the_gate_is_shut(getkey, x64):
-    """v is odd, so it vanishes at φ = 0; a velocity without that symmetry does not."""
-    zero = jnp.zeros(SITES)
-    np.testing.assert_array_equal(velocity_at(VELOCITIES["path_even"](getkey()), jnp.asarray(0.2), zero)[0], zero)
-    assert np.any(velocity_at(VELOCITIES["path_plain"](getkey()), jnp.asarray(0.2), zero)[0] != 0)
 
 
 def test_the_registry_has_a_mixture_whose_wells_are_images(getkey, x64):

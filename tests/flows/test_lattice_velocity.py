@@ -1,6 +1,6 @@
 """Velocities of lattice fields: their symmetries, their start, and how they are carried to a larger lattice.
 
-(Divergence, sign and reflection of every velocity in the registry are tested in test_contract.py.)
+(Divergence, sign and reflection of every velocity in the registry are tested in tests/contracts.)
 """
 
 import itertools

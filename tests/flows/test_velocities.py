@@ -1,4 +1,4 @@
-"""Velocities that are networks, and their divergences; what all velocities share is in test_contract."""
+"""Velocities that are networks, and their divergences; what all velocities share is in tests/contracts."""
 
 import equinox as eqx
 import jax
@@ -59,16 +59,6 @@ def test_the_exact_divergence_has_a_gradient(getkey, x64):
 
 
 # Networks
-
-
-def test_a_network_starts_at_zero_and_can_leave_it(kind, getkey, x64):
-    velocity = kind(getkey(), 3, width=8, depth=2)
-    x, t = jax.random.normal(getkey(), (3,)), jnp.asarray(0.4)
-    value, div = velocity(t, x)
-    np.testing.assert_array_equal(value, np.zeros(3))
-    assert div == 0
-    gradient = eqx.filter_grad(lambda v: jnp.sum((v.field(t, x) - 1) ** 2))(velocity)
-    assert np.any(np.asarray(gradient.network.network.layers[-1].weight) != 0)
 
 
 def test_only_the_network_is_trained(kind, getkey, x64):

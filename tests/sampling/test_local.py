@@ -1,59 +1,15 @@
-"""Local kernels: each leaves the target as it is, is tuned to its acceptance, and takes blackjax's own."""
+"""Local kernels in a study: each is tuned to its acceptance, alone or beside a flow."""
 
 import blackjax
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import cumulative_trapezoid
-from scipy.stats import kstest
 
 import statphys_flows as sf
-from statphys_flows import HMC, MALA, NUTS, LocalMCMC, RandomWalk, StudyError, UserKernel
-from statphys_flows.bases import Diagonal
-from statphys_flows.sampling.kernels.assisted import local_sweep
+from statphys_flows import HMC, NUTS, LocalMCMC, StudyError, UserKernel
+from tests.helpers.registry import KERNELS
 
-
-def _barker(key, state, logdensity_fn, step_size):
-    return blackjax.barker.build_kernel()(key, state, logdensity_fn, step_size)
-
-
-KERNELS = {
-    "mala": MALA(),
-    "hmc": HMC(steps=4),
-    "nuts": NUTS(max_doublings=4),
-    "random_walk": RandomWalk(),
-    "barker_of_blackjax": UserKernel(blackjax.barker.init, _barker, acceptance=0.4),
-}
-CHAINS = 3000
-
-
-def density(x):
-    return -3.0 * (x[0] ** 2 - 1) ** 2 + 0.5 * x[0]
-
-
-@eqx.filter_jit
-def moved(kernel, key, x):
-    keys = jax.random.split(key, len(x))
-    factor = Diagonal(jnp.asarray([0.5]))
-    return jax.vmap(lambda k, x: local_sweep(k, x, density, kernel, factor, 0.7, 3))(keys, x)
-
-
-@pytest.mark.parametrize("name", KERNELS)
-def test_the_target_is_left_as_it_is(name):
-    grid = np.linspace(-3, 3, 6001)
-    total = cumulative_trapezoid(np.exp(-3.0 * (grid**2 - 1) ** 2 + 0.5 * grid), grid, initial=0)
-    cdf = total / total[-1]
-    u = np.random.default_rng(3).uniform(size=CHAINS)
-    x = jnp.asarray(np.interp(u, cdf, grid)[:, None], jnp.float32)
-    after, logdensity, rate, evaluations = moved(KERNELS[name], jax.random.key(1), x)
-    # Each chain is an exact draw of its own; 1e-5 is 4.4 sigma.
-    assert kstest(np.asarray(after)[:, 0], lambda v: np.interp(v, grid, cdf)).pvalue > 1e-5
-    assert np.mean(np.asarray(after) != np.asarray(x)) > 0.5
-    np.testing.assert_allclose(logdensity, jax.vmap(density)(after), atol=2e-4)
-    assert 0.1 < np.mean(rate) <= 1
-    assert np.all(np.asarray(evaluations) >= 4)
+MALA_STEP = blackjax.mala.build_kernel()
 
 
 class Harmonic(sf.System):
@@ -101,7 +57,10 @@ def test_a_flow_takes_any_of_them_as_its_local_move():
     [
         (lambda: HMC(steps=0), "steps=0"),
         (lambda: NUTS(max_doublings=True), "max_doublings=True"),
-        (lambda: UserKernel(blackjax.mala.init, _barker, acceptance=1.0), "a probability between 0 and 1"),
+        (
+            lambda: UserKernel(blackjax.mala.init, blackjax.mala.build_kernel(), acceptance=1.0),
+            "a probability between 0 and 1",
+        ),
         (lambda: LocalMCMC(NUTS), r"LocalMCMC\(NUTS\(\)\)"),
         (lambda: LocalMCMC(chains=1), "at least 2 chains"),
         (lambda: LocalMCMC(moves=0), "moves=0"),

@@ -1,9 +1,14 @@
 """Observables on the torus: ideal gas, lattices, clusters, labels."""
 
+import itertools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
+import statphys_flows as sf
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.observables import (
     cluster_fraction,
@@ -81,6 +86,81 @@ def test_labels_are_kept():
         assert result["chain"].values.tolist() == [3, 4]
         assert {"units", "long_name"} <= set(result.attrs)
         assert np.all(np.isfinite(result))
+
+
+@pytest.mark.parametrize("n", [2, 40, 300])
+@pytest.mark.parametrize("lengths", [(2.0,), (1.0, 1.5), (1.0, 0.5, 2.0)])
+def test_what_is_counted_in_a_run_is_what_stored_draws_say(n, lengths, x64):
+    """In any image; 300 particles row by row."""
+    d = len(lengths)
+    x = RNG.uniform(-3, 3, size=(3, n, d)) * lengths
+    # Half of the particles in a knot, so that clusters have all sizes.
+    x[:, : n // 2] = np.asarray(lengths) + 0.1 * RNG.normal(size=(3, n // 2, d)) * lengths
+    distance = 0.4 * min(lengths) * n ** (-1 / d)
+
+    def counted(function):
+        return np.asarray(jax.jit(jax.vmap(function))(jnp.asarray(x)))
+
+    index = (-1, 2, 1)[:d]
+    amplitude = np.abs(np.exp(2j * np.pi * (x @ (np.asarray(index) / lengths))).mean(axis=-1))
+    np.testing.assert_allclose(counted(sf.DensityModeAt(index, lengths)), amplitude, atol=1e-12)
+    np.testing.assert_allclose(counted(sf.StructureFactorAt(index, lengths)), n * amplitude**2, atol=1e-12)
+    edges = [0.0, 0.1 * min(lengths), 0.5 * min(lengths)]
+    stored = np.stack([pair_correlation(one, lengths, edges) for one in x])
+    for i, (low, high) in enumerate(itertools.pairwise(edges)):
+        np.testing.assert_allclose(counted(sf.PairCorrelationAt(low, high, lengths)), stored[:, i], rtol=1e-12)
+    largest = cluster_fraction(x, lengths, distance)
+    assert n == 2 or np.unique(largest).size > 1
+    np.testing.assert_allclose(counted(sf.LargestCluster(distance, lengths)), largest, rtol=1e-12)
+
+
+def test_a_chain_of_particles_is_one_cluster():
+    """In whatever order they are numbered: labels have the whole chain to go along."""
+    x = jnp.asarray(RNG.permutation(np.linspace(0.0, 0.9, 64)))[:, None]
+    assert sf.LargestCluster(0.02, 1.0)(x) == 1.0
+    assert sf.LargestCluster(0.01, 1.0)(x) == 1 / 64
+
+
+def test_a_gas_is_asked_for_them_in_a_study():
+    """No file of the library is touched; the ideal gas has S(k) = 1 and g(r) = 1."""
+    gas = sf.PairParticles(sf.UserPotential(lambda r: 0.0 * jnp.sum(r)), n=6, dimension=2)
+    asked = sf.WithObservables(
+        gas,
+        {
+            "structure_factor_10": sf.StructureFactorAt((1, 0), 1.0),
+            "pair_correlation_near": sf.PairCorrelationAt(0.0, 0.3, 1.0),
+            "largest_cluster": sf.LargestCluster(0.1, 1.0),
+        },
+    )
+    sampler = sf.LocalMCMC(sf.RandomWalk(), chains=64, draws=100, warm_up=40, moves=4)
+    result = sf.run_study(asked, kT=1.0, sampler=sampler, progress=False)
+    found = result["thermodynamics"].to_dataset().isel(kT=0)
+    for name in ("structure_factor_10", "pair_correlation_near"):
+        assert abs(float(found[name]) - 1) < 4.5 * float(found[f"{name}_err"]) < 0.5
+    stored = cluster_fraction(result["posterior"]["x"].isel(kT=0), 1.0, 0.1)
+    every = result["sample_stats"]["largest_cluster"].isel(kT=0).sel(draw=stored["draw"])
+    np.testing.assert_allclose(every, stored, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: sf.DensityModeAt((0, 0), 1.0), "not all of them 0"),
+        (lambda: sf.DensityModeAt(1, 1.0), "one integer for each axis"),
+        (lambda: sf.StructureFactorAt((1.5, 0), 1.0), "one integer for each axis"),
+        (lambda: sf.StructureFactorAt((1, 0), -1.0), "positive length"),
+        (lambda: sf.StructureFactorAt((1, 0, 0), 1.0)(jnp.zeros((4, 2))), "has 3 axes, but a configuration has shape"),
+        (lambda: sf.LargestCluster(0.1, (1.0, 1.0, 1.0))(jnp.zeros((4, 2))), r"a configuration has shape \(4, 2\)"),
+        (lambda: sf.LargestCluster(0.6, 1.0), "at most half the shortest side of the box, 0.5"),
+        (lambda: sf.LargestCluster("0.1", 1.0), "give a positive distance"),
+        (lambda: sf.PairCorrelationAt(0.3, 0.2, 1.0), "the smaller one first"),
+        (lambda: sf.PairCorrelationAt(0.3, 0.6, 1.0), "at most half the shortest side of the box, 0.5"),
+        (lambda: sf.PairCorrelationAt(0.1, 0.2, 1.0)(jnp.zeros((1, 2))), "at least two particles"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(call, words):
+    with pytest.raises(StudyError, match=words):
+        call()
 
 
 @pytest.mark.parametrize(

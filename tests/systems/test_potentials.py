@@ -1,4 +1,4 @@
-"""Pair potentials: Fourier modes, cut-offs, and what is refused."""
+"""Pair potentials one by one, and what is refused; what all share is in tests/contracts."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,6 @@ from statphys_flows.errors import StudyError
 from statphys_flows.systems import (
     CosinePotential,
     GaussianWell,
-    GeneralisedCosinePotential,
     LennardJones,
     PeriodicWell,
     SoftRepulsion,
@@ -19,62 +18,9 @@ from statphys_flows.systems import (
 from statphys_flows.systems.potentials import check_potential, density_modes, half_space
 from statphys_flows.systems.potentials.periodic_well import scaled_bessel, truncation
 
-ANGLE = 2 * np.pi
-# name: (potential, lengths)
-WITH_MODES = {
-    "cosine": (CosinePotential(), (ANGLE,)),
-    "cosine_plane": (CosinePotential(period=1.0), (1.0, 2.0)),
-    "generalised": (GeneralisedCosinePotential(0.6), (ANGLE,)),
-    "generalised_plane": (GeneralisedCosinePotential(0.3, period=(1.0, 2.0)), (1.0, 2.0)),
-    "well": (PeriodicWell(4.0, 1.0), (1.0, 1.0)),
-    "well_narrow": (PeriodicWell(20.0, 0.5), (1.0,)),
-    "well_of_sides": (PeriodicWell(2.0, 1.5, period=(1.0, 2.0)), (1.0, 2.0)),
-    "well_in_space": (PeriodicWell(1.0), (1.0, 1.0, 2.0)),
-    "gaussian": (GaussianWell(1.5, 0.05), (1.0, 1.3)),
-    "gaussian_hill": (GaussianWell(-1.0, 0.05), (1.0,)),
-}
-OTHERS = {
-    "gaussian_wide": (GaussianWell(1.0, 0.2), (1.0, 1.0)),
-    "lennard_jones": (LennardJones(), (6.0, 6.0)),
-    "soft": (SoftRepulsion(1.0, 0.1, 0.4), (1.0,)),
-    "user": (UserPotential(lambda r: -jnp.sum(jnp.cos(2 * jnp.pi * r))), (1.0, 1.0)),
-}
-
-
-@pytest.fixture(params=WITH_MODES)
-def case(request):
-    return WITH_MODES[request.param]
-
 
 def points(lengths, count, seed=0):
     return (np.random.default_rng(seed).uniform(-0.5, 0.5, (count, len(lengths)))) * np.asarray(lengths)
-
-
-def test_the_modes_sum_to_the_potential(case, x64):
-    potential, lengths = case
-    modes = potential.modes(lengths)
-    r = jnp.asarray(points(lengths, 50))
-    exact = jax.vmap(potential)(r)
-    scale = abs(float(potential(jnp.zeros(len(lengths)))))
-    np.testing.assert_allclose(jax.vmap(modes.potential)(r), exact, atol=1e-12 * scale)
-
-
-def test_the_coefficients_are_fourier_integrals(case, x64):
-    """Ŵ_k = (1/V) ∫ W e^{-ikr}, by the trapezoid rule; attractions have Ŵ_k ≤ 0."""
-    potential, lengths = case
-    if len(lengths) == 3:
-        pytest.skip("covered by the sum")
-    modes = potential.modes(lengths)
-    count = 96
-    axes = [length * np.fft.fftfreq(count) for length in lengths]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(lengths))
-    values = np.asarray(jax.vmap(potential)(jnp.asarray(grid)))
-    for number in range(0, len(modes.indices), max(1, len(modes.indices) // 20)):
-        exact = np.mean(values * np.cos(grid @ modes.wave_vectors[number]))
-        np.testing.assert_allclose(modes.coefficients[number], exact, atol=1e-13)
-    np.testing.assert_allclose(modes.constant, values.mean(), atol=1e-13)
-    if float(potential(jnp.zeros(len(lengths)))) < 0:
-        assert np.all(np.asarray(modes.coefficients) <= 1e-15)
 
 
 @pytest.mark.parametrize("a", [0.1, 4.0, 60.0])
@@ -130,29 +76,6 @@ def test_soft_repulsion(x64):
     np.testing.assert_allclose(potential(jnp.asarray([0.2])), 3 * (np.exp(-2) - np.exp(-4.5)), rtol=1e-12)
     assert potential(jnp.asarray([0.31])) == 0
     assert abs(float(potential(jnp.asarray([0.3 - 1e-9])))) < 1e-6
-
-
-@pytest.mark.parametrize("name", {**WITH_MODES, **OTHERS})
-def test_parameters_can_be_traced(name, x64):
-    """Leaves as arrays; one program for all values, and gradients in the parameters."""
-    potential, lengths = {**WITH_MODES, **OTHERS}[name]
-    traced = jax.tree.map(jnp.asarray, potential)
-    r = jnp.asarray(0.1 * np.asarray(lengths))
-    np.testing.assert_allclose(jax.jit(lambda p, r: p(r))(traced, r), potential(r), rtol=1e-12)
-    gradient = jax.grad(lambda p: p(r))(traced)
-    assert all(bool(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
-    if name in WITH_MODES:
-        orders = potential.orders(lengths)
-        coefficients = jax.jit(lambda p: p.modes(lengths, orders).coefficients)(traced)
-        np.testing.assert_allclose(coefficients, potential.modes(lengths).coefficients, atol=1e-15)
-    else:
-        assert potential.modes(lengths) is None
-
-
-def test_single_precision_stays_single():
-    for potential, lengths in {**WITH_MODES, **OTHERS}.values():
-        assert potential(jnp.full(len(lengths), 0.1)).dtype == jnp.float32
-        check_potential(potential, lengths)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,12 @@ from statphys_flows.numbers import is_count, real, whole
 
 
 class LocalInfo(NamedTuple):
-    """What a local move did: its acceptance probability, and how often it evaluated the density."""
+    """What a local move did, two float scalars.
+
+    - `acceptance_rate`: its acceptance probability, in [0, 1], to which the step size is tuned: an expectation if it is
+      known, not whether the move was accepted.
+    - `evaluations`: how often it evaluated the density, or its gradient, which a result reports as the cost.
+    """
 
     acceptance_rate: Float[Array, ""]
     evaluations: Float[Array, ""]
@@ -24,21 +29,45 @@ class LocalInfo(NamedTuple):
 class LocalKernel(eqx.Module):
     """A Markov kernel that leaves exp(logdensity) invariant and moves a little.
 
-    `init` and `move` are blackjax's `init` and `kernel`, with one number to tune, the step size. Its state has the
-    fields `position` and `logdensity`.
+    **To write your own**, subclass and provide `target_acceptance`, `init` and `move`, which are blackjax's `init` and
+    `kernel` with one number to tune, the step size; what blackjax has already is `UserKernel(init, kernel)`. Both are
+    traced, and are mapped over chains by `jax.vmap`; fields are static, or arrays. Configurations come in the
+    coordinates of a preconditioner, in which one step size suits all components. Refuse fields that cannot be with a
+    `StudyError` from `__check_init__`; the methods raise nothing: a move that goes wrong is rejected.
+
+    - `target_acceptance`: the mean acceptance probability, between 0 and 1, that the step size is tuned to.
     """
 
     target_acceptance: ClassVar[float]
 
     @abc.abstractmethod
     def init(self, position: Float[Array, " ..."], logdensity_fn: Callable) -> Any:
-        """The state at a position."""
+        """The state at a position.
+
+        **Arguments:**
+
+        - `position`: one configuration, of shape `space.shape`.
+        - `logdensity_fn`: the log of the target density, up to a constant, of one configuration; -inf behind a hard
+          wall. It may be differentiated.
+
+        **Returns:** a pytree of arrays with the fields `position` and `logdensity` at least, of the dtypes that `move`
+        returns."""
 
     @abc.abstractmethod
     def move(
         self, key: PRNGKeyArray, state: Any, logdensity_fn: Callable, step_size: Float[Array, ""]
     ) -> tuple[Any, LocalInfo]:
-        """One move."""
+        """One move, which leaves exp(logdensity_fn) invariant at any step size, for example by Metropolis' rule. It
+        does not have to pass from one mode to another: the flow does that.
+
+        **Arguments:**
+
+        - `key`: for this move alone.
+        - `state`: as from `init`, or from the move before.
+        - `logdensity_fn`: as in `init`, the same function.
+        - `step_size`: a positive scalar, traced. Acceptance must go to 1 as it goes to 0, for it to be tuned.
+
+        **Returns:** the new state, of the same structure, shapes and dtypes, and a `LocalInfo`."""
 
 
 class MALA(LocalKernel):

@@ -55,9 +55,11 @@ def _evenly_spaced(text: str) -> tuple[float, ...]:
 
 
 def replace_fields(system: Any, settings: Sequence[str]) -> Any:
-    """Returns the system with the fields of `settings`, each `field=value`, replaced; a value is read as the type that
-    it replaces."""
-    fields = {f.name: f for f in dataclasses.fields(system) if f.init}
+    """Returns the system with the fields of `settings`, each `field=value`, replaced and read as what it replaces."""
+    from statphys_flows.systems import with_fields
+
+    inner = system.unwrapped
+    fields = {f.name: f for f in dataclasses.fields(inner) if f.init}
     values = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -67,14 +69,14 @@ def replace_fields(system: Any, settings: Sequence[str]) -> Any:
             )
         if name not in fields:
             known = ", ".join(fields) or "no fields"
-            raise StudyError(f"{type(system).__name__} has no field {name!r} to set; it has {known}.")
-        values[name] = _read(name, text, getattr(system, name), fields[name].type)
+            raise StudyError(f"{type(inner).__name__} has no field {name!r} to set; it has {known}.")
+        values[name] = _read(name, text, getattr(inner, name), fields[name].type)
     try:
-        return dataclasses.replace(system, **values)
+        return with_fields(system, values)
     except StudyError:
         raise
     except (ValueError, TypeError) as error:
-        raise StudyError(f"{type(system).__name__} refuses {', '.join(settings)}: {error}") from error
+        raise StudyError(f"{type(inner).__name__} refuses {', '.join(settings)}: {error}") from error
 
 
 def _read(name: str, text: str, current: Any, annotation: Any) -> Any:

@@ -20,6 +20,7 @@ from statphys_flows.sampling import Sampler
 from statphys_flows.study.storage.digests import digest_of, instructions_of, is_own, without_addresses
 from statphys_flows.study.storage.programs import TRACED_BY, programs
 from statphys_flows.systems import System
+from statphys_flows.systems.parameters import with_unwrapped
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
 
@@ -30,12 +31,7 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
     numbers on the same machine. `axes` are the values of the scanned parameters, temperatures as "kT"."""
     scanned = {name: [float(v) for v in values] for name, values in axes.items() if name != "kT"}
     return {
-        "system": {
-            "class": type(system).__qualname__,
-            "module": type(system).__module__,
-            "parameters": _fields(system),
-            "code": _code(type(system)),
-        },
+        "system": _described(system),
         "kT": [float(t) for t in axes["kT"]],
         **({"scan": scanned} if scanned else {}),
         "seed": int(seed),
@@ -43,6 +39,18 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
         "precision": _precision(),
         "programs": programs(system, axes["kT"]) | {"sampler": digest_of(_functions(sampler))},
     }
+
+
+def _described(system: System) -> dict[str, Any]:
+    inner = system.unwrapped
+    found = {
+        "class": type(inner).__qualname__,
+        "module": type(inner).__module__,
+        "parameters": _fields(inner),
+        "code": _code(type(inner)),
+    }
+    # What wraps it, without it.
+    return found if inner is system else found | {"wrapped": _plain(with_unwrapped(system, None))}
 
 
 def _precision() -> str:
@@ -56,7 +64,7 @@ def attributes(system: System, size: str, seed: int, configuration: dict[str, An
     """The attributes of a result's root; `size` describes its extent in words."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
-        "title": f"{type(system).__name__}: {size}",
+        "title": f"{type(system.unwrapped).__name__}: {size}",
         "Conventions": "CF-1.11",
         "history": f"{now} written by statphys_flows {statphys_flows.__version__}",
         "configuration": json.dumps(configuration),

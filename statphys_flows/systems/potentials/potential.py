@@ -24,33 +24,66 @@ _AT_THE_SEAM = 1e-4
 class Potential(eqx.Module):
     """An even function W(r) of the displacement of two particles, in the units of kT.
 
-    Float fields are parameters and may be traced; fields that determine shapes are static.
+    **To write your own**, subclass and provide `__call__`; the other methods say what more is known of W, and have
+    defaults that say nothing. Float fields are parameters, may be traced, and are differentiated by; what decides
+    shapes (periods, cut-offs that are structure) is static. Refuse parameters that cannot be with a `StudyError` from
+    `__check_init__`. A function that is at hand already is `UserPotential(function)`.
+
+    `PairParticles` refuses a W that is not even, not a scalar, NaN at a displacement, cut off beyond half the box or by
+    a jump, and warns of a force that jumps at half the box.
     """
 
     @abc.abstractmethod
     def __call__(self, r: Float[Array, " d"]) -> Float[Array, ""]:
-        """W(r) at one displacement, every component in [-L/2, L/2] (the nearest image)."""
+        """W(r).
+
+        **Arguments:**
+
+        - `r`: one displacement, every component in [-L/2, L/2] (the nearest image), traced.
+
+        **Returns:** a scalar of the dtype of r, W(-r) = W(r); +inf at the centre of a core, nowhere NaN. The gradient
+        is finite wherever W is: at r = 0 a distance has none (write W by r·r, or with `jnp.where`)."""
 
     def orders(self, lengths: Sequence[float]) -> tuple[int, ...] | None:
-        """The number of harmonics along each axis that give W to rounding at the present parameters, if there are few;
-        None if W is not a short Fourier sum. Needs concrete parameters: the number of modes is structure."""
+        """How many harmonics of the box give W to rounding at the present parameters; called with parameters that are
+        plain numbers, for the number of modes is structure.
+
+        **Arguments:**
+
+        - `lengths`: sides of the box, d floats.
+
+        **Returns:** one integer for each axis; None, the default, where W is not a short Fourier sum.
+
+        **Raises:** `StudyError` where a period of W does not divide the sides."""
         return None
 
     def modes(self, lengths: Sequence[float], orders: Sequence[int] | None = None) -> Modes | None:
-        """W as a Fourier sum of `orders` harmonics, by default those of `self.orders(lengths)`; None if W is not a
-        short Fourier sum. With `orders` given, parameters may be traced."""
+        """W as a Fourier sum: by it U costs O(N·modes), and attractions are sampled through a latent field.
+
+        **Arguments:**
+
+        - `lengths`: as in `orders`.
+        - `orders`: harmonics along each axis, by default those of `self.orders(lengths)`; with them given, parameters
+          may be traced.
+
+        **Returns:** `Modes`, coefficients in JAX's default float type; None, the default, where W is not a short sum.
+
+        **Raises:** `StudyError` as `orders`."""
         return None
 
     def reach(self) -> float | Float[Array, ""] | None:
-        """The distance beyond which W is 0; None if there is no such distance. It must not exceed half the box."""
+        """The distance from which on W is 0, with a value that goes to 0 there; it must not exceed half the box. None,
+        the default, where there is no such distance."""
         return None
 
     def own_period(self) -> float | tuple[float, ...] | None:
-        """The period of W in every box, one for all axes or one for each; None if it has none."""
+        """The period that W has whatever the box, one for all axes or one for each, which is then the default box;
+        None, the default, where it has none."""
         return None
 
     def core(self) -> float | Float[Array, ""] | None:
-        """The diameter of a core at whose centre W is infinite; None if W is finite everywhere."""
+        """The diameter of a core at whose centre W is infinite, by which particles are set apart at the start;
+        None, the default, where W is finite everywhere."""
         return None
 
 

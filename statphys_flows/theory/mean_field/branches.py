@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.pair_particles import PairParticles
-from statphys_flows.theory.mean_field.grid import Grid, resolved
+from statphys_flows.theory.mean_field.grid import Grid, particles_of, resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import cold_state, gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import State, energy, lowest_curvature, relative_entropy
@@ -29,6 +29,7 @@ def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None
     (whether it is positive), and `density`, `mean_field` (Wρ) on the grid, the state centred at 0. Densities are
     relative to the uniform one; `free_energy` is that of Z under the measure of the system.
     """
+    system = particles_of(system)
     temperatures = np.atleast_1d(np.asarray(kT, float))
     if temperatures.ndim != 1 or not np.all(np.isfinite(temperatures) & (temperatures > 0)):
         raise StudyError(f"mean_field(kT={kT!r}): give one positive temperature or a list of them.")

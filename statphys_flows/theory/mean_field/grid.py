@@ -12,6 +12,7 @@ import scipy.fft
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.systems.potentials.potential import is_concrete
+from statphys_flows.systems.system import System
 from statphys_flows.thresholds import COARSE_DENSITY, RESOLVED_DENSITY
 
 _POINTS = {1: 256, 2: 64, 3: 32}
@@ -132,17 +133,24 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
     return Grid(box.lengths, values, float(values.mean()))
 
 
+def particles_of(system: System) -> PairParticles:
+    """The particles that `system` is, or wraps.
+
+    **Raises:** `StudyError` for another system."""
+    inner = system.unwrapped if isinstance(system, System) else system
+    if not isinstance(inner, PairParticles):
+        raise StudyError(
+            f"mean_field({type(inner).__name__}(...)): mean-field theory is known for PairParticles; declare the "
+            "system as PairParticles(potential, n=...)."
+        )
+    return inner
+
+
 def resolved(system: PairParticles, solve: Callable, points: int | None):
     """`solve(grid)` on the first grid on which the densities it returns are resolved; `solve` returns them last.
 
-    **Raises:** `StudyError` for another system than `PairParticles`, and if a density is far from resolved on the given
-    `points` or on the finest grid.
+    **Raises:** `StudyError` where `points` were given, or the finest grid is reached, and a density is far from it.
     """
-    if not isinstance(system, PairParticles):
-        raise StudyError(
-            f"mean_field({type(system).__name__}(...)): mean-field theory is known for PairParticles; declare the "
-            "system as PairParticles(potential, n=...)."
-        )
     dimension = system.dimension
     count = _POINTS[dimension] if points is None else points
     while True:

@@ -5,7 +5,7 @@ import xarray as xr
 
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.theory.mean_field.continuation import Branch, condensed_branch
-from statphys_flows.theory.mean_field.grid import Grid, resolved
+from statphys_flows.theory.mean_field.grid import Grid, particles_of, resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import Pattern, gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import State, energy, free_energy, lowest_curvature, relative_entropy
@@ -41,6 +41,7 @@ def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Da
 
     **Raises:** `StudyError` for another system, for a potential that is infinite or not resolved.
     """
+    system = particles_of(system)
 
     def solve(grid: Grid):
         spinodal = gas_spinodal(grid)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.theory.mean_field.continuation import Branch
-from statphys_flows.theory.mean_field.grid import Grid, resolved
+from statphys_flows.theory.mean_field.grid import Grid, particles_of, resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import (
@@ -40,6 +40,7 @@ def mean_field_profile(
     **Returns:** over `order_parameter`: `free_energy` per particle relative to the gas, `energy`, `relative_entropy`
     and `field` (λ). The values are NaN from where no density can be followed further.
     """
+    system = particles_of(system)
     m = np.linspace(0.02, 0.96, 48) if order_parameter is None else np.asarray(order_parameter, float)
     if m.ndim != 1 or not np.all((m > 0) & (m < 1)) or not np.all(np.diff(m) > 0) or not kT > 0:
         raise StudyError("mean_field_profile: give a positive kT, and order parameters that increase between 0 and 1.")

@@ -12,12 +12,21 @@ from statphys_flows.flows import Flow
 
 
 class Objective(eqx.Module):
-    """A loss whose minimum is the flow that samples the target."""
+    """A loss whose minimum is the flow that samples the target.
+
+    **To write your own**, subclass and provide `trains_base` and `loss`; say so in `needs_samples` and `needs_energy`
+    where the defaults are wrong, which decide what `train` asks for and what a sampler counts as evaluations. `loss`,
+    `at` and `stage` are traced; the three flags are read outside of JAX, and are plain truth values. Refuse with a
+    `StudyError`, from `__check_init__`, what the objective itself cannot be, and from `loss` a flow that it cannot
+    train: it is traced before anything is computed.
+    """
 
     @property
     @abc.abstractmethod
     def trains_base(self) -> bool:
-        """Whether the loss depends on the base's parameters (a mass, say) in a way that may train them."""
+        """Whether the loss depends on the base's parameters (a mass, say) in a way that may train them: true where the
+        loss is a function of log q, false where the base enters as what is drawn from (an interpolant would collapse
+        it). Where it is false the base's parameters are held fixed."""
 
     @abc.abstractmethod
     def loss(
@@ -31,11 +40,16 @@ class Objective(eqx.Module):
 
         **Arguments:**
 
-        - `flow`: the flow in training.
-        - `samples`: a batch of the target, of whatever quality the chains have reached. An objective that needs no
-          data draws as many configurations as these.
-        - `reduced_energy`: u(x) = U(x)/kT of one configuration. An objective that needs no energy ignores it.
+        - `flow`: the flow in training. The gradient is taken by its float arrays.
+        - `samples`: a batch of the target, (n, *space.shape), of whatever quality the chains have reached. An objective
+          that needs no data draws as many configurations as these, which then hold anything.
+        - `reduced_energy`: u(x) = U(x)/kT of one configuration, a scalar; +inf behind a hard wall. An objective that
+          needs no energy ignores it.
         - `key`: for its own randomness.
+
+        **Returns:** a scalar of the dtype of `samples`, divided by the number of entries of a configuration, so that
+        one learning rate does for all sizes. Where it or its gradient is NaN or infinite the step is rejected, and
+        training goes on.
         """
 
     @property
@@ -55,10 +69,12 @@ class Objective(eqx.Module):
         return True
 
     def at(self, progress: Float[Array, ""]) -> Self:
-        """What to minimise when a fraction `progress` in [0, 1) of the steps is done: itself, if not said otherwise."""
+        """What to minimise when a fraction `progress` in [0, 1) of the steps is done, a traced scalar: an objective of
+        the same structure; itself, if not said otherwise."""
         return self
 
     def stage(self, progress: Float[Array, ""]) -> Int[Array, ""]:
         """A number that changes where losses before and after are not comparable, so that the guard against blow-ups
-        and the best so far start afresh; 0 throughout if not said otherwise."""
+        and the best so far start afresh: an int32 scalar, which may depend on `progress` as in `at`; 0 throughout if
+        not said otherwise."""
         return jnp.zeros((), jnp.int32)
