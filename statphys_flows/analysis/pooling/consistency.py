@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from statphys_flows.analysis import formulas
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.free_energy.thermodynamic_integration import integrate, integration_weights
 from statphys_flows.analysis.pooling.reweighting import Pooled, pooled
@@ -96,7 +97,7 @@ def _of_line(
     """What integrals along rising temperatures leave over of log Z and of the entropy."""
     if np.count_nonzero(weight) < 2:
         return {}
-    entropy = _Moved(own.value + energy.value / kT, own.replicas + energy.replicas / kT)
+    entropy = _Moved(*(formulas.entropy(e, z, kT) for e, z in zip(energy, own, strict=True)))
     integrals = {
         "log_z_minus_integral": (own, _Moved(energy.value / kT, energy.replicas / kT)),
         "entropy_minus_integral": (entropy, capacity),
@@ -129,10 +130,13 @@ def _energies(data: Pooled) -> tuple[_Moved, _Moved]:
     draws = energy[0].size
     first, second = sums.sum(axis=2) / draws
     first_replicas, second_replicas = np.einsum("bkg,fkg->fbk", multiplicity, sums) / draws
-    shift, square = along @ pool.centre, data.points[:, 0] ** 2
+    shift, kT = along @ pool.centre, data.points[:, 0]
     return (
         _Moved(first + shift, first_replicas + shift),
-        _Moved((second - first**2) / square, (second_replicas - first_replicas**2) / square),
+        _Moved(
+            formulas.heat_capacity(formulas.variance(first, second), kT),
+            formulas.heat_capacity(formulas.variance(first_replicas, second_replicas), kT),
+        ),
     )
 
 
