@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         save_flow,
     )
     from statphys_flows.report import load, summary, write_figures, write_page
+    from statphys_flows.results import validate
     from statphys_flows.sampling import (
         HMC,
         MALA,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         importance,
     )
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox
-    from statphys_flows.study import Study, concat, run_size_study, run_study, validate
+    from statphys_flows.study import Study, concat, run_size_study, run_study
     from statphys_flows.systems import (
         BayesianModel,
         ContinuumPhi4,
@@ -104,6 +105,7 @@ _HOME = {
         "write_figures",
         "write_page",
     ),
+    "results": ("validate",),
     "sampling": (
         "FlowMCMC",
         "HMC",
@@ -127,7 +129,6 @@ _HOME = {
         "concat",
         "run_size_study",
         "run_study",
-        "validate",
     ),
     "systems": (
         "BayesianModel",

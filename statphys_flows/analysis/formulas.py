@@ -58,3 +58,9 @@ FLUCTUATIONS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
 }
 # Name -> formula of ⟨m²⟩ and ⟨m⁴⟩.
 OF_MOMENTS: dict[str, Callable[[Any, Any], Any]] = {"binder_cumulant": binder_cumulant}
+# What is made of m: not known where m is not a number.
+OF_THE_ORDER_PARAMETER = (
+    *MEANS[1:],
+    *(name for name, (of, _) in FLUCTUATIONS.items() if of != "energy"),
+    *OF_MOMENTS,
+)

@@ -6,8 +6,9 @@ import unicodedata
 import jax
 import jax.numpy as jnp
 
+from statphys_flows.analysis.selection import DERIVATIVE
 from statphys_flows.errors import StudyError
-from statphys_flows.labels import DERIVATIVE, LONG_NAMES
+from statphys_flows.results import reserved_names
 from statphys_flows.systems import System
 
 # What draws are stacked along where they are pooled.
@@ -21,12 +22,12 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
     **Raises:** `StudyError` where a name is one of the result's own, two are alike but for `_err`, or NetCDF cannot
     write it."""
     name, space = type(system).__name__, system.space
-    own = {*LONG_NAMES, space.variable, *space.dims, *space.coords(), _STACKED}
+    own = {*reserved_names(), space.variable, *space.dims, *space.coords(), _STACKED}
     for field in scanned:
         if field != "kT" and field in own:
             raise StudyError(
-                f"scan[{field!r}]: the result has a variable of its own called {field}; call this field of {name} "
-                f"something else, for example {field}_parameter."
+                f"scan[{field!r}]: the result has a variable, coordinate or group of its own called {field}; call this "
+                f"field of {name} something else, for example {field}_parameter."
             )
     x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
     observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
@@ -41,8 +42,8 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
         stem = observable.removesuffix("_err")
         if stem in own or observable in scanned or stem.startswith(DERIVATIVE):
             raise StudyError(
-                f"{where}: the result has a variable or coordinate of its own called {observable}, which this would "
-                f"replace; call it something else, for example {f'own_{observable}'!r}."
+                f"{where}: the result has a variable, coordinate or group of its own called {observable}, which this "
+                f"would replace; call it something else, for example {f'own_{observable}'!r}."
             )
         if stem != observable and stem in (*observables, *scanned):
             raise StudyError(f"{where}: this is what the standard error of {stem!r} is called; call it something else.")

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import statphys_flows as sf
-from statphys_flows.labels import LONG_NAMES
+from statphys_flows.results import reserved_names
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
 from statphys_flows.study.names import _can_be_written, check_names
 from statphys_flows.study.shell.declaration import load_study
@@ -32,9 +32,13 @@ def nothing_runs(monkeypatch):
     monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: pytest.fail("compute has begun"))
 
 
-@pytest.mark.parametrize("name", [*LONG_NAMES, "energy_err", "log_z_err", "component", "energy_derivative_a", "point"])
+OTHERS = ["energy_err", "log_z_err", "energy_derivative_a", "point"]
+
+
+@pytest.mark.parametrize("name", [*sorted(reserved_names()), *OTHERS])
 def test_a_name_of_the_results_own(name, nothing_runs):
-    with pytest.raises(sf.StudyError, match=rf"observables\['{name}'\]: the result has a variable or coordinate"):
+    said = rf"observables\['{name}'\]: the result has a variable, coordinate or group"
+    with pytest.raises(sf.StudyError, match=said):
         sf.run_study(observing(name), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -43,7 +47,7 @@ def test_every_variable_of_a_result_is_refused(nothing_runs, finished):
     groups = [finished[name].to_dataset() for name in ("thermodynamics", "sample_stats", "posterior")]
     names = {str(name) for data in groups for name in (*data.variables, *data.dims)}
     for name in names - {"q", "q_err"}:
-        with pytest.raises(sf.StudyError, match="the result has a variable or coordinate of its own"):
+        with pytest.raises(sf.StudyError, match="the result has a variable, coordinate or group of its own"):
             sf.run_study(observing(name), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -88,9 +92,9 @@ def test_fields_that_are_scanned(nothing_runs):
     def run(field):
         sf.run_study(Stepped(), 1.0, scan={field: [0.5, 1.0]}, sampler=SAMPLER, progress=False)
 
-    with pytest.raises(sf.StudyError, match="the result has a variable of its own called step"):
+    with pytest.raises(sf.StudyError, match="the result has a variable, coordinate or group of its own called step"):
         run("step")
-    with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result has a variable or coordinate"):
+    with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result has a variable, coordinate or group"):
         run("tilt")
 
 

@@ -38,11 +38,19 @@ _FEWEST_TEMPERATURES = 4
 # is the fourth power where the slope is smooth.
 _COARSER = 3.0
 
-_ABOUT = {
-    "log_z_minus_mbar": "log Z of the point less that by MBAR over the scan",
-    "log_z_minus_integral": "log Z of the point less the integral of <U>/kT over ln kT",
-    "entropy_minus_integral": "entropy of the point less the integral of C over ln T",
+# Name -> long name and comment.
+ABOUT = {
+    "log_z_minus_mbar": ("log Z of the point less that by MBAR over the scan", ""),
+    "log_z_minus_integral": (
+        "log Z of the point less the integral of <U>/kT over ln kT",
+        "the error holds how far points are apart",
+    ),
+    "entropy_minus_integral": (
+        "entropy of the point less the integral of C over ln T",
+        "the error holds how far points are apart",
+    ),
 }
+WARNING = "where this point and the others disagree by more than 4 errors or share nothing; empty if they agree"
 
 
 class _Moved(NamedTuple):
@@ -73,7 +81,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     if count < 2:
         raise ValueError("A study of one point has nothing to agree with: give two temperatures or more.")
     own = _log_z(data, data.pool.log_z_own)
-    found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in _ABOUT}
+    found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in ABOUT}
     weight = _weight(own, groups)
     by_mbar = _log_z(data, data.pool.log_z_mbar)
     for points in data.pool.linked:
@@ -208,10 +216,11 @@ def _labelled(
         for suffix, text, values in zip(("", "_err"), ("", "standard error of "), pair, strict=True):
             whole = np.full(shape, np.nan)
             whole[places] = values
-            result[name + suffix] = (data.names, whole, {"units": "1", "long_name": text + _ABOUT[name]})
+            long_name, comment = ABOUT[name]
+            about = {"units": "1", "long_name": text + long_name} | ({"comment": comment} if comment else {})
+            result[name + suffix] = (data.names, whole, about)
     said = np.full(shape, "", dtype=object)
     for at, place in enumerate(zip(*places, strict=True)):
         said[place] = sentences[at]
-    about = {"units": "", "long_name": "where this point and the others disagree or share nothing; empty if they agree"}
-    result["warning"] = (data.names, said, about)
+    result["warning"] = (data.names, said, {"units": "", "long_name": WARNING})
     return result

@@ -180,6 +180,12 @@ def _quantities(data: Pooled, parameters: Array, found: Averages) -> dict[str, A
     return quantities | {name: found.observables[..., 4 + i] for i, name in enumerate(data.observables)}
 
 
+def _how(data: Pooled, own: str) -> str:
+    if not data.pool.anchored:
+        return f"not known, since no point has a log Z of its own: {own}"
+    return f"by reweighting (MBAR), from the energies of all points and the log Z of each, by their errors; each {own}"
+
+
 def reweight(
     tree: xr.DataTree, targets: Mapping[str, ArrayLike] | None = None, /, **parameters: ArrayLike
 ) -> xr.Dataset:
@@ -231,7 +237,7 @@ def reweight(
             kept = np.where(found.trusted, numbers, np.nan).reshape(shape)
             attributes = described[name + suffix].attrs if name + suffix in described else {}
             result[name + suffix] = (data.names, kept, dict(attributes))
-    result["log_z"].attrs["comment"] = "from each point's own and from the energies of all (MBAR), by their errors"
+    result["log_z"].attrs["comment"] = _how(data, described["log_z"].attrs.get("comment", "") or "not said how")
     for name in data.names:
         result[name].attrs = dict(described[name].attrs)
     return result
