@@ -16,28 +16,29 @@ _STACKED = "point"
 
 
 def check_names(system: System, scanned: tuple[str, ...]) -> None:
-    """Refuse observables, and fields that are scanned (`scanned`, "kT" among them), that the result could not hold
+    """Refuse observables, and fields that are scanned (`scanned`, "kT" first), that the result could not hold
     under their names.
 
-    **Raises:** `StudyError` where a name is one of the result's own, two are alike but for `_err`, or NetCDF cannot
-    write it."""
+    **Raises:** `StudyError` where a name is one of the result's own, which stand in its table, ends in `_err` as its
+    errors do, or cannot be written by NetCDF."""
     name, space = type(system).__name__, system.space
     own = {*reserved_names(), space.variable, *space.dims, *space.coords(), _STACKED}
-    for field in scanned:
-        if field != "kT" and field in own:
+    x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
+    observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
+    for field in scanned[1:]:
+        stem = field.removesuffix("_err")
+        if stem in own or (stem != field and stem in observables):
             raise StudyError(
                 f"scan[{field!r}]: the result has a variable, coordinate or group of its own called {field}; call this "
                 f"field of {name} something else, for example {field}_parameter."
             )
-    x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
-    observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
     for observable in observables:
         where = f"{name}.observables[{observable!r}]"
         if not _can_be_written(observable):
             instead = re.sub(r"\W+", "_", str(observable)).strip("_") or "count"
             raise StudyError(
                 f"{where}: NetCDF cannot write a variable of this name; use letters, digits and underscores, for "
-                f"example {instead!r}."
+                f"example {(f'own_{instead}' if instead in own else instead)!r}."
             )
         stem = observable.removesuffix("_err")
         if stem in own or observable in scanned or stem.startswith(DERIVATIVE):
@@ -45,8 +46,11 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
                 f"{where}: the result has a variable, coordinate or group of its own called {observable}, which this "
                 f"would replace; call it something else, for example {f'own_{observable}'!r}."
             )
-        if stem != observable and stem in (*observables, *scanned):
-            raise StudyError(f"{where}: this is what the standard error of {stem!r} is called; call it something else.")
+        if stem != observable:
+            raise StudyError(
+                f"{where}: this is what the standard error of {stem!r} is called; call it something else, for example "
+                f"{f'{stem}_error'!r}."
+            )
 
 
 def _can_be_written(name) -> bool:

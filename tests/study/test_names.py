@@ -72,8 +72,15 @@ def test_what_is_refused_is_what_cannot_be_written(name, tmp_path):
 
 
 def test_names_beside_each_other(nothing_runs):
-    with pytest.raises(sf.StudyError, match="this is what the standard error of 'v' is called"):
-        sf.run_study(observing("v", "v_err"), 1.0, sampler=SAMPLER, progress=False)
+    said = "this is what the standard error of 'v' is called; call it something else, for example 'v_error'"
+    for names in (["v", "v_err"], ["v_err"]):
+        with pytest.raises(sf.StudyError, match=said):
+            sf.run_study(observing(*names), 1.0, sampler=SAMPLER, progress=False)
+
+
+def test_what_to_write_instead_is_not_refused_in_turn(nothing_runs):
+    with pytest.raises(sf.StudyError, match=r"'energy\\n'.*for example 'own_energy'"):
+        sf.run_study(observing("energy\n"), 1.0, sampler=SAMPLER, progress=False)
 
 
 class Stepped(sf.System):
@@ -96,6 +103,13 @@ def test_fields_that_are_scanned(nothing_runs):
         run("step")
     with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result has a variable, coordinate or group"):
         run("tilt")
+    # What is a column of the transitions alone is free.
+    check_names(observing("size", "order"), ("kT", "barrier"))
+    for field in ("log_z_err", "posterior", "v_err"):
+        with pytest.raises(
+            sf.StudyError, match=f"the result has a variable, coordinate or group of its own called {field}"
+        ):
+            check_names(observing("v"), ("kT", field))
 
 
 # What is not always a number
