@@ -49,6 +49,7 @@ def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> x
 def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
     """`assemble`, with what is asked of the system known: whether U is linear in what is scanned."""
     groups = {name: _joined(points, scan, {}, name) for name in ALWAYS if name != "profiles"}
+    groups = {name: _without_gaps_in_words(data) for name, data in groups.items()}
     say_how(groups["thermodynamics"], groups["diagnostics"])
     groups["profiles"] = _profiles(groups["sample_stats"], scan)
     for name in scan.names[1:]:
@@ -66,7 +67,7 @@ def say_how(thermodynamics: xr.Dataset, diagnostics: xr.Dataset) -> None:
     for place in np.ndindex(*methods.shape):
         at = methods[place]
         where = ", ".join(f"{name} = {float(at[name]):g}" for name in map(str, methods.dims))
-        places.setdefault(str(at.item()), []).append(where)
+        places.setdefault(str(at.item()) or "not said how", []).append(where)
     said = list(places) if len(places) == 1 else [f"{how} (at {'; '.join(where)})" for how, where in places.items()]
     thermodynamics["log_z"].attrs["comment"] = "; ".join(said)
 
@@ -155,6 +156,13 @@ def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, gr
         compat="override",
         join="outer",
     )
+
+
+def _without_gaps_in_words(data: xr.Dataset) -> xr.Dataset:
+    """With "" where points that are shorter, or by an earlier version, have nothing: NetCDF cannot write a NaN among
+    words."""
+    words = {name: x for name, x in data.items() if x.dtype.kind in "OU"}
+    return data.assign({name: x.copy(data=np.where(x.isnull(), "", x.values)) for name, x in words.items()})
 
 
 def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:

@@ -14,6 +14,7 @@ from statphys_flows.analysis.formulas import OF_THE_ORDER_PARAMETER
 from statphys_flows.analysis.selection import DERIVATIVE
 from statphys_flows.results import describe, scalars
 from statphys_flows.results.schema import of_a_sampler
+from statphys_flows.results.variable import Variable
 from statphys_flows.sampling import NOWHERE, Journal, Production, Sampled, Sampler, Trained
 from statphys_flows.study import diagnosis
 from statphys_flows.study.scan import Parameters
@@ -46,7 +47,7 @@ def run_point(
     kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
     production = _with_scanned(sampled.production, parameters)
-    diagnostics = {row.name: _UNKNOWN if row.error else np.nan for row in of_a_sampler()} | sampled.diagnostics
+    diagnostics = {row.name: _nothing(row) for row in of_a_sampler()} | sampled.diagnostics
     diagnostics |= _of_chains(production)
     log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
@@ -74,6 +75,11 @@ def run_point(
     tree = {name: describe(data.expand_dims(axes), system, name) for name, data in groups.items()}
     tree["thermodynamics"]["log_z"].attrs["comment"] = str(diagnostics["log_z_method"])
     return Point(xr.DataTree.from_dict(tree), sampled.trained)
+
+
+def _nothing(row: Variable) -> object:
+    """What stands in place of what the sampler does not give."""
+    return _UNKNOWN if row.error else np.nan if row.units else ""
 
 
 def _method(sampled: Sampled, sampler: Sampler) -> str:
@@ -164,5 +170,10 @@ def _sample_stats(production: Production, kT: float) -> xr.Dataset:
 
 
 def _training(history: dict[str, np.ndarray]) -> xr.Dataset:
-    data = {n: ("step", np.asarray(values, float)) for n, values in history.items() if n != "step"}
+    data = {n: ("step", _numbers_or_words(values)) for n, values in history.items() if n != "step"}
     return xr.Dataset(data, {"step": history["step"].astype(int)})
+
+
+def _numbers_or_words(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    return values.astype(object) if values.dtype.kind in "OU" else values.astype(float)
