@@ -79,7 +79,7 @@ def test_what_a_validator_sees(line):
     damaged = xr.DataTree.from_dict(groups)
     damaged.attrs = {**line[0].attrs, "versions": "not json"}
     said = refusal(sf.validate, damaged)
-    for sentence in ("thermodynamics/energy_err is missing", "posterior/phi has no units", "versions is no JSON"):
+    for sentence in ("thermodynamics/energy_err is missing", "posterior/phi has no units", "versions is not JSON"):
         assert sentence in said
 
 
