@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from statphys_flows.flows.velocities import with_exact_divergence
     from statphys_flows.report import load, summary, write_figures, write_page
+    from statphys_flows.results import validate
     from statphys_flows.sampling import (
         HMC,
         MALA,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
         importance,
     )
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
-    from statphys_flows.study import Progress, Study, concat, run_size_study, run_study, validate
+    from statphys_flows.study import Progress, Study, concat, run_size_study, run_study
     from statphys_flows.systems import (
         BayesianModel,
         ContinuumPhi4,
@@ -121,12 +122,13 @@ _HOME = {
     ),
     "flows.velocities": "with_exact_divergence",
     "report": "load summary write_figures write_page",
+    "results": "validate",
     "sampling": (
         "HMC MALA NUTS FlowMCMC Journal LocalInfo LocalKernel LocalMCMC Moves ParallelTempering Polish Production "
         "RandomWalk Rounds Sampled Sampler Start TemperedSMC UserKernel importance"
     ),
     "spaces": "Euclidean Interval Lattice ParticleBox Space",
-    "study": "Progress Study concat run_size_study run_study validate",
+    "study": "Progress Study concat run_size_study run_study",
     "systems": (
         "BayesianModel ContinuumPhi4 CosinePotential DensityModeAt GaussianWell GeneralisedCosinePotential "
         "Hamiltonian LargestCluster LatticePhi4 LennardJones MeanFieldPhi4 MeanFieldSites Modes PairCorrelationAt "

@@ -144,8 +144,12 @@ def test_one_symmetry_is_a_name():
 
     assert declared("sign") == declared(["sign"]) == declared({"sign"}) == {"sign"}
     assert declared(()) == set()
-    with pytest.raises(StudyError, match=r"'sgn', which is not a symmetry of a Euclidean; .* 'sign', 'reflection'"):
+    with pytest.raises(StudyError, match=r"'sgn', which is not a symmetry of a Euclidean: .* 'sign', 'reflection'"):
         declared("sgn")
+    with pytest.raises(StudyError, match=r"names 'sgin', .* did you mean 'sign'\? Otherwise write one or several of"):
+        declared("sgin")
+    with pytest.raises(StudyError, match="names 'turn', which is not a symmetry of a Euclidean: write one or several"):
+        declared(["sign", "turn"])
 
 
 @pytest.mark.parametrize("returned", ["sign", ["sign"], ("sign",)])

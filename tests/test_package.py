@@ -37,7 +37,7 @@ ORDER = [
     "flows",
     "treatments",
     "training",
-    "labels",
+    "results",
     "sampling",
     "study",
     "report",
@@ -139,7 +139,7 @@ def test_imports_point_to_the_left(path):
         if own in ASIDE:
             assert other in (own, "errors", "thresholds"), f"{where}: {own} knows nothing of {other}"
         elif other in ASIDE:
-            assert ORDER.index(own) >= ORDER.index("labels"), f"{where}: {own} does not use {other}"
+            assert ORDER.index(own) >= ORDER.index("results"), f"{where}: {own} does not use {other}"
         else:
             assert ORDER.index(other) <= ORDER.index(own), f"{where}: {own} stands to the left of {other}"
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from statphys_flows.analysis import formulas
 from statphys_flows.analysis._samples import as_finite_chains, check_temperature
 from statphys_flows.analysis.errors.jackknife import jackknife_means
 from statphys_flows.analysis.estimate import Estimate
@@ -44,17 +45,8 @@ def estimate_with_missed(
 def thermodynamics(
     energy: ArrayLike, order_parameter: ArrayLike, log_z: Estimate, *, kT: float, missed: Missed | None = None
 ) -> dict[str, Estimate]:
-    """Configurational thermodynamics: no kinetic part, nothing divided by the number of sites.
-
-        free_energy F        = -kT log Z
-        energy               = ⟨E⟩
-        heat_capacity        = (⟨E²⟩ - ⟨E⟩²)/kT²
-        entropy              = (⟨E⟩ - F)/kT
-        order_parameter      = ⟨m⟩
-        order_parameter_abs  = ⟨|m|⟩
-        susceptibility       = (⟨m²⟩ - ⟨m⟩²)/kT
-        susceptibility_abs   = (⟨m²⟩ - ⟨|m|⟩²)/kT
-        binder_cumulant      = 1 - ⟨m⁴⟩/(3 ⟨m²⟩²)
+    """Configurational thermodynamics: no kinetic part, nothing divided by the number of sites. The averages `energy`
+    ⟨E⟩, `order_parameter` ⟨m⟩ and `order_parameter_abs` ⟨|m|⟩, and what `formulas` makes of them and of log Z.
 
     **Arguments:**
 
@@ -63,34 +55,38 @@ def thermodynamics(
     - `kT`: the temperature, positive.
     - `missed`: states that the draws may lack.
 
-    Errors are delete-one-chain jackknife errors (see `jackknife`), including missed states (`estimate_with_missed`).
-    log Z and ⟨E⟩ come from the same chains and may be correlated with either sign, so the entropy's error is the sum of
-    theirs, error(⟨E⟩)/kT + error(log Z): an upper bound for any correlation. Raises ValueError for other
-    shapes, values that are not finite, kT <= 0 or too little data. Source: Landau & Lifshitz, Statistical Physics I,
-    §§31, 112; Binder, Z. Phys. B 43, 119 (1981).
+    Errors are delete-one-chain jackknife errors (see `jackknife`), with what is missed (`estimate_with_missed`). log Z
+    and ⟨E⟩ come from the same chains and may fluctuate together in either direction, so the entropy's error is the sum
+    of theirs, error(⟨E⟩)/kT + error(log Z): an upper bound whatever their correlation. Raises ValueError for other
+    shapes, values that are not finite, kT <= 0 or too little data.
     """
     kT = check_temperature(kT)
     energy, m = as_finite_chains(energy, "energy"), as_finite_chains(order_parameter, "order_parameter")
     if energy.shape != m.shape:
         raise ValueError(f"energy is {energy.shape} and order_parameter {m.shape}, but both belong to the same draws.")
 
-    free_energy = Estimate(-kT * log_z.value, kT * log_z.error)
-    nothing = (None, None) if missed is None else (missed.energy, missed.order_parameter)
     weight = 0.0 if missed is None else missed.weight
-    other_energy, other_m = (None if x is None else np.asarray(x, np.float64) for x in nothing)
-    other_abs = None if other_m is None else np.abs(other_m)
-    mean_energy = estimated_mean(energy, other_energy, weight)
-    return {
-        "free_energy": free_energy,
-        "energy": mean_energy,
-        "heat_capacity": _variance(energy, other_energy, weight, scale=1 / kT**2),
-        "entropy": Estimate(mean_energy.value / kT + log_z.value, mean_energy.error / kT + log_z.error),
-        "order_parameter": estimated_mean(m, other_m, weight),
-        "order_parameter_abs": estimated_mean(np.abs(m), other_abs, weight),
-        "susceptibility": _variance(m, other_m, weight, scale=1 / kT),
-        "susceptibility_abs": _variance(np.abs(m), other_abs, weight, scale=1 / kT),
-        "binder_cumulant": estimate_with_missed(_binder, _even(m), None if other_m is None else _even(other_m), weight),
+    draws = _averaged(energy, m)
+    lacking = {} if missed is None else _averaged(missed.energy, missed.order_parameter)
+    found = {
+        "free_energy": Estimate(formulas.free_energy(log_z.value, kT), kT * log_z.error),
+        **{name: estimated_mean(x, lacking.get(name), weight) for name, x in draws.items()},
     }
+    mean = found["energy"]
+    found["entropy"] = Estimate(formulas.entropy(mean.value, log_z.value, kT), mean.error / kT + log_z.error)
+    for name, (of, formula) in formulas.FLUCTUATIONS.items():
+        found[name] = _fluctuation(draws[of], lacking.get(of), weight, formula, kT)
+    other = None if missed is None else _even(lacking["order_parameter"])
+    for name, formula in formulas.OF_MOMENTS.items():
+        found[name] = estimate_with_missed(
+            lambda means, f=formula: f(means[..., 0], means[..., 1]), _even(m), other, weight
+        )
+    return found
+
+
+def _averaged(energy: ArrayLike, m: ArrayLike) -> dict[str, Array]:
+    energy, m = np.asarray(energy, np.float64), np.asarray(m, np.float64)
+    return dict(zip(formulas.MEANS, (energy, m, np.abs(m)), strict=True))
 
 
 def vanishes(m: Array, error: Array, m_abs: Array) -> bool:
@@ -108,18 +104,19 @@ def estimated_mean(x: Array, missed: Array | None = None, weight: float = 0.0) -
     return Estimate(float(reference + value), error)
 
 
-def _variance(x: Array, missed: Array | None, weight: float, scale: float) -> Estimate:
+def _fluctuation(
+    x: Array, missed: Array | None, weight: float, formula: Callable[[Array, float], Array], kT: float
+) -> Estimate:
+    """`formula` of the variance of x."""
     centred, reference = x - x.mean(), x.mean()
     other = None if missed is None else np.stack([missed - reference, (missed - reference) ** 2])
     return estimate_with_missed(
-        lambda means: scale * (means[..., 1] - means[..., 0] ** 2), np.stack([centred, centred**2]), other, weight
+        lambda means: formula(formulas.variance(means[..., 0], means[..., 1]), kT),
+        np.stack([centred, centred**2]),
+        other,
+        weight,
     )
 
 
 def _even(m: Array) -> Array:
     return np.stack([m**2, m**4])
-
-
-def _binder(means: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):  # m = 0 throughout has no cumulant: NaN
-        return 1 - means[..., 1] / (3 * means[..., 0] ** 2)

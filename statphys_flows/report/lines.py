@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from statphys_flows.analysis import reweight
+from statphys_flows.analysis.transitions.labels import column_of
 from statphys_flows.report.groups import along_of, parameters_of, sizes
 
 _GRID = 101
@@ -128,7 +129,7 @@ def _rows(table: xr.Dataset, along: str, at: dict[str, float]) -> xr.Dataset:
         return xr.Dataset()
     kept = np.isfinite(table["location"].values) & (table["parameter"].values.astype(str) == along)
     for name, value in at.items():
-        kept &= np.isclose(_column(table, name, value), value)
+        kept &= np.isclose(_column(table, column_of(name), value), value)
     return table.isel(transition=kept) if kept.any() else xr.Dataset()
 
 

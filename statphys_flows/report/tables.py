@@ -9,37 +9,25 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from statphys_flows.analysis.transitions.labels import column_of
 from statphys_flows.report.groups import errors, group, over_kT, points, temperatures
 from statphys_flows.report.notation import duration, plain, with_error
+from statphys_flows.results.schema import of_the_order_parameter, rows
+from statphys_flows.results.variable import Variable
 
 # Heading -> one cell for each row.
 Columns = dict[str, list[str]]
 
+
+def _headings(rows: Iterable[Variable]) -> dict[str, str]:
+    return {row.name: row.heading for row in rows if row.heading}
+
+
 # Variable -> heading. Two tables, each of which fits a terminal of 80 columns.
-_POTENTIALS = {
-    "log_z": "log Z",
-    "free_energy": "F",
-    "energy": "U",
-    "entropy": "S",
-    "heat_capacity": "C",
-}
-_ORDER = {
-    "order_parameter": "m",
-    "order_parameter_abs": "|m|",
-    "susceptibility": "chi",
-    "susceptibility_abs": "chi(|m|)",
-    "binder_cumulant": "Binder",
-}
-# Variable -> heading and decimals.
-_SAMPLING = {
-    "global_acceptance_rate": ("global acc.", 3),
-    "local_acceptance_rate": ("local acc.", 3),
-    "ess_forward": ("forward ESS", 3),
-    "r_hat": ("R-hat", 3),
-    "ess_bulk": ("ESS", 0),
-    "autocorrelation_time": ("autocorr. time", 1),
-}
-_SECONDS = {"seconds_compiling": "compiling", "seconds_training": "training", "seconds_sampling": "sampling"}
+_ORDER = _headings(of_the_order_parameter())
+_POTENTIALS = {name: text for name, text in _headings(rows("thermodynamics")).items() if name not in _ORDER}
+_SAMPLING = [row for row in rows("diagnostics") if row.decimals is not None]
+_SECONDS = _headings(row for row in rows("diagnostics") if row.units == "s")
 LEGEND = (
     "F = -kT log Z, U mean energy, S entropy, C heat capacity; m order parameter, chi its susceptibility. 12.34(56) "
     "means 12.34 ± 0.56."
@@ -80,8 +68,8 @@ def transitions(tree: xr.DataTree, parameters: Iterable[str]) -> Columns:
     data = group(tree, "transitions")
     if "location" not in data or not np.isfinite(data["location"].values).any():
         return {}
-    # For the other scanned parameters, a transition has the value at which it was found.
-    others = [name for name in parameters if name in data]
+    # Of other parameters that were scanned a transition has the value at which it was found.
+    others = [name for name in parameters if column_of(name) in data]
     columns: Columns = {"transition": [], **{name: [] for name in others}}
     columns |= {"size": [], "at": [], "": [], "latent heat": [], "order": []}
     found = data.isel(transition=np.isfinite(data["location"].values))
@@ -89,7 +77,7 @@ def transitions(tree: xr.DataTree, parameters: Iterable[str]) -> Columns:
         row = {str(name): variable.values[i] for name, variable in found.items()}
         columns["transition"].append(str(row["method"]))
         for name in others:
-            columns[name].append(f"{row[name]:g}")
+            columns[name].append(f"{row[column_of(name)]:g}")
         columns["size"].append(" ".join(f"{s:g}" for s in (row["size"], row["size_2"]) if np.isfinite(s)))
         columns["at"].append(f"{row['parameter']} =")
         columns[""].append(with_error(float(row["location"]), float(row["location_err"])))
@@ -101,9 +89,9 @@ def transitions(tree: xr.DataTree, parameters: Iterable[str]) -> Columns:
 def sampling(tree: xr.DataTree) -> Columns:
     """The quality of the sampling at each point."""
     data, columns = points(tree, "diagnostics"), {}
-    for name, (heading, decimals) in _SAMPLING.items():
-        if (values := over_kT(data, name)) is not None:
-            columns[heading] = [plain(v, decimals) for v in values]
+    for row in _SAMPLING:
+        if (values := over_kT(data, row.name)) is not None:
+            columns[row.heading] = [plain(v, row.decimals or 0) for v in values]
     if columns and "warning" in data:
         columns["warning"] = ["yes" if text else "" for text in _texts(data["warning"])]
     return _at_points(data, columns) if columns else {}

@@ -4,6 +4,5 @@ from statphys_flows.study.concat import concat
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.sizes import run_size_study
 from statphys_flows.study.study import Study, run_study
-from statphys_flows.study.validate import validate
 
-__all__ = ["Progress", "Study", "concat", "run_size_study", "run_study", "validate"]
+__all__ = ["Progress", "Study", "concat", "run_size_study", "run_study"]

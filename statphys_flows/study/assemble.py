@@ -11,6 +11,8 @@ import xarray as xr
 from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pooled_profiles
 from statphys_flows.analysis.pooling.reweighting import DERIVATIVE, Pooled, pooled
 from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.results.labels import label
+from statphys_flows.results.variable import ALWAYS
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lifted
@@ -19,7 +21,6 @@ from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY
 
 _BINS = 60
-_GROUPS = ("thermodynamics", "profiles", "posterior", "sample_stats", "training", "diagnostics")
 # The number of configurations, and of points, at which U is tested for linearity in the scanned fields.
 _LOOKED_AT = 16
 # The number of configurations with which moving hard walls are searched for.
@@ -45,13 +46,29 @@ def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> x
 
 
 def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
-    """`assemble` without a system: whether U is linear in the scanned fields is an argument."""
-    groups = {name: _joined(points, scan, {}, name) for name in _GROUPS if name != "profiles"}
-    groups["training"] = _with_names(groups["training"])
+    """`assemble`, with what is asked of the system known: whether U is linear in what is scanned."""
+    groups = {name: _joined(points, scan, {}, name) for name in ALWAYS if name != "profiles"}
+    groups = {name: _without_gaps_in_words(data) for name, data in groups.items()}
+    say_how(groups["thermodynamics"], groups["diagnostics"])
     groups["profiles"] = _profiles(groups["sample_stats"], scan)
     for name in scan.names[1:]:
         groups["sample_stats"][DERIVATIVE + name].attrs["energy_is_linear"] = "yes" if linear else "no"
-    return xr.DataTree.from_dict({name: groups[name] for name in _GROUPS})
+    return xr.DataTree.from_dict({name: groups[name] for name in ALWAYS})
+
+
+def say_how(thermodynamics: xr.Dataset, diagnostics: xr.Dataset) -> None:
+    """Put together what points say of how log Z was estimated, in its `comment`: where they differ, as of samplers that
+    differ, with the places where each holds."""
+    if "log_z_method" not in diagnostics:
+        return
+    places: dict[str, list[str]] = {}
+    methods = diagnostics["log_z_method"]
+    for place in np.ndindex(*methods.shape):
+        at = methods[place]
+        where = ", ".join(f"{name} = {float(at[name]):g}" for name in map(str, methods.dims))
+        places.setdefault(str(at.item()) or "not said how", []).append(where)
+    said = list(places) if len(places) == 1 else [f"{how} (at {'; '.join(where)})" for how, where in places.items()]
+    thermodynamics["log_z"].attrs["comment"] = "; ".join(said)
 
 
 def axes_of(tree: xr.DataTree) -> dict[str, tuple[float, ...]]:
@@ -66,7 +83,7 @@ def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
     found = {}
     for place in itertools.product(*(range(len(values)) for values in axes.values())):
         here = {name: [i] for name, i in zip(axes, place, strict=True)}
-        groups = {n: tree[n].to_dataset().isel(here) for n in _GROUPS if n != "profiles"}
+        groups = {n: tree[n].to_dataset().isel(here) for n in ALWAYS if n != "profiles"}
         parameters = {name: axes[name][i] for name, i in zip(axes, place, strict=True)}
         found[name_of(parameters)] = xr.DataTree.from_dict(groups)
     return found
@@ -145,10 +162,11 @@ def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, gr
     )
 
 
-def _with_names(training: xr.Dataset) -> xr.Dataset:
-    """With no name where a point stopped early, rather than NaN among names."""
-    names = {name: values.fillna("").astype(str) for name, values in training.items() if values.dtype == object}
-    return training.assign({name: values.astype(object) for name, values in names.items()})
+def _without_gaps_in_words(data: xr.Dataset) -> xr.Dataset:
+    """With "" where points that are shorter, or by an earlier version, have nothing: NetCDF cannot write a NaN among
+    words."""
+    words = {name: x for name, x in data.items() if x.dtype.kind in "OU"}
+    return data.assign({name: x.copy(data=np.where(x.isnull(), "", x.values)) for name, x in words.items()})
 
 
 def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
@@ -165,25 +183,13 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
         known = drawn.size and np.isfinite(drawn).all()
         found.append(free_energy_profile(drawn, float(m["kT"].values[place[0]]), edges) if known else unknown)
     dims = (*scan.names, "order_parameter_bin")
-    energy, order = (sample_stats[name].attrs.get("units", "1") for name in ("energy", "order_parameter"))
-    about = {"units": energy, "comment": "-kT log p(m), p(m) the density of the order parameter"}
+    units = {name: sample_stats[name].attrs.get("units", "1") for name in ("energy", "order_parameter")}
+    values, errors = (np.reshape([p[i] for p in found], (*shape, _BINS)) for i in (0, 1))
     profiles = xr.Dataset(
-        {
-            "free_energy": (dims, np.reshape([p[0] for p in found], (*shape, _BINS)), {"long_name": "free energy"}),
-            "free_energy_err": (
-                dims,
-                np.reshape([p[1] for p in found], (*shape, _BINS)),
-                {"long_name": "standard error of free energy"},
-            ),
-        },
-        {name: m[name] for name in scan.names},
+        {"free_energy": (dims, values), "free_energy_err": (dims, errors)},
+        {"order_parameter_bin": 0.5 * (edges[1:] + edges[:-1])},
     )
-    for name in profiles:
-        profiles[name].attrs |= about
-    described = {"units": order, "long_name": "order parameter m"}
-    return profiles.assign_coords(
-        order_parameter_bin=("order_parameter_bin", 0.5 * (edges[1:] + edges[:-1]), described)
-    )
+    return label(profiles, units, "profiles").assign_coords({name: m[name] for name in scan.names})
 
 
 def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:

@@ -6,8 +6,9 @@ import unicodedata
 import jax
 import jax.numpy as jnp
 
+from statphys_flows.analysis.selection import DERIVATIVE
 from statphys_flows.errors import StudyError
-from statphys_flows.labels import DERIVATIVE, LONG_NAMES
+from statphys_flows.results import reserved_names
 from statphys_flows.systems import System
 
 # The dimensions along which draws are stacked when they are pooled.
@@ -15,36 +16,41 @@ _STACKED = "point"
 
 
 def check_names(system: System, scanned: tuple[str, ...]) -> None:
-    """Refuse observables and scanned fields (`scanned`, including "kT") whose names the result cannot use.
+    """Refuse observables, and fields that are scanned (`scanned`, "kT" first), that the result could not hold
+    under their names.
 
-    **Raises:** `StudyError` if a name is one of the result's own, if two names differ only by `_err`, or if NetCDF
-    cannot write a name."""
+    **Raises:** `StudyError` where a name is one of the result's own, which stand in its table, ends in `_err` as its
+    errors do, or cannot be written by NetCDF."""
     name, space = type(system).__name__, system.space
-    own = {*LONG_NAMES, space.variable, *space.dims, *space.coords(), _STACKED}
-    for field in scanned:
-        if field != "kT" and field in own:
-            raise StudyError(
-                f"scan[{field!r}]: the result has a variable of its own called {field}; call this field of "
-                f"{type(system.unwrapped).__name__} something else, for example {field}_parameter."
-            )
+    own = {*reserved_names(), space.variable, *space.dims, *space.coords(), _STACKED}
     x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
     observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
+    for field in scanned[1:]:
+        stem = field.removesuffix("_err")
+        if stem in own or (stem != field and stem in observables):
+            raise StudyError(
+                f"scan[{field!r}]: the result has a variable, coordinate or group of its own called {field}; call this "
+                f"field of {name} something else, for example {field}_parameter."
+            )
     for observable in observables:
         where = f"{name}.observables[{observable!r}]"
         if not _can_be_written(observable):
             instead = re.sub(r"\W+", "_", str(observable)).strip("_") or "count"
             raise StudyError(
                 f"{where}: NetCDF cannot write a variable of this name; use letters, digits and underscores, for "
-                f"example {instead!r}."
+                f"example {(f'own_{instead}' if instead in own else instead)!r}."
             )
         stem = observable.removesuffix("_err")
         if stem in own or observable in scanned or stem.startswith(DERIVATIVE):
             raise StudyError(
-                f"{where}: the result already has a variable or coordinate called {observable}, which this would "
-                f"replace; call it something else, for example {f'own_{observable}'!r}."
+                f"{where}: the result has a variable, coordinate or group of its own called {observable}, which this "
+                f"would replace; call it something else, for example {f'own_{observable}'!r}."
             )
-        if stem != observable and stem in (*observables, *scanned):
-            raise StudyError(f"{where}: this is the name of the standard error of {stem!r}; call it something else.")
+        if stem != observable:
+            raise StudyError(
+                f"{where}: this is what the standard error of {stem!r} is called; call it something else, for example "
+                f"{f'{stem}_error'!r}."
+            )
 
 
 def _can_be_written(name) -> bool:

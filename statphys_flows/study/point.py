@@ -10,12 +10,14 @@ from jaxtyping import PRNGKeyArray
 
 from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
-from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
-from statphys_flows.labels import describe, scalars
-from statphys_flows.sampling import NOWHERE, Journal, Production, Sampler, Trained
+from statphys_flows.analysis.formulas import OF_THE_ORDER_PARAMETER
+from statphys_flows.analysis.selection import DERIVATIVE
+from statphys_flows.results import describe, scalars
+from statphys_flows.results.schema import of_a_sampler
+from statphys_flows.results.variable import Variable
+from statphys_flows.sampling import NOWHERE, Journal, Production, Sampled, Sampler, Trained
 from statphys_flows.study import diagnosis
 from statphys_flows.study.scan import Parameters
-from statphys_flows.study.schema import LOG_Z, OF_A_SAMPLER, OF_THE_ORDER_PARAMETER
 from statphys_flows.systems import System
 
 _UNKNOWN = Estimate(float("nan"), float("nan"))
@@ -45,8 +47,7 @@ def run_point(
     kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
     production = _with_scanned(sampled.production, parameters)
-    unknown = dict.fromkeys(OF_A_SAMPLER, np.nan) | dict.fromkeys(LOG_Z, _UNKNOWN) | {"candidate": ""}
-    diagnostics = unknown | sampled.diagnostics
+    diagnostics = {row.name: _nothing(row) for row in of_a_sampler()} | sampled.diagnostics
     diagnostics |= _of_chains(production)
     log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
@@ -61,6 +62,7 @@ def run_point(
     diagnostics |= {
         "warning": "; ".join(found),
         "assumption": diagnosis.assumption(system, sampled.searched, len(production.energy)),
+        "log_z_method": _method(sampled, sampler),
     }
     groups = {
         "thermodynamics": scalars(_thermodynamics(production, kT, log_z, sampled.missed)),
@@ -70,10 +72,22 @@ def run_point(
         "diagnostics": scalars(diagnostics),
     }
     axes = {name: [value] for name, value in parameters.items()}
-    tree = xr.DataTree.from_dict({name: describe(data.expand_dims(axes), system) for name, data in groups.items()})
+    tree = {name: describe(data.expand_dims(axes), system, name) for name, data in groups.items()}
+    tree["thermodynamics"]["log_z"].attrs["comment"] = str(diagnostics["log_z_method"])
+    return Point(xr.DataTree.from_dict(tree), sampled.trained)
+
+
+def _nothing(row: Variable) -> object:
+    """What stands in place of what the sampler does not give."""
+    return _UNKNOWN if row.error else np.nan if row.units else ""
+
+
+def _method(sampled: Sampled, sampler: Sampler) -> str:
+    """How log Z was estimated, in words."""
+    name = type(sampler).__name__
     if sampled.log_z_by:
-        tree["thermodynamics"]["log_z"].attrs["comment"] = sampled.log_z_by
-    return Point(tree, sampled.trained)
+        return sampled.log_z_by
+    return f"by {name}, which does not say how" if np.isfinite(sampled.log_z.value) else f"not estimated by {name}"
 
 
 def _with_scanned(production: Production, parameters: Parameters) -> Production:
@@ -156,9 +170,10 @@ def _sample_stats(production: Production, kT: float) -> xr.Dataset:
 
 
 def _training(history: dict[str, np.ndarray]) -> xr.Dataset:
-    data = {n: ("step", _numbers_or_names(values)) for n, values in history.items() if n != "step"}
+    data = {n: ("step", _numbers_or_words(values)) for n, values in history.items() if n != "step"}
     return xr.Dataset(data, {"step": history["step"].astype(int)})
 
 
-def _numbers_or_names(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, object if values.dtype == object else float)
+def _numbers_or_words(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    return values.astype(object) if values.dtype.kind in "OU" else values.astype(float)

@@ -115,7 +115,7 @@ def _finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTre
 def _whole(done: dict[str, xr.DataTree], seed: int) -> xr.DataTree:
     whole = xr.DataTree.from_dict(done)
     first = next(iter(done.values())).attrs
-    kept = ("Conventions", "history", "versions", "device", "measure", "energy_convention")
+    kept = ("Conventions", "history", "versions", "thresholds", "device", "measure", "energy_convention")
     whole.attrs = {name: first[name] for name in kept} | {"seed": seed}
     whole.attrs["title"] = (
         f"{first['title'].partition(':')[0]}: sizes {', '.join(n.removeprefix('size_') for n in done)}"

@@ -1,5 +1,6 @@
 """Names of symmetries, and which of them a space has."""
 
+import difflib
 from collections.abc import Iterable
 
 from statphys_flows.errors import StudyError
@@ -20,7 +21,7 @@ def symmetries_of(system: System) -> frozenset[str]:
 def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> frozenset[str]:
     """One name or several as a set.
 
-    **Raises:** `StudyError` for a name that is not a symmetry of the space."""
+    **Raises:** `StudyError` for a name that is not one of a symmetry of the space, with the nearest one."""
     try:
         found: frozenset = frozenset([names] if isinstance(names, str) else names)
     except TypeError:
@@ -28,8 +29,10 @@ def check_symmetries(what: str, names: str | Iterable[str], space: Space) -> fro
     known = space.symmetry_names or _ALL
     unknown = sorted(found - set(known), key=str)
     if unknown:
+        near = difflib.get_close_matches(str(unknown[0]), known, n=1)
+        meant = f"did you mean {near[0]!r}? Otherwise write" if near else "write"
         raise StudyError(
-            f"{what} names {unknown[0]!r}, which is not a symmetry of a {type(space).__name__}; write one or several "
+            f"{what} names {unknown[0]!r}, which is not a symmetry of a {type(space).__name__}: {meant} one or several "
             f"of {', '.join(map(repr, known))}, or leave it out."
         )
     return found

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from statphys_flows.analysis import Estimate, Missed, free_energy_profile, jackknife, thermodynamics
+from statphys_flows.analysis import (
+    Estimate,
+    Missed,
+    formulas,
+    free_energy_profile,
+    jackknife,
+    reweight,
+    thermodynamics,
+)
+from tests.analysis.harmonic_study import study
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
 KT, MU = 1.7, 0.9
@@ -85,6 +94,18 @@ def test_abs_is_a_plain_jackknife():
     energy, m = oscillator(3, (20, 100))
     plain = jackknife(lambda x: np.abs(x).mean(), m)
     assert thermodynamics(energy, m, LOG_Z, kT=KT)["order_parameter_abs"] == pytest.approx(plain, rel=1e-9)
+
+
+def test_a_further_quantity_is_one_function_for_points_and_between_them(monkeypatch):
+    """Here the standard deviation of E in kT."""
+    assert set(formulas.FLUCTUATIONS) == {"heat_capacity", "susceptibility", "susceptibility_abs"}
+    monkeypatch.setitem(formulas.FLUCTUATIONS, "spread", ("energy", lambda variance, kT: np.sqrt(variance) / kT))
+    tree = study((0.7,))
+    point = tree["thermodynamics"].to_dataset().isel(kT=0)
+    between = reweight(tree, kT=0.7).isel(kT=0)
+    for name in ("spread", *EXACT, "order_parameter_abs", "susceptibility_abs"):
+        assert float(between[name]) == pytest.approx(float(point[name]), rel=1e-9), name
+    assert float(point["spread"]) == pytest.approx(np.sqrt(float(point["heat_capacity"])))
 
 
 def test_order_parameter_of_zero_has_no_cumulant():

@@ -7,6 +7,7 @@ import xarray as xr
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.report.groups import numbers
 from statphys_flows.report.lines import lines_of
+from statphys_flows.report.tables import transitions
 from tests.analysis.curie_weiss import exact, sizes, study
 from tests.report.fake import fake_tree
 
@@ -60,6 +61,24 @@ def test_a_field_along_the_abscissa_at_one_temperature():
     (line,) = found.lines
     assert line.curve["energy"].dims == ("field",)
     assert set(line.transitions["parameter"].values) == {"field"}
+
+
+def test_a_field_that_is_called_like_a_column_of_the_transitions():
+    """A `barrier` may be scanned, or a `size`: each keeps a column of its own beside that of the transition."""
+    fields = [0.0, 0.02]
+    plain = study(64, np.linspace(0.85, 1.15, 5), field=fields, **SMALL)
+    groups = {n: node.to_dataset().rename(field="barrier") for n, node in plain.children.items()}
+    groups["sample_stats"] = groups["sample_stats"].rename(energy_derivative_field="energy_derivative_barrier")
+    tree = xr.DataTree.from_dict(groups)
+    found, expected = locate_transitions(tree), locate_transitions(plain)
+    for name in ("location", "barrier", "barrier_err"):
+        np.testing.assert_array_equal(found[name], expected[name])
+    np.testing.assert_array_equal(found["barrier_parameter"], expected["field"])
+    tree["transitions"], plain["transitions"] = xr.DataTree(found), xr.DataTree(expected)
+    ours, theirs = ([line.transitions for line in lines_of(each).lines] for each in (tree, plain))
+    assert [rows.sizes for rows in ours] == [rows.sizes for rows in theirs]
+    assert any("location" in rows for rows in ours)
+    assert transitions(tree, ["kT", "barrier"])["barrier"] == transitions(plain, ["kT", "field"])["field"]
 
 
 def test_further_parameters_stay_at_their_first_value():

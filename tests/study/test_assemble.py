@@ -8,6 +8,33 @@ from statphys_flows.study.assemble import assemble
 from statphys_flows.study.scan import Scan
 
 
+def test_words_are_padded_with_words(tmp_path):
+    """A point that trained for fewer steps, or that an earlier version wrote, has gaps that NetCDF can write."""
+    rng, points = np.random.default_rng(0), {}
+    for kT, steps in ((1.0, 3), (2.0, 1)):
+        stats = {name: (("kT", "chain", "draw"), rng.normal(size=(1, 16, 5))) for name in ("order_parameter", "energy")}
+        words = np.asarray([["mixture"] * steps], object)
+        training = {"loss": (("kT", "step"), np.ones((1, steps))), "flow": (("kT", "step"), words)}
+        said = {"log_z_method": ("kT", np.asarray(["by hand"], object))} if steps > 1 else {}
+        groups = {
+            "thermodynamics": {"log_z": ("kT", [0.0])},
+            "posterior": {},
+            "sample_stats": stats,
+            "training": training,
+            "diagnostics": {"r_hat": ("kT", [1.0]), **said},
+        }
+        axes = {"training": {"step": np.arange(steps)}}
+        points[f"kT_{kT}"] = xr.DataTree.from_dict(
+            {name: xr.Dataset(data, {"kT": [kT], **axes.get(name, {})}) for name, data in groups.items()}
+        )
+    tree = assemble(points, Scan([1.0, 2.0]), sf.ContinuumPhi4(sites=4))
+    tree.to_netcdf(tmp_path / "a.nc")
+    there = sf.load(tmp_path / "a.nc")
+    assert there["training"]["flow"].values.tolist() == [["mixture"] * 3, ["mixture", "", ""]]
+    assert np.isnan(there["training"]["loss"].values[1]).tolist() == [False, True, True]
+    assert there["thermodynamics"]["log_z"].attrs["comment"] == "by hand (at kT = 1); not said how (at kT = 2)"
+
+
 def test_the_profile_says_that_it_is_no_log_z():
     m = np.random.default_rng(0).normal(size=(1, 16, 50))
     dims = ("kT", "chain", "draw")

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import statphys_flows as sf
-from statphys_flows.labels import LONG_NAMES
+from statphys_flows.results.schema import TABLE
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
 from statphys_flows.study.names import _can_be_written, check_names
 from statphys_flows.study.shell.declaration import load_study
@@ -32,11 +32,14 @@ def nothing_runs(monkeypatch):
     monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: pytest.fail("compute has begun"))
 
 
-@pytest.mark.parametrize("name", [*LONG_NAMES, "energy_err", "log_z_err", "component", "energy_derivative_a", "point"])
+TABLED = {name for row in TABLE if row.groups != ("transitions",) and not row.is_pattern for name in row.names}
+OTHERS = {"posterior", "sample_stats", "kT", "component", "proposal", "energy_derivative_a", "point"}
+
+
+@pytest.mark.parametrize("name", sorted(TABLED | OTHERS))
 def test_a_name_of_the_results_own(name, nothing_runs):
-    with pytest.raises(
-        sf.StudyError, match=rf"observables\['{name}'\]: the result already has a variable or coordinate"
-    ):
+    said = rf"observables\['{name}'\]: the result has a variable, coordinate or group"
+    with pytest.raises(sf.StudyError, match=said):
         sf.run_study(observing(name), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -45,7 +48,7 @@ def test_every_variable_of_a_result_is_refused(nothing_runs, finished):
     groups = [finished[name].to_dataset() for name in ("thermodynamics", "sample_stats", "posterior")]
     names = {str(name) for data in groups for name in (*data.variables, *data.dims)}
     for name in names - {"q", "q_err"}:
-        with pytest.raises(sf.StudyError, match="the result already has a variable or coordinate"):
+        with pytest.raises(sf.StudyError, match="the result has a variable, coordinate or group of its own"):
             sf.run_study(observing(name), 1.0, sampler=SAMPLER, progress=False)
 
 
@@ -70,8 +73,15 @@ def test_what_is_refused_is_what_cannot_be_written(name, tmp_path):
 
 
 def test_names_beside_each_other(nothing_runs):
-    with pytest.raises(sf.StudyError, match="this is the name of the standard error of 'v'"):
-        sf.run_study(observing("v", "v_err"), 1.0, sampler=SAMPLER, progress=False)
+    said = "this is what the standard error of 'v' is called; call it something else, for example 'v_error'"
+    for names in (["v", "v_err"], ["v_err"]):
+        with pytest.raises(sf.StudyError, match=said):
+            sf.run_study(observing(*names), 1.0, sampler=SAMPLER, progress=False)
+
+
+def test_what_to_write_instead_is_not_refused_in_turn(nothing_runs):
+    with pytest.raises(sf.StudyError, match=r"'energy\\n'.*for example 'own_energy'"):
+        sf.run_study(observing("energy\n"), 1.0, sampler=SAMPLER, progress=False)
 
 
 class Stepped(sf.System):
@@ -90,10 +100,17 @@ def test_fields_that_are_scanned(nothing_runs):
     def run(field):
         sf.run_study(Stepped(), 1.0, scan={field: [0.5, 1.0]}, sampler=SAMPLER, progress=False)
 
-    with pytest.raises(sf.StudyError, match="the result already has a variable called step"):
+    with pytest.raises(sf.StudyError, match="the result has a variable, coordinate or group of its own called step"):
         run("step")
-    with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result already has a variable or coordinate"):
+    with pytest.raises(sf.StudyError, match=r"observables\['tilt'\]: the result has a variable, coordinate or group"):
         run("tilt")
+    # What is a column of the transitions alone is free.
+    check_names(observing("size", "order"), ("kT", "barrier"))
+    for field in ("log_z_err", "posterior", "v_err"):
+        with pytest.raises(
+            sf.StudyError, match=f"the result has a variable, coordinate or group of its own called {field}"
+        ):
+            check_names(observing("v"), ("kT", field))
 
 
 # What is not always a number

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from statphys_flows.analysis import formulas
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.free_energy.thermodynamic_integration import integrate, integration_weights
 from statphys_flows.analysis.pooling.reweighting import Pooled, pooled
@@ -35,11 +36,19 @@ Array = np.ndarray
 # is the fourth power where the slope is smooth.
 _COARSER = 3.0
 
-_ABOUT = {
-    "log_z_minus_mbar": "log Z of the point less that by MBAR over the scan",
-    "log_z_minus_integral": "log Z of the point less the integral of <U>/kT over ln kT",
-    "entropy_minus_integral": "entropy of the point less the integral of C over ln T",
+# Name -> long name and comment.
+ABOUT = {
+    "log_z_minus_mbar": ("log Z of the point less that by MBAR over the scan", ""),
+    "log_z_minus_integral": (
+        "log Z of the point less the integral of <U>/kT over ln kT",
+        "the error holds how far points are apart",
+    ),
+    "entropy_minus_integral": (
+        "entropy of the point less the integral of C over ln T",
+        "the error holds how far points are apart",
+    ),
 }
+WARNING = "where this point and the others disagree by more than 4 errors or share nothing; empty if they agree"
 
 
 class _Moved(NamedTuple):
@@ -72,7 +81,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     if count < 2:
         raise ValueError("A study of one point cannot be compared with others: give two temperatures or more.")
     own = _log_z(data, data.pool.log_z_own)
-    found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in _ABOUT}
+    found = {name: (np.full(count, np.nan), np.full(count, np.nan)) for name in ABOUT}
     weight = _weight(own, groups)
     by_mbar = _log_z(data, data.pool.log_z_mbar)
     for points in data.pool.linked:
@@ -96,7 +105,7 @@ def _of_line(
     """The differences of log Z and of the entropy from their integrals along rising temperatures."""
     if np.count_nonzero(weight) < 2:
         return {}
-    entropy = _Moved(own.value + energy.value / kT, own.replicas + energy.replicas / kT)
+    entropy = _Moved(*(formulas.entropy(e, z, kT) for e, z in zip(energy, own, strict=True)))
     integrals = {
         "log_z_minus_integral": (own, _Moved(energy.value / kT, energy.replicas / kT)),
         "entropy_minus_integral": (entropy, capacity),
@@ -129,10 +138,13 @@ def _energies(data: Pooled) -> tuple[_Moved, _Moved]:
     draws = energy[0].size
     first, second = sums.sum(axis=2) / draws
     first_replicas, second_replicas = np.einsum("bkg,fkg->fbk", multiplicity, sums) / draws
-    shift, square = along @ pool.centre, data.points[:, 0] ** 2
+    shift, kT = along @ pool.centre, data.points[:, 0]
     return (
         _Moved(first + shift, first_replicas + shift),
-        _Moved((second - first**2) / square, (second_replicas - first_replicas**2) / square),
+        _Moved(
+            formulas.heat_capacity(formulas.variance(first, second), kT),
+            formulas.heat_capacity(formulas.variance(first_replicas, second_replicas), kT),
+        ),
     )
 
 
@@ -205,10 +217,11 @@ def _labelled(
         for suffix, text, values in zip(("", "_err"), ("", "standard error of "), pair, strict=True):
             whole = np.full(shape, np.nan)
             whole[places] = values
-            result[name + suffix] = (data.names, whole, {"units": "1", "long_name": text + _ABOUT[name]})
+            long_name, comment = ABOUT[name]
+            about = {"units": "1", "long_name": text + long_name} | ({"comment": comment} if comment else {})
+            result[name + suffix] = (data.names, whole, about)
     said = np.full(shape, "", dtype=object)
     for at, place in enumerate(zip(*places, strict=True)):
         said[place] = sentences[at]
-    about = {"units": "", "long_name": "where this point and the others disagree or share nothing; empty if they agree"}
-    result["warning"] = (data.names, said, about)
+    result["warning"] = (data.names, said, {"units": "", "long_name": WARNING})
     return result

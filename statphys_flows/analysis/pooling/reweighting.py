@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from statphys_flows.analysis import formulas
 from statphys_flows.analysis.decimals import decimals
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain
@@ -18,8 +19,6 @@ from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
 from statphys_flows.thresholds import FEWEST_DRAWS_AT_A_TARGET, FEWEST_GROUPS_AT_A_TARGET
 
 Array = np.ndarray
-
-_GENERATED = ("lp", "energy", "order_parameter", "acceptance_rate", "log_weight", "global_acceptance_rate", "is_global")
 
 
 class Pooled(NamedTuple):
@@ -79,11 +78,7 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     energy = of("energy")
     for a, derivative in enumerate(derivatives):
         energy = energy + (reference[a] - points[:, 1 + a, None, None]) * derivative
-    observables = tuple(
-        str(name)
-        for name, data in stats.items()
-        if name not in _GENERATED and "draw" in data.dims and not str(name).startswith(DERIVATIVE)
-    )
+    observables = _observables(stats, thermodynamics)
     m = of("order_parameter")
     features = np.stack([m, np.abs(m), m**2, m**4, *(of(name) for name in observables)])
     log_z = thermodynamics["log_z"].stack(point=names).isel(point=np.flatnonzero(done)).values
@@ -119,6 +114,19 @@ def _check_linear(stats: xr.Dataset, names: tuple[str, ...]) -> None:
             )
 
 
+def _observables(stats: xr.Dataset, thermodynamics: xr.Dataset) -> tuple[str, ...]:
+    """What else was recorded of each draw and averaged at the points, which the tree itself says: it has a mean with an
+    error."""
+    return tuple(
+        str(name)
+        for name, data in stats.items()
+        if "draw" in data.dims
+        and f"{name}_err" in thermodynamics
+        and name not in formulas.MEANS
+        and not str(name).startswith(DERIVATIVE)
+    )
+
+
 def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
     """The systematic part of the error of log Z at every point, 0 if none is recorded."""
     log_z = tree["thermodynamics"].to_dataset()["log_z"]
@@ -145,7 +153,7 @@ class Curves(NamedTuple):
 
 
 def curves(data: Pooled, parameters: Array) -> Curves:
-    """Thermodynamics at `parameters`, (T, P), with the formulas of `thermodynamics`."""
+    """Thermodynamics at `parameters`, (T, P), by `formulas`, as at the points."""
     found = averages(data.pool, data.natural(parameters))
     assert found.replicas is not None
     inside = np.all((parameters >= data.points.min(axis=0)) & (parameters <= data.points.max(axis=0)), axis=1)
@@ -162,21 +170,26 @@ def _quantities(data: Pooled, parameters: Array, found: Averages) -> dict[str, A
     variance = np.einsum("ta,...tab,tb->...t", along, found.covariance, along)
     m, m_abs, m2, m4 = (found.observables[..., i] for i in range(4))
     log_z = found.log_z if data.pool.anchored else np.full_like(found.log_z, np.nan)
+    means = dict(zip(formulas.MEANS, (energy, m, m_abs), strict=True))
+    # Of the energy the covariance is known about its mean, which loses no digits.
+    variances = {name: formulas.variance(mean, m2) for name, mean in means.items()} | {"energy": variance}
     quantities = {
         "log_z": log_z,
-        "free_energy": -kT * log_z,
-        "energy": energy,
-        "entropy": energy / kT + log_z,
-        "heat_capacity": variance / kT**2,
-        "order_parameter": m,
-        "order_parameter_abs": m_abs,
-        "susceptibility": (m2 - m**2) / kT,
-        "susceptibility_abs": (m2 - m_abs**2) / kT,
-        "binder_cumulant": 1 - m4 / (3 * m2**2),
+        "free_energy": formulas.free_energy(log_z, kT),
+        "entropy": formulas.entropy(energy, log_z, kT),
+        **means,
+        **{name: formula(variances[of], kT) for name, (of, formula) in formulas.FLUCTUATIONS.items()},
+        **{name: formula(m2, m4) for name, formula in formulas.OF_MOMENTS.items()},
     }
     for a, name in enumerate(data.names[1:], start=1):
         quantities[DERIVATIVE + name] = found.statistics[..., a]
     return quantities | {name: found.observables[..., 4 + i] for i, name in enumerate(data.observables)}
+
+
+def _how(data: Pooled, own: str) -> str:
+    if not data.pool.anchored:
+        return f"not known, since no point has a log Z of its own: {own}"
+    return f"by reweighting (MBAR), from the energies of all points and the log Z of each, by their errors; each {own}"
 
 
 def reweight(
@@ -230,7 +243,7 @@ def reweight(
             kept = np.where(found.trusted, numbers, np.nan).reshape(shape)
             attributes = described[name + suffix].attrs if name + suffix in described else {}
             result[name + suffix] = (data.names, kept, dict(attributes))
-    result["log_z"].attrs["comment"] = "each point's own and MBAR over the energies of all, weighted by their errors"
+    result["log_z"].attrs["comment"] = _how(data, described["log_z"].attrs.get("comment", "") or "not said how")
     for name in data.names:
         result[name].attrs = dict(described[name].attrs)
     return result

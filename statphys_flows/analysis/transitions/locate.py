@@ -13,7 +13,7 @@ from statphys_flows.analysis.thermodynamics import vanishes
 from statphys_flows.analysis.transitions.coexistence import Coexistence, coexistence
 from statphys_flows.analysis.transitions.crossing import crossing
 from statphys_flows.analysis.transitions.finite_size import Sampled, binder_fit, exponent
-from statphys_flows.analysis.transitions.labels import UNKNOWN, labelled
+from statphys_flows.analysis.transitions.labels import UNKNOWN, column_of, labelled
 from statphys_flows.analysis.transitions.line import Line, line_along, others
 from statphys_flows.analysis.transitions.order import order_of_one, order_of_several
 from statphys_flows.analysis.transitions.peak import Peak, peak, stands_out, widest
@@ -80,7 +80,7 @@ def _of_one(data: Pooled, along: str | None) -> Iterator[dict]:
 
 def _rows(line: Line, phases: Coexistence | None) -> Iterator[dict]:
     named = line.data.names
-    fixed = {name: line.at[i] for i, name in enumerate(named) if i != line.along}
+    fixed = {column_of(name): line.at[i] for i, name in enumerate(named) if i != line.along}
     common = {"parameter": named[line.along], **fixed}
     for method, found in _peaks(line).items():
         height = {} if found is None else {"location": found.location, "value": found.height}

@@ -6,16 +6,17 @@ from matplotlib.figure import Figure
 
 from statphys_flows.report.figures.axes import BLUE, GREEN, GREY, ORANGE, abscissa, new_figure, points, title
 from statphys_flows.report.groups import along_of, first_values, group, numbers
+from statphys_flows.results.schema import of_a_sampler
+
+# In the order of the table, Bennett's ratio last.
+_STYLES = (("o", BLUE), ("s", ORANGE), ("D", GREEN))
 
 
 def log_z(tree: xr.DataTree) -> Figure | None:
     """log Z by importance sampling, reverse and BAR, relative to BAR: they agree if the flow covers every state."""
     data, along = group(tree, "diagnostics"), along_of(tree)
-    methods = {
-        "log_z_importance": ("importance", "o", BLUE),
-        "log_z_reverse": ("reverse", "s", ORANGE),
-        "log_z_bar": ("BAR", "D", GREEN),
-    }
+    estimates = [row for row in of_a_sampler() if row.error]
+    methods = {row.name: (row.heading, *style) for row, style in zip(estimates, _STYLES, strict=True)}
     found = {name: values for name in methods if (values := numbers(data, name, along)) is not None}
     if not found:
         return None

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 import statphys_flows
+from statphys_flows import thresholds
 from statphys_flows.precision import chosen_precision, full_precision
 from statphys_flows.sampling import Sampler
 from statphys_flows.study.storage.digests import digest_of, instructions_of, is_own, without_addresses
@@ -70,6 +71,7 @@ def attributes(system: System, size: str, seed: int, configuration: dict[str, An
         "configuration": json.dumps(configuration),
         "seed": int(seed),
         "versions": json.dumps(versions()),
+        "thresholds": json.dumps(judged_by()),
         "device": device(),
         "measure": system.space.measure,
         "energy_convention": system.conventions,
@@ -113,6 +115,12 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def judged_by() -> dict[str, Any]:
+    """The library's thresholds by name. They are no part of the configuration: a user does not set them, and like the
+    rest of the library's code they change with its version."""
+    return {name: value for name, value in vars(thresholds).items() if name.isupper()}
 
 
 def device() -> str:
