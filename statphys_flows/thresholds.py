@@ -211,6 +211,25 @@ LOG_Z_GAP = 3.0
 CAPPED = 200
 # And what log Z may be off by beside its errors: below this the solver's own error in log q decides.
 NUMERICS_OF_LOG_Z = 1e-3
+# Of a point, a warning: forward ESS below which Bennett's ratio rests on a few tens of a few thousand proposals.
+LEAST_FORWARD_ESS = 0.02
+# Of a point, a warning: missing mass from which a mode is missing or has the wrong weight; it is 0 in 99% of points
+# where nothing is missing (FALSE_ALARMS), so that this adds no false alarm.
+MISSING_MASS = 0.005
+# Of a point, warnings: acceptances below which modes are exchanged seldom or never, and local moves hardly move. A
+# tuned step size is accepted at 0.23 and more.
+LEAST_GLOBAL_ACCEPTANCE, LEAST_LOCAL_ACCEPTANCE = 0.05, 0.2
+# Of a point, a warning: error of log q that shows beside errors of log Z of a hundredth.
+LARGEST_LOG_Q_ERROR = 0.02
+# Pareto shape of importance weights from which they have no variance, to which errors refer, and from which more draws
+# hardly help (Vehtari et al., arXiv:1507.02646).
+INFINITE_VARIANCE, USELESS_PARETO_SHAPE = 0.5, 0.7
+# Rate at which two neighbouring levels exchange, below which a warning is due: a tour of the ladder takes its inverse
+# times the number of levels.
+RARE_EXCHANGE = 0.1
+# Populations of SMC whose log Z spread by more than this disagree about what there is; and their averages, which weigh
+# all alike though those with more of a mode have the larger Z, are off by more than a fraction of their errors.
+SPREAD_OF_POPULATIONS = 0.15
 # Two densities whose overlap (`analysis.overlap`, 1 if equal) is less have no reliable difference of log Z (Klimovich,
 # Shirts & Mobley, 2015). A warning of flow and chains: no false alarms are known, for lognormal weights with a forward
 # ESS of 2% overlap by 0.45; what it adds is the flow that lies within a small part of the target, where that ESS is

@@ -19,6 +19,7 @@ from statphys_flows.results import describe, scalars
 from statphys_flows.sampling.coverage.missing_mass import draw_proposals
 from statphys_flows.sampling.coverage.scores import rounded_size, with_rounding
 from statphys_flows.systems import System, with_array_parameters
+from statphys_flows.thresholds import INFINITE_VARIANCE, USELESS_PARETO_SHAPE
 
 # Independent groups that errors come from, and draws in memory at once.
 _GROUPS = 64
@@ -115,7 +116,7 @@ def _draw(system, kT, flow, key, n: int, functions):
 
 def _warning(shape: float) -> str:
     tail = f"the tail of the weights has Pareto shape {shape:.2f}"
-    if shape > 0.7:
-        return f"{tail} > 0.7: error bars are too small; train the flow further"
+    if shape > USELESS_PARETO_SHAPE:
+        return f"{tail} > {USELESS_PARETO_SHAPE}: error bars are too small; train the flow further"
     # From here on the weights have no variance, to which error bars refer.
-    return f"{tail} > 0.5: error bars may be too small; draw more" if shape > 0.5 else ""
+    return f"{tail} > {INFINITE_VARIANCE}: error bars may be too small; draw more" if shape > INFINITE_VARIANCE else ""

@@ -18,9 +18,14 @@ from statphys_flows.thresholds import (
     CHAINS_FOR_DRIFT,
     COARSE_ENERGIES,
     DRIFT,
+    LARGEST_LOG_Q_ERROR,
     LARGEST_R_HAT,
+    LEAST_FORWARD_ESS,
+    LEAST_GLOBAL_ACCEPTANCE,
+    LEAST_LOCAL_ACCEPTANCE,
     LEAST_OVERLAP,
     LOG_Z_GAP,
+    MISSING_MASS,
     NUMERICS_OF_LOG_Z,
     SHORTEST_BLOCK_IN_CORRELATION_TIMES,
     STUCK,
@@ -35,7 +40,7 @@ def warnings(diagnostics: Mapping) -> list[str]:
     checks = [
         _disagreement(diagnostics),
         _when(
-            diagnostics["ess_forward"] < 0.02,
+            diagnostics["ess_forward"] < LEAST_FORWARD_ESS,
             f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
             "errors of log Z may be too small; train for more rounds",
         ),
@@ -51,21 +56,21 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "lack it",
         ),
         _when(
-            diagnostics["missing_mass"] > 0.005,
+            diagnostics["missing_mass"] > MISSING_MASS,
             f"a fraction {diagnostics['missing_mass']:.2g} of the weight that the flow proposes, or that the "
             "search for modes found, is where no chain has been: a mode is missing, or has the wrong weight",
         ),
         _when(
-            diagnostics["global_acceptance_rate"] < 0.05,
+            diagnostics["global_acceptance_rate"] < LEAST_GLOBAL_ACCEPTANCE,
             f"the flow's proposals are accepted at a rate of {diagnostics['global_acceptance_rate']:.2g}: modes are "
             "exchanged seldom or never",
         ),
         _when(
-            diagnostics["local_acceptance_rate"] < 0.2,
+            diagnostics["local_acceptance_rate"] < LEAST_LOCAL_ACCEPTANCE,
             f"local moves are accepted at a rate of {diagnostics['local_acceptance_rate']:.2g}; warm up for longer",
         ),
         _when(
-            diagnostics["log_q_round_trip_error"] > 0.02,
+            diagnostics["log_q_round_trip_error"] > LARGEST_LOG_Q_ERROR,
             f"log q is accurate only to {diagnostics['log_q_round_trip_error']:.2g} (round trip through the flow)",
         ),
     ]

@@ -209,8 +209,8 @@ ROWS = (
         _GROUP,
         "",
         "name of the candidate flow that was kept",
-        comment="as its space's treatment calls it: on an `Interval` variational_bridge or laplace_chains; in `Euclidean` "
-        "gaussians is one without a map",
+        comment="as the treatment of its space calls it: on an `Interval` variational_bridge or laplace_chains; in "
+        "`Euclidean` gaussians is one without a map",
         given_by=_OF_A_FLOW,
     ),
     Variable("energy_evaluations", _GROUP, "1", "evaluations of U", given_by=v.SAMPLERS),

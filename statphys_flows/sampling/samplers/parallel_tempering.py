@@ -42,11 +42,11 @@ from statphys_flows.systems import System
 from statphys_flows.systems.reference import Reference
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory import seed_states
+from statphys_flows.thresholds import RARE_EXCHANGE
 from statphys_flows.treatments import treatment_of
 
 # Of the pilot population, from which the levels are read off.
 _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
-_RARE = 0.1
 
 
 class ParallelTempering(Sampler):
@@ -215,6 +215,6 @@ def _warnings(pilot, exchanged) -> list[str]:
     said = []
     if not bool(pilot.finished):
         said.append("the population that the levels are read off did not reach the target; choose a nearer reference")
-    if exchanged.min() < _RARE:
+    if exchanged.min() < RARE_EXCHANGE:
         said.append(f"two neighbouring levels exchange at a rate of {exchanged.min():.2g} only; give more levels")
     return said

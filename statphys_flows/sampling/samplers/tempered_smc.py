@@ -19,10 +19,7 @@ from statphys_flows.sampling.record import Production, observed, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
-
-# Populations whose log Z spread by more than this disagree about what there is; and their averages, which weigh all
-# alike though those with more of a mode have the larger Z, are off by more than a fraction of their errors.
-_SPREAD = 0.15
+from statphys_flows.thresholds import SPREAD_OF_POPULATIONS
 
 
 class TemperedSMC(Sampler):
@@ -153,7 +150,7 @@ def _warnings(found, each: np.ndarray) -> list[str]:
             f"{np.sum(~found.finished)} populations did not reach the target, so that log Z is not known; choose a "
             "nearer reference"
         )
-    if np.std(each) > _SPREAD:
+    if np.std(each) > SPREAD_OF_POPULATIONS:
         said.append(
             f"log Z of the populations spreads by {np.std(each):.2g}: they disagree about what there is, and averages "
             "may be off by more than their errors; use more particles (draws) or moves"
