@@ -1,10 +1,10 @@
 """How the house stands: circles, switches on types, sizes, compilations, seconds of an import.
 
-    python -m benchmarks.house circles      groups of files that import each other in circles
-    python -m benchmarks.house switches     where the type of a space or a flow is asked for, outside its own folder
-    python -m benchmarks.house sizes        lines of files and functions, files of folders
-    python -m benchmarks.house compile      compilations of a study, and of further ones with other draws and rounds
-    python -m benchmarks.house import       milliseconds of `import statphys_flows` and of `--help`, medians of nine
+python -m benchmarks.house circles      groups of files that import each other in circles
+python -m benchmarks.house switches     where the type of a space or a flow is asked for, outside its own folder
+python -m benchmarks.house sizes        lines of files and functions, files of folders
+python -m benchmarks.house compile      compilations of a study, and of further ones with other draws and rounds
+python -m benchmarks.house import       milliseconds of `import statphys_flows` and of `--help`, medians of nine
 """
 
 import argparse
@@ -62,9 +62,7 @@ def compilations() -> None:
             names.append(str(kwargs.get("fun_name", "")))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    system = sf.Hamiltonian(
-        lambda x: 0.5 * jnp.sum(x**2) + 0.1 * x[0] ** 4, space=sf.Euclidean(2), states=[[0.0, 0.0]]
-    )
+    system = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2) + 0.1 * x[0] ** 4, space=sf.Euclidean(2), states=[[0.0, 0.0]])
     rounds = sf.Rounds(most=2, train_steps=10, buffer=128, good_enough=0.0, target_ess=1.0)
     first = sf.FlowMCMC(chains=16, draws=100, start=sf.Start(warm_up=50), rounds=rounds)
     more = dataclasses.replace(rounds, most=3, target_ess=0.9999)
@@ -81,7 +79,7 @@ def compilations() -> None:
     for label, sampler in cases.items():
         names.clear()
         sf.run_study(system, kT=1.0, sampler=sampler, progress=False)
-        large = Counter(name for name in names if "adapt_round" in name or name in ("_run", "jit__run"))
+        large = Counter(name for name in names if name.startswith(("jit(adapt_round", "jit(_run")))
         print(f"{label}: {len(names)} programs compiled, of these rounds and draws {dict(large) or 0}")
 
 
