@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
+from statphys_flows.sampling.coverage.missing_mass import features
 from statphys_flows.spaces import Space
 from statphys_flows.study.storage.provenance import differences
 from statphys_flows.treatments import EuclideanTreatment, treatment_of
@@ -74,6 +75,13 @@ def test_a_space_that_copies_another_gives_the_same_numbers(sampler):
         for name in one.variables:
             if not name.startswith("seconds") and name != "assumption":
                 np.testing.assert_array_equal(one[name].values, other[name].values, err_msg=f"{group}/{name}")
+
+
+def test_alarms_look_at_the_same_features_of_a_copy():
+    x = jax.random.normal(jax.random.key(0), (5, 2))
+    found = [np.asarray(features(heavy(space), x)) for space in (sf.Euclidean(2), Copied(2))]
+    np.testing.assert_array_equal(found[0], x)
+    np.testing.assert_array_equal(found[1], x)
 
 
 class Own(Space):
