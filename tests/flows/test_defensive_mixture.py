@@ -43,3 +43,12 @@ def test_no_weight_exceeds_that_under_the_safe_one_by_more_than_its_share_allows
     q = DefensiveMixture(LEFT, RIGHT, jnp.asarray(0.1))
     x = jnp.linspace(-10, 20, 301)[:, None]
     assert jnp.all(q.log_prob(x) >= RIGHT.log_prob(x) + jnp.log(0.1) - 1e-5)
+
+
+def test_the_next_point_starts_from_the_sharp_one():
+    """What is safe is found anew at every point; and what is asked of the map is asked of the sharp one's."""
+    q = DefensiveMixture(LEFT, RIGHT, jnp.asarray(0.2))
+    assert q.kept is LEFT
+    assert float(q.defensive_share) == pytest.approx(0.2)
+    assert q.evaluations_per_map == 2
+    assert (q.can_be_refined, q.solver_steps) == (LEFT.can_be_refined, LEFT.solver_steps)
