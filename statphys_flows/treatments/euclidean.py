@@ -96,7 +96,7 @@ def _hierarchical(key, samples) -> Proposal:
 
 
 def _frame(samples):
-    """Centre and spread, such that splines, which end four spreads away, reach all that was seen: a well that only few
+    """Centre and spread, such that splines, which end four spreads away, reach all samples: a well that only few
     of the samples are in lies many standard deviations from the others."""
     low, high = jnp.min(samples, axis=0), jnp.max(samples, axis=0)
     scale = at_least_rounding(jnp.maximum(jnp.std(samples, axis=0), (high - low) / 7), samples)

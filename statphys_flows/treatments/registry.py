@@ -11,7 +11,7 @@ from statphys_flows.treatments.candidates import Candidates
 from statphys_flows.treatments.treatment import Treatment
 
 _REGISTERED: dict[type[Space], Treatment] = {}
-# What to write for a part that a treatment has to have.
+# An example of each part that a treatment must have.
 _PARTS = {
     "candidates": "def candidates(self, system, kT, key, samples): return Candidates({'a name': lambda: flow})",
 }
@@ -75,7 +75,7 @@ def flow_for(
 
     - `system`, `kT`: what the flow is for; `system.base(kT)` is used if it gives one.
     - `key`: for initial weights.
-    - `samples`: configurations that chains have seen, shape (samples, *space.shape), for centre and spread.
+    - `samples`: configurations that chains have visited, shape (samples, *space.shape), for centre and spread.
 
     **Raises:** `StudyError` where the space has no treatment.
     """

@@ -36,7 +36,7 @@ class Stage(NamedTuple):
         return not self.polishes and (more_follow or self.objective is None) and _has_levelled_off(scores)
 
     def is_good(self, scores: list[float]) -> bool:
-        """Whether two rounds running were above what is asked for."""
+        """Whether two rounds in succession were above the target ESS."""
         return len(scores) > 1 and min(scores[-2:]) > self.target_ess
 
 
@@ -68,8 +68,8 @@ def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptati
     if recipe.learning_rate != 1.0:
         optimiser = dataclasses.replace(optimiser, learning_rate=recipe.learning_rate * optimiser.learning_rate)
     stages = []
-    # An interpolant would undo what reverse KL has taught a neighbour; a flow that learns its weights alone has nothing
-    # to learn before.
+    # An interpolant would undo what a neighbour has learned by reverse KL; a flow that learns its weights alone has
+    # nothing to learn before.
     if not (polish and (bool(jnp.asarray(score) > POLISHED) or recipe.objective == "weights")):
         objective = fitting_objective(flow, rounds.objective)
         plan = round_plan(adaptation, rounds.train_steps, optimiser)

@@ -17,7 +17,7 @@ class Conditional(Objective):
 
     $$\mathcal L = \frac1P \sum_{p=1}^P \mathcal L_p(\mathrm{flow}(c_p)),$$
 
-    estimated at a few points of the grid drawn anew at each step, without replacement, with the batch shared between
+    estimated at a few points of the grid, drawn again at each step, without replacement, with the batch shared between
     them. To be used as any objective, with samples and energy of every point:
 
     - samples are (buffer, P, ...), a column for each point of the grid, in its order;
