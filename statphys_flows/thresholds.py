@@ -5,8 +5,7 @@ although nothing is wrong), or the work that a decision saves. Nothing is import
 use it.
 """
 
-# Declarations
-# ------------
+# --- Declarations ---
 # Of the largest value of a pair potential: a jump at half the box or at the cut-off that is refused. 32 bits make 1e-6.
 JUMP_OF_A_POTENTIAL = 1e-3
 # Of its steepest slope: a jump of the force at half the box that gives a warning. Such a potential is valid, so it is
@@ -48,8 +47,7 @@ LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY = 1e-3, 16
 # ones cost less as constants of the program.
 LARGE_CONSTANTS = 2**20
 
-# Which of two ways is faster
-# ---------------------------
+# --- Which of two ways is faster ---
 # Sites of an interval up to which a sine transform is a matrix product: an FFT has length 2(N+1), often twice a prime.
 LONGEST_INTERVAL_BY_MATRIX = 256
 # The same for an axis of a lattice, on a CPU by far.
@@ -60,8 +58,7 @@ COST_OF_A_MODE = 0.05
 # state.
 MOST_POINTS_FOR_AN_EIGENVALUE = 8192
 
-# Gaussians about a state
-# -----------------------
+# --- Gaussians about a state ---
 # Eigenvalues of a scaled Hessian below this fraction of the largest are rounding: 32 bits give 1e-7 times the
 # dimension.
 FLAT = 1e-5
@@ -71,8 +68,7 @@ MISLEADING_RISE = (0.125, 2.0)
 # Energies rounded to more than this many kT do not tell a rise of 1/2.
 ROUNDED_RISE = 0.05
 
-# Basins of a cloud of samples
-# ----------------------------
+# --- Basins of a cloud of samples ---
 # Of all samples: a minimum with fewer is not a basin of its own.
 LEAST_SHARE_OF_A_BASIN = 1 / 2000
 # Of all samples: where the basins hold fewer together, no mixture is made of them.
@@ -83,8 +79,7 @@ SAME_MINIMUM = 4.0
 # own, at the cost of 200 steps of each.
 ENOUGH_SAMPLES_OF_A_BASIN = 10
 
-# Mean-field theory and latent fields
-# -----------------------------------
+# --- Mean-field theory and latent fields ---
 # Order parameter below which a state is the gas.
 LARGEST_ORDER_PARAMETER_OF_A_GAS = 1e-4
 # Of the largest mode of W: what is smaller is rounding, and not an attraction.
@@ -106,21 +101,18 @@ DISTINCT_FROM_UNIFORM = 4.0
 # What log q of all particles together may be off by for the grid of the latent field; a finer one is taken.
 COARSE_LATENT_GRID = 5e-3
 
-# Local moves
-# -----------
+# --- Local moves ---
 # The condition number of the correlations within chains above which local moves are preconditioned by the full
 # covariance: below it that saves less than about half of them, at n² more operations for each.
 CORRELATED = 10.0
 # The most dimensions in which it is: a product with a matrix of 512 × 512 takes as long as many an energy.
 LARGEST_DENSE = 512
 
-# How often local moves are made
-# ------------------------------
+# --- How often local moves are made ---
 # A schedule with fewer of them has to be cheaper by this factor: only they reach states that the flow does not propose.
 CHEAPER = 0.8
 
-# log q
-# -----
+# --- log q ---
 # The error of log q above which a round's figures do not count: errors of 0.05 change an acceptance by 5% at most.
 SOLVER_TOLERANCE = 0.05
 # Above this error log q is worthless, and training goes back to the best flow; below, it uses a finer solver.
@@ -132,13 +124,11 @@ ROUND_TRIP_TOLERANCE = 1e-3
 # A finer solver is taken only if the error falls below this fraction of what it was: else it is rounding.
 STILL_FALLING = 0.7
 
-# Training
-# --------
+# --- Training ---
 # Mean absolute deviations above the running mean: a loss that is higher is a blow-up, not noise; the step is rejected.
 BLOWN_UP_LOSS = 20.0
 
-# Candidate flows
-# ---------------
+# --- Candidate flows ---
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
@@ -166,8 +156,7 @@ PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
 # round would cost as much as the rounds before, for a flow that is not taken.
 USELESS, USELESS_BESIDE = 0.02, 0.1
 
-# Errors of averages
-# ------------------
+# --- Errors of averages ---
 # Chains from which on each is one group of the jackknife; fewer are cut into so many blocks, together.
 ENOUGH_CHAINS, ENOUGH_BLOCKS = 16, 32
 # Draws to a block: with fewer, what is dropped at the start of a chain would matter, and data are refused as too few.
@@ -181,8 +170,7 @@ SHORTEST_BLOCK_IN_CORRELATION_TIMES = 5
 # Of kT: from here on a warning says that the rounding of energies may show in their mean: at 10⁵ kT in 32 bits.
 COARSE_ENERGIES = 1e-2
 
-# Chains
-# ------
+# --- Chains ---
 # p below which a drift common to all chains is reported: false alarms at one point in 200, whatever the number of
 # quantities looked at (Bonferroni). At one in 1000 a drift that puts means of 128 chains of 100 draws 7 errors off is
 # reported in 69% of runs instead of 83%, and no test of that level does better than about 84%.
@@ -201,8 +189,7 @@ STUCK = 2.0
 # and 128 chains one in 500 is taken for the other.
 CHAIN_MEMORY = 0.6
 
-# log Z, and what no chain has visited
-# ------------------------------------
+# --- log Z, and what no chain has visited ---
 # A state is undercovered if its weight is e to this power times the median: a flow proposes it so many times too
 # seldom, and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is.
 UNCOVERED_LOG_WEIGHT = 5.0
@@ -254,8 +241,7 @@ BEYOND = 0.1
 # Of the weight: how much of it may lie where neither search, flow nor chains reach, without a warning.
 UNREACHED_WEIGHT = 1e-4
 
-# Reweighting and consistency
-# ---------------------------
+# --- Reweighting and consistency ---
 # What the weights at a target have to be worth: draws, as a fraction of those of one point, and groups. Below, NaN.
 FEWEST_DRAWS_AT_A_TARGET, FEWEST_GROUPS_AT_A_TARGET = 0.05, 8.0
 # The same in a bin of a profile, in draws: from fewer, of another temperature, its weight would be that of what is
@@ -270,8 +256,7 @@ FEWEST_TEMPERATURES_OF_AN_INTEGRAL = 4
 # its draws by more, the rest is what draws do not show, and is kept.
 ROUNDING_OF_AN_ERROR = 1e-6
 
-# Transitions
-# -----------
+# --- Transitions ---
 # Values of a parameter from which on a transition is looked for along it; fewer are refused.
 FEWEST_POINTS_OF_A_LINE = 4
 # Sizes from which on a finite-size fit, and an order of the transition, are looked for.

@@ -66,7 +66,7 @@ def test_a_field_along_the_abscissa_at_one_temperature():
 def test_a_field_that_is_called_like_a_column_of_the_transitions():
     """A `barrier` may be scanned, or a `size`: each keeps a column of its own beside that of the transition."""
     fields = [0.0, 0.02]
-    plain = study(64, np.linspace(0.85, 1.15, 5), field=fields, **SMALL)
+    plain = study(64, np.linspace(0.85, 1.15, 5), field=fields, chains=16, draws=400)
     groups = {n: node.to_dataset().rename(field="barrier") for n, node in plain.children.items()}
     groups["sample_stats"] = groups["sample_stats"].rename(energy_derivative_field="energy_derivative_barrier")
     tree = xr.DataTree.from_dict(groups)

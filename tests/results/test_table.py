@@ -24,7 +24,11 @@ from tests.analysis import curie_weiss
 
 QUICK = {
     "FlowMCMC": sf.FlowMCMC(
-        chains=16, draws=20, local_moves=2, global_moves=1, warm_up=20, rounds=1, train_steps=5, buffer=64
+        chains=16,
+        draws=20,
+        moves=sf.Moves(local=2, flow=1),
+        start=sf.Start(warm_up=20),
+        rounds=sf.Rounds(most=1, train_steps=5, buffer=64),
     ),
     "TemperedSMC": sf.TemperedSMC(chains=16, draws=20, moves=2),
     "ParallelTempering": sf.ParallelTempering(chains=16, draws=20, levels=3, warm_up=20),

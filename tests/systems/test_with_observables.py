@@ -17,7 +17,11 @@ from statphys_flows.systems.lifting import lifted
 from statphys_flows.theory.check import check_system
 
 SAMPLER = sf.FlowMCMC(
-    chains=16, draws=20, local_moves=2, global_moves=1, warm_up=40, rounds=1, train_steps=5, buffer=64
+    chains=16,
+    draws=20,
+    moves=sf.Moves(local=2, flow=1),
+    start=sf.Start(warm_up=40),
+    rounds=sf.Rounds(most=1, train_steps=5, buffer=64),
 )
 
 

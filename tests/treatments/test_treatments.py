@@ -10,6 +10,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.spaces import Space
+from statphys_flows.study.storage.provenance import differences
 from statphys_flows.treatments import EuclideanTreatment, treatment_of
 
 
@@ -66,7 +67,7 @@ def test_a_space_that_copies_another_gives_the_same_numbers(sampler):
         for space in (sf.Euclidean(2), Copied(2))
     )
     said = ours["diagnostics"]["warning"].values
-    assert any("lies further out than 20 standard deviations" in str(warning) for warning in said)
+    assert any("is further out than 20 standard deviations" in str(warning) for warning in said)
     for group in ours.children:
         one, other = (tree[group].to_dataset() for tree in (ours, copied))
         assert set(one.variables) == set(other.variables)
@@ -119,6 +120,29 @@ def test_a_space_without_a_treatment():
         treatment_of(Own())
 
 
+class Line(Own):
+    """A space whose treatment the tests change."""
+
+
+class LineTreatment(EuclideanTreatment):
+    def coverage_in_words(self, space):
+        return "zero"
+
+
+sf.register_treatment(Line, LineTreatment())
+
+
+def test_another_treatment_is_another_study(monkeypatch):
+    """What decides where walkers start and what flows there are is in the configuration."""
+    study = sf.Study(sf.Hamiltonian(lambda x: 0.5 * x[0] ** 2, space=Line()))
+    before = study.configuration()
+    assert study.configuration() == before
+    monkeypatch.setattr(LineTreatment, "coverage_in_words", lambda self, space: "one")
+    changed = differences(before, study.configuration())
+    assert changed == ["the space or its treatment (edited, or something that it uses)"]
+    assert "treatment" not in sf.Study(heavy(sf.Euclidean(2))).configuration()["programs"]
+
+
 def test_candidates_are_built_when_they_are_looked_at():
     built = []
     candidates = sf.Candidates({name: lambda name=name: built.append(name) for name in ("safe", "sharp", "sharper")})
@@ -161,3 +185,21 @@ def test_other_draws_and_rounds_compile_nothing_anew():
         result = run(other)
     assert result["training"].sizes["step"] == 3
     assert len(traces) - so_far == 3 * checks
+
+
+def test_what_a_treatment_uses_counts_too(monkeypatch):
+    study = sf.Study(sf.Hamiltonian(lambda x: 0.5 * x[0] ** 2, space=Uses()))
+    before = study.configuration()
+    monkeypatch.setitem(globals(), "WIDTH", 2.0)
+    assert differences(before, study.configuration()) != []
+
+
+WIDTH = 1.0
+
+
+class Uses(Own):
+    def cover(self, key, n):
+        return WIDTH * jnp.ones((n, 1))
+
+
+sf.register_treatment(Uses, EuclideanTreatment())

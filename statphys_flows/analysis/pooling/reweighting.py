@@ -101,7 +101,7 @@ def _check_groups(tree) -> None:
     if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
         several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
         instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
-        raise ValueError(f"This is {'of several sizes' if several else 'no result of a study'}: {instead}.")
+        raise ValueError(f"This is {'of several sizes' if several else 'not the result of a study'}: {instead}.")
 
 
 def _check_linear(stats: xr.Dataset, names: tuple[str, ...]) -> None:

@@ -58,7 +58,8 @@ def replace_fields(system: Any, settings: Sequence[str]) -> Any:
     """Returns the system with the fields of `settings`, each `field=value`, replaced and read as what it replaces."""
     from statphys_flows.systems import with_fields
 
-    inner = system.unwrapped
+    # What a wrapper of observables holds has the fields.
+    inner = getattr(system, "unwrapped", system)
     fields = {f.name: f for f in dataclasses.fields(inner) if f.init}
     values = {}
     for setting in settings:
@@ -72,7 +73,7 @@ def replace_fields(system: Any, settings: Sequence[str]) -> Any:
             raise StudyError(f"{type(inner).__name__} has no field {name!r} to set; it has {known}.")
         values[name] = _read(name, text, getattr(inner, name), fields[name].type)
     try:
-        return with_fields(system, values)
+        return dataclasses.replace(system, **values) if inner is system else with_fields(system, values)
     except StudyError:
         raise
     except (ValueError, TypeError) as error:

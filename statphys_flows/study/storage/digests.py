@@ -97,7 +97,7 @@ def _add_object(value: Any, digest: Digest, seen: dict[int, Any]) -> None:
         parts = [value.__func__, value.__self__]
     elif isinstance(function, (type, types.FunctionType)) and is_own(function):
         digest.text(_source(function))
-        parts = _used_by(function) if isinstance(function, types.FunctionType) else []
+        parts = _used_by(function) if isinstance(function, types.FunctionType) else _methods_of(function)
     elif isinstance(function, (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)):
         digest.text(f"{getattr(function, '__module__', '')} {function.__name__}")
     else:
@@ -112,6 +112,18 @@ def _source(thing: Any) -> str:
         return inspect.getsource(thing)
     except (OSError, TypeError):
         return instructions_of(thing)
+
+
+def _methods_of(kind: type) -> list[types.FunctionType]:
+    """The functions that a class defines, without what wraps them: its source does not show what they use."""
+    found = []
+    for _, member in sorted(vars(kind).items()):
+        # Properties, class methods, and what equinox makes of methods.
+        wrapped = (getattr(member, name, None) for name in ("fget", "__func__", "method"))
+        function = next((f for f in (member, *wrapped) if isinstance(f, types.FunctionType)), None)
+        if function is not None and is_own(function):
+            found.append(function)
+    return found
 
 
 def _used_by(function: types.FunctionType) -> list:

@@ -22,6 +22,7 @@ from statphys_flows.study.storage.digests import digest_of, instructions_of, is_
 from statphys_flows.study.storage.programs import TRACED_BY, programs
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_unwrapped
+from statphys_flows.treatments import treatment_of
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "blackjax", "flowjax", "numpy", "xarray")
 
@@ -38,8 +39,15 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
         "seed": int(seed),
         "sampler": {"class": type(sampler).__qualname__, "parameters": _fields(sampler)},
         "precision": _precision(),
-        "programs": programs(system, axes["kT"]) | {"sampler": digest_of(_functions(sampler))},
+        "programs": programs(system, axes["kT"]) | {"sampler": digest_of(_functions(sampler))} | _of_space(system),
     }
+
+
+def _of_space(system: System) -> dict[str, str]:
+    """The digest of the user's own space and its treatment, which decide where walkers start and what flows there are.
+    The library's own change with its version."""
+    own = [kind for kind in (type(system.space), type(treatment_of(system.space))) if is_own(kind)]
+    return {"treatment": digest_of(own)} if own else {}
 
 
 def _described(system: System) -> dict[str, Any]:
@@ -97,6 +105,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
 def _changed(what: str, old: str, new: str) -> str:
     if what == TRACED_BY:
         return f"JAX: {old} there, {new} here"
+    if what == "treatment":
+        return "the space or its treatment (edited, or something that it uses)"
     if what == "sampler":
         return "a function of the sampler (edited, or something that it uses)"
     # The operations and the arrays of each: see `programs`.
