@@ -127,7 +127,7 @@ def adapt_round(
     `total_steps` are those of all rounds together, for the learning rate: traced, so that more rounds run the same
     program.
 
-    Chains forget a mode that none of them happens to be in, and a flow that learns from them alone forgets it too."""
+    Chains forget a mode if none of them is in it, and a flow that is trained on the chains alone forgets it too."""
     density = log_density(system, kT)
     key, fit_key, weigh_key, chain_key, solver_key = jax.random.split(state.key, 5)
 

@@ -57,7 +57,7 @@ def polish_rounds(adaptation: Adaptation, system: System, flow: Proposal | None 
     return max(suited, _POLISH_ROUNDS) if flow is not None and flow.recipe.polishes else suited
 
 
-# Of a flow that reverse KL suits on every space.
+# For a flow that reverse KL suits on every space.
 _POLISH_ROUNDS = 16
 
 
@@ -85,12 +85,12 @@ def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptati
 
 
 def _has_levelled_off(scores: list[float]) -> bool:
-    """Whether the last two rounds brought next to nothing."""
+    """Whether the last two rounds brought almost no improvement."""
     return len(scores) > 2 and max(scores[-2:]) < LEVELLED_OFF * max(scores[:-2])
 
 
 def _does_not_rise(scores: list[float], useful: float) -> bool:
-    """Whether a flow that is of no use has not come nearer to it in the last two rounds."""
+    """Whether a useless flow has not improved enough in the last two rounds."""
     if len(scores) < PATIENCE or max(scores) >= useful:
         return False
     return max(scores[-2:]) < max(RISE * max(scores[:-2]), NOTHING)

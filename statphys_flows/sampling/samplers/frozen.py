@@ -51,8 +51,8 @@ def produce(
     """Run the frozen kernel for a tenth of the draws, which is discarded, then for those that count. `tick` is called
     after each piece.
 
-    Where `moves.local` is not given the schedule of local moves is tuned first, on further pieces, unless the flow is
-    known to leave something to them alone, so that they must not rest (`may_rest`)."""
+    If `moves.local` is not given, the schedule of local moves is tuned first, on further pieces, unless it is known
+    that the flow leaves some states to local moves alone; then they are made in every draw (`may_rest` is false)."""
     key, pilot_key, start_key = jax.random.split(key, 3)
     states = _start(system, kT, frozen.flow, positions, start_key)
 
