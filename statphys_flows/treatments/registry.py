@@ -98,7 +98,8 @@ def flows_for(
       `coupling`, a spline `CouplingFlow` from these Gaussians; `broad_coupling`, the same from one broad Gaussian;
       `hierarchical_coupling` for scales that depend on each other.
 
-    `MeanFieldSites` that attract each other have `site_field`. If the system gives its own `base`, it is used.
+    `MeanFieldSites` that attract each other have `site_field`. On an `Interval` or a `Lattice`, a
+    `base` that the system gives is the only candidate, `given_base`.
     """
     system = system.unwrapped
     field = site_field(system, kT) if isinstance(system, MeanFieldSites) else None
