@@ -1,15 +1,17 @@
-"""Every threshold by which the library judges a number, each with its reason.
+"""Every threshold of the library, each with its reason.
 
-A line says what is compared with it, and what it costs: the false-alarm rate of an alarm (how often it sounds where
-nothing is wrong), or the work that a decision saves. Nothing is imported here, so that every other file may use it.
+A line says what is compared with it, and what it costs: the false-alarm rate of a warning (how often it is given
+although nothing is wrong), or the work that a decision saves. Nothing is imported here, so that every other file may
+use it.
 """
 
 # --- Declarations ---
 # Of the largest value of a pair potential: a jump at half the box or at the cut-off that is refused. 32 bits make 1e-6.
 JUMP_OF_A_POTENTIAL = 1e-3
-# Of its steepest slope: a jump of the force at half the box that is warned of. Valid all the same, so seldom worth it.
+# Of its steepest slope: a jump of the force at half the box that gives a warning. Such a potential is valid, so it is
+# not refused.
 KINK_OF_A_POTENTIAL = 1e-3
-# log ∫p of a prior in standard errors, from which on it is refused as not normalised. False alarms: 2e-9 for normal
+# log ∫p of a prior in standard errors, above which it is refused as not normalised. False alarms: 2e-9 for normal
 # errors, and these are: rms pulls of 0.6 to 1.1, none above 2.4, over nine laws and 20 keys (`benchmarks.priors`).
 NORMALISATION_OF_A_PRIOR = 6.0
 # Z is refused where U/kT rises by less than a tenth of this along a line, from 10⁴ to 10⁸ lengths; to look closely,
@@ -41,8 +43,8 @@ MISSED_END_OF_A_PATH = 1e-3
 FEWEST_SAMPLES_PER_DIMENSION = 10
 # In kT, and in rounding errors of U: an energy counts as linear in what is scanned if it deviates by less from it.
 LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY = 1e-3, 16
-# Arrays that an energy closes over become arguments of what is compiled, from so many bytes on: below, a program that
-# holds them costs less than the detour.
+# Arrays that an energy closes over become arguments of compiled programs if they have so many bytes or more; smaller
+# ones cost less as constants of the program.
 LARGE_CONSTANTS = 2**20
 
 # --- Which of two ways is faster ---
@@ -100,58 +102,58 @@ DISTINCT_FROM_UNIFORM = 4.0
 COARSE_LATENT_GRID = 5e-3
 
 # --- Local moves ---
-# The condition number of the correlations within chains from which on local moves are preconditioned by all of the
+# The condition number of the correlations within chains above which local moves are preconditioned by the full
 # covariance: below it that saves less than about half of them, at n² more operations for each.
 CORRELATED = 10.0
 # The most dimensions in which it is: a product with a matrix of 512 × 512 takes as long as many an energy.
 LARGEST_DENSE = 512
 
 # --- How often local moves are made ---
-# A schedule with fewer of them has to be cheaper by this factor: they are what reaches where the flow does not go.
+# A schedule with fewer of them has to be cheaper by this factor: only they reach states that the flow does not propose.
 CHEAPER = 0.8
 
 # --- log q ---
-# The error of log q from which on a round's figures do not count: errors of 0.05 change an acceptance by 5% at most.
+# The error of log q above which a round's figures do not count: errors of 0.05 change an acceptance by 5% at most.
 SOLVER_TOLERANCE = 0.05
-# From here on log q is worthless, and training goes back to the best flow; below, it goes on with a finer solver.
+# Above this error log q is worthless, and training goes back to the best flow; below, it uses a finer solver.
 WORTHLESS_LOG_Q = 20 * SOLVER_TOLERANCE
 # Below this a solver is finer than training needs, at a third of the cost more.
 FINE_LOG_Q = SOLVER_TOLERANCE / 30
-# In the frozen phase log q shall be right to this, far below the spread of the log weights.
+# In the frozen phase log q must be right to this, far below the spread of the log weights.
 ROUND_TRIP_TOLERANCE = 1e-3
 # A finer solver is taken only if the error falls below this fraction of what it was: else it is rounding.
 STILL_FALLING = 0.7
 
 # --- Training ---
-# Mean absolute deviations above the running mean, from which on a loss is a blow-up, not noise: the step is rejected.
+# Mean absolute deviations above the running mean: a loss that is higher is a blow-up, not noise; the step is rejected.
 BLOWN_UP_LOSS = 20.0
 
 # --- Candidate flows ---
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
 MOST_UNCOVERED = 1e-3
-# And of the held-out particles of the search, which have seen tails that few chains have.
+# And of the held-out particles of the search, which reach tails that few chains reach.
 MOST_MISSED = 1e-3
-# The score from which on a flow that was trained for the whole scan is used as it is.
+# The score above which a flow that was trained for the whole scan is used unchanged.
 READY = 0.5
-# The score below which a flow is not taken for what it covers: errors would be large, not small.
+# The score below which a flow is not taken even if it covers more: errors would be large.
 HOPELESS = 0.1
-# The score from which on an adopted flow is polished as it is: an interpolant would undo what reverse KL has taught.
+# The score above which an adopted flow is polished at once: an interpolant would undo the training by reverse KL.
 POLISHED = 0.02
-# The fraction of a flow behind hard walls from which on too few batches are without such a draw for reverse KL.
+# The fraction of a flow behind hard walls above which reverse KL has too few batches without such a draw.
 TOO_MUCH_OUTSIDE = 1e-3
-# Rounds have levelled off if the last two brought less than this factor: more would cost and not help.
+# Rounds have levelled off if the last two improved the flow by less than this factor: more would not help.
 LEVELLED_OFF = 1.02
-# Training steps that may be rejected, as a fraction, before it is said: a few are what the guard is there for.
+# The fraction of training steps that may be rejected without a warning: a few rejections are normal.
 MOST_REJECTED = 0.01
 # Of the largest coefficient of a pair potential's Fourier modes: a positive one above this repels. What is below is
 # weighed, at the cost of some acceptance.
 REPULSIVE = 1e-3
-# A stage of training is given up after so many rounds or more whose best score (the smaller of two ESS) is below what
-# is of any use, if the last two have not at least doubled it. Scores below the last of these are all the same: nothing.
+# A stage of training ends after so many rounds or more if its best score (the smaller of two ESS) is too low to be of
+# use, and the last two have not at least doubled it. Scores below the last of these numbers all count as nothing.
 PATIENCE, RISE, NOTHING = 4, 2.0, 1e-3
-# A candidate is of no use below this score, or below a tenth of that of the flow that is there. Each further round
-# would cost as much as the rounds before, for a flow that is not taken.
+# A candidate is of no use below this score, or below a tenth of the score of the flow kept so far. Each further
+# round would cost as much as the rounds before, for a flow that is not taken.
 USELESS, USELESS_BESIDE = 0.02, 0.1
 
 # --- Errors of averages ---
@@ -169,32 +171,33 @@ SHORTEST_BLOCK_IN_CORRELATION_TIMES = 5
 COARSE_ENERGIES = 1e-2
 
 # --- Chains ---
-# p below which a drift common to all chains is told: false alarms at one point in 200, whatever the number of
+# p below which a drift common to all chains is reported: false alarms at one point in 200, whatever the number of
 # quantities looked at (Bonferroni). At one in 1000 a drift that puts means of 128 chains of 100 draws 7 errors off is
-# told in 69% of runs instead of 83%, and no test of that level does better than about 84%.
+# reported in 69% of runs instead of 83%, and no test of that level does better than about 84%.
 DRIFT = 5e-3
-# Chains below which a t test of this level sees next to nothing: of 8 it takes 5 standard errors, of 4 eleven.
+# The number of chains below which a t test of this level detects almost nothing: of 8 it takes 5 standard errors, of 4
+# eleven.
 CHAINS_FOR_DRIFT = 8
 # R-hat above which a warning says that the chains have not mixed.
 LARGEST_R_HAT = 1.05
 # Of the states: how many may rest on local moves alone, without a warning.
 UNCOVERED_FRACTION = 2e-3
-# R-hat from which on chains are each in a place of its own: the spread of their means is √3 times that within them.
+# R-hat above which chains are each in a place of its own: the spread of their means is √3 times that within them.
 STUCK = 2.0
-# Correlation between the means of both halves of the chains from which on chains are said to stay where they are: that
-# of stationary chains of 1.6 correlation times. Below, they are said to be short; of 3.3 correlation times and 128
-# chains one in 500 is taken for the other.
+# Correlation between the means of both halves of the chains above which a warning says that chains stay where they
+# are: that of stationary chains of 1.6 correlation times. Below, it says that they are short; of 3.3 correlation times
+# and 128 chains one in 500 is taken for the other.
 CHAIN_MEMORY = 0.6
 
 # --- log Z, and what no chain has visited ---
-# A state is uncovered if its weight is e to this power times the median: a flow proposes it so many times too seldom,
-# and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is.
+# A state is undercovered if its weight is e to this power times the median: a flow proposes it so many times too
+# seldom, and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is.
 UNCOVERED_LOG_WEIGHT = 5.0
-# Gap between two estimates of log Z, in its own errors, beyond which the error of log Z holds it, in quadrature. By
+# Gap between two estimates of log Z, in its own errors, beyond which the error of log Z includes it, in quadrature. By
 # chance it adds 0.5% of the gap's variance on average, which no pull would show.
 LOG_Z_GAP = 3.0
 # Of the weights at draws of the target one in so many, the largest, are capped in the reverse ESS: one rare state that
-# a flow misses is for the alarms, and does not decide how good the flow is for all others.
+# a flow misses is reported by warnings, and does not decide how good the flow is for all others.
 CAPPED = 200
 # And what log Z may be off by beside its errors: below this the solver's own error in log q decides.
 NUMERICS_OF_LOG_Z = 1e-3

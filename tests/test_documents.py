@@ -9,6 +9,7 @@ A block below the line `<!-- needs: MODULE -->` is left out where MODULE is not 
 """
 
 import importlib.util
+import inspect
 import json
 import re
 import runpy
@@ -31,7 +32,12 @@ README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 EXTENDING = sorted((ROOT / "docs" / "extending").glob("*.md"))
 TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
-SMALL = {"chains": 32, "draws": 40, "warm_up": 200, "rounds": 3, "train_steps": 100, "buffer": 2048}
+SMALL = {
+    "chains": 32,
+    "draws": 40,
+    "start": sf.Start(warm_up=200),
+    "rounds": sf.Rounds(3, train_steps=100, buffer=2048),
+}
 BLOCK = re.compile(r"^(?:<!-- needs: (?P<needs>\w+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.M)
 
 
@@ -63,7 +69,7 @@ def figures_closed():
 
 
 def with_smaller_defaults(monkeypatch):
-    init = sf.FlowMCMC.__init__
+    init = inspect.unwrap(sf.FlowMCMC.__init__)  # what checks annotations wraps it
     names = [name for name in sf.FlowMCMC.__annotations__ if name in sf.FlowMCMC.__dataclass_fields__]
     assert len(names) == len(init.__defaults__)
     values = [SMALL.get(name, default) for name, default in zip(names, init.__defaults__, strict=True)]

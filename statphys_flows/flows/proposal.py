@@ -33,9 +33,9 @@ class Proposal(eqx.Module):
     $$\pi(x, h) = \rho(x)\, p(h \,|\, x), \qquad \int \pi(x, h)\, dh = \rho(x).$$
 
     So h is part of a chain's state. Chains carry log q(x, h) - log p(h | x), which is all of h that acceptance needs,
-    and draw h anew by `log_prob`, a Gibbs step, after local moves of x. The key must have served for nothing else: were
-    h a function of x, a state whose local moves are all rejected would trade the h that it was accepted with for
-    another that is always the same, and π would not be invariant (Andrieu & Roberts, Ann. Stat. 37 (2009) 697).
+    and draw h again by `log_prob`, a Gibbs step, after local moves of x. Use a fresh key: if h were a function of x, a
+    state whose local moves are all rejected would exchange the h that it was accepted with for another that is always
+    the same, and π would not be invariant (Andrieu & Roberts, Ann. Stat. 37 (2009) 697).
     """
 
     base: eqx.AbstractVar[Base]
@@ -45,7 +45,7 @@ class Proposal(eqx.Module):
     follows_ode: ClassVar[bool] = False
     # Whether more work makes log q more accurate: `refined` and `coarsened`.
     can_be_refined: ClassVar[bool] = False
-    # Whether its draws may show states that nothing it was made from has shown.
+    # Whether its draws may contain states that are not among the samples it was made from.
     explores: ClassVar[bool] = True
 
     def __reduce__(self):
@@ -64,7 +64,7 @@ class Proposal(eqx.Module):
 
     @property
     def has_auxiliary(self) -> bool:
-        """Whether `log_prob` draws auxiliary variables, so that it needs a key and is no function of x."""
+        """Whether `log_prob` draws auxiliary variables, so that it needs a key and is not a function of x."""
         return False
 
     @abc.abstractmethod
@@ -82,17 +82,17 @@ class Proposal(eqx.Module):
 
     @abc.abstractmethod
     def adopt(self, trained: Self) -> Self:
-        """This proposal with what training has taught `trained`, one of the same structure at other parameters. Called
+        """This proposal with the trained numbers of `trained`, one of the same structure at other parameters. Called
         outside of JAX.
 
         The base stays this one's own where it was built from the system; that is how a scan starts each point from its
         neighbour."""
 
-    # What it costs, how it is trained, what is kept of it
+    # Its cost, its training, and the part of it that is kept
 
     @property
     def evaluations_per_map(self) -> int:
-        """Evaluations of a velocity, or layers, in one pass through the map; 1 where there is nothing of the kind."""
+        """Evaluations of a velocity, or layers, in one pass through the map; 1 if there is neither."""
         return 1
 
     @property
@@ -142,7 +142,7 @@ class Proposal(eqx.Module):
         self, reduced_energy: LogDensity, key: PRNGKeyArray, n: int
     ) -> tuple[Float[Array, " n"], Float[Array, "n components"] | None]:
         """log W = -u(x) - log q(x) of n fresh draws, and for each the log responsibilities of the components whose
-        weights can be learnt from them; None where there is no mixture."""
+        weights can be trained on them; None if there is no mixture."""
         x, log_q = self.sample_and_log_prob(key, n)
         return -jax.vmap(reduced_energy)(x) - log_q, None
 

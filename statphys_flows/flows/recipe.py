@@ -1,9 +1,9 @@
-"""What a proposal says of its own training, in words that `training` turns into objectives."""
+"""How a proposal is best trained, in words that `training` turns into objectives."""
 
 from typing import Literal, NamedTuple
 
-# What fits a proposal: the velocity of an interpolant, along a path that turns about a centre or straight ("linear"),
-# the score of a noising, the density of samples, or nothing but the weights of a mixture.
+# What a proposal learns: the velocity of an interpolant, along a path that turns about a centre or straight ("linear"),
+# the score of a noising process, the density of samples, or only the weights of a mixture.
 Suited = Literal["interpolant", "linear interpolant", "score", "likelihood", "weights"]
 
 
@@ -12,7 +12,7 @@ class Recipe(NamedTuple):
 
     - `objective`: what it learns from samples.
     - `learning_rate`: as a multiple of the usual one.
-    - `polishes`: whether reverse KL brings it nearer on every space; elsewhere the space decides.
+    - `polishes`: whether reverse KL improves it on every space; if not, the space decides.
     - `polishes_cheaply`: whether a step of reverse KL costs about as much as any other. It costs many times more where
       an ODE solver is differentiated.
     """

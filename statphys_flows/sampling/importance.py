@@ -40,7 +40,7 @@ def importance(
     $$\langle f\rangle = \frac{\sum_i w_i f(x_i)}{\sum_i w_i}, \qquad
       Z \approx \frac1n \sum_i w_i, \qquad w_i = e^{-U(x_i)/kT}/q(x_i).$$
 
-    The weights are never clipped. Whether n is enough says the Pareto shape k̂ of their tail (Vehtari et al.,
+    The weights are never clipped. The Pareto shape k̂ of their tail tells you whether n is enough (Vehtari et al.,
     arXiv:1507.02646): below 0.5 the error bars hold; above 0.7 they do not; `warning` says so. What q
     never proposes no weight can show.
 

@@ -67,7 +67,7 @@ def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
 
 
 class Pieces(NamedTuple):
-    """A run in pieces of `length` draws: `discarded` ones that are thrown away, then `counted` ones. Of each draw
+    """A run in pieces of `length` draws: `discarded` ones first, then `counted` ones. Of each draw
     scalars are kept, and about every `thin`-th configuration.
 
     The length does not change with the number of draws, within a factor of ten, so that more draws run the program of
@@ -103,7 +103,7 @@ class Pieces(NamedTuple):
 
 def pieces_of(options) -> Pieces:
     """The pieces of a sampler's draws, of ten draws (a hundred from 1000 on, and so on), and a tenth more that is
-    thrown away."""
+    discarded."""
     length = _LENGTH
     while options.draws > _MOST_PIECES * length:
         length *= 10

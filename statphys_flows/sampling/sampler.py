@@ -29,15 +29,15 @@ class Sampled(NamedTuple):
 
     - `production`: equally weighted draws of exp(-U/kT), a `Production`.
     - `log_z`: an `Estimate`, whose error is statistical; `Estimate(nan, nan)` from a sampler that cannot know it.
-    - `diagnostics`: numbers by the names of docs/result.md, what was found about this sampler alone; those left out are
+    - `diagnostics`: numbers by the names of docs/result.md, results about this sampler alone; those left out are
       NaN in the result.
     - `warnings`: sentences on why the numbers may not be right; empty if nothing looks wrong.
     - `history`: figures of the phase before, `{name: (step,)}`, with `"step"` among them, an array of integers.
     - `trained`: what a neighbouring temperature may start from; None from a sampler that learns nothing.
     - `searched`: whether a tempered population looked for modes.
-    - `log_z_systematic`: what log Z may be off beside this, however many draws there are.
+    - `log_z_systematic`: a further error of log Z that does not fall with the number of draws.
     - `log_z_by`: how log Z was estimated, in words.
-    - `missed`: states that were found and that the draws may lack; None where there are none.
+    - `missed`: states that the search found and that the draws may lack; None if there are none.
     """
 
     production: Production

@@ -10,8 +10,8 @@ from statphys_flows.training.objectives.score import DenoisingScore
 
 
 def fitting_objective(flow: Proposal, given: Objective | None = None) -> Objective | None:
-    """What a flow learns from samples: what is `given`, or what its recipe says; None for a proposal that has but its
-    weights to learn.
+    """The objective by which a flow learns from samples: the `given` one, or that of its recipe; None if there are only
+    its weights to learn.
 
     **Raises:** `StudyError` for an objective of the velocity where the flow has none."""
     suited = flow.recipe.objective

@@ -11,7 +11,7 @@ _FIRST, _LAST = 0.1, 0.02
 def learning_rate(step: Int[Array, ""], total_steps: int | Int[Array, ""], peak: float) -> Float[Array, ""]:
     """A linear rise to `peak`, then a cosine down to a fiftieth of it at `total_steps`.
 
-    Adam's first steps are of full size in a direction that is hardly known: a good flow would be thrown off. The same
+    Adam's first steps are of full size in a direction that is almost unknown: a good flow would get worse. The same
     as `optax.warmup_cosine_decay_schedule`, but for `total_steps` that may be traced: a longer training then runs the
     program of a shorter one.
     """

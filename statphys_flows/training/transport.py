@@ -21,9 +21,9 @@ class LearnedPath(Path):
     r"""$$I_t = \cos(\tfrac{\pi t}2)\, x_b + \sin(\tfrac{\pi t}2)\, x_*
     + \sum_{k=1}^K \sin(k \pi t)\, (P_k x_b + Q_k x_* + c_k),$$
 
-    with matrices P_k, Q_k and vectors c_k to be learnt, zero at the start: the trigonometric path, and both its ends
-    whatever is learnt. Between Gaussians the optimal transport is reached by such a path as K grows; between others
-    it is as near as maps linear in both ends come.
+    with matrices P_k, Q_k and vectors c_k to be trained. At zero, the start, this is the trigonometric path, and both
+    ends are the same for all parameters. Between Gaussians such a path reaches the optimal transport as K grows;
+    between others it comes as near as maps that are linear in both ends can.
 
     **Arguments:**
 
@@ -53,7 +53,7 @@ class LearnedPath(Path):
 
 class Transport(NamedTuple):
     """A flow and the path it was trained on. `energies`, (steps,), are estimates of the kinetic energy E|v|² in the
-    metric of the base, which fall as the path is learnt."""
+    metric of the base, which fall as the path is trained."""
 
     flow: ContinuousFlow
     path: Path

@@ -9,7 +9,7 @@ from statphys_flows.flows import Proposal
 class Candidates(Sequence[Proposal]):
     """Flows to try in turn, safest first, each with a name: `Candidates({"gaussians": build, ...})`.
 
-    A flow is built when it is looked at: the first is often good enough, and to build the others takes seconds.
+    A flow is built when it is accessed: the first is often good enough, and building the others takes seconds.
     """
 
     def __init__(self, builders: dict[str, Callable[[], Proposal]]):
@@ -17,7 +17,7 @@ class Candidates(Sequence[Proposal]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One for each flow, in order. The names of a result, and what the next point of a scan goes by."""
+        """One for each flow, in order. Results and the next point of a scan refer to a candidate by its name."""
         return tuple(self._builders)
 
     def __len__(self):

@@ -46,14 +46,13 @@ class EuclideanTreatment(Treatment):
         def moved(base: Base):
             return lambda: spline_coupling(key, base, location=location, scale=scale)
 
-        # Where some coordinates set the scale of others, U falls on and on, without a basin, or to a minimum far from
-        # most of the weight.
+        # If some coordinates set the scale of others, U falls without end, or to a minimum far from most of the weight.
         hierarchy = {} if samples is None else {"hierarchical_coupling": lambda: _hierarchical(key, samples)}
         if base is None:
             return Candidates({**hierarchy, "broad_coupling": moved(broad)})
         first = {"gaussians": lambda: Untransformed(base)}
         if isinstance(base, Mixture) and own is None:
-            # From few of many modes none but the second would ever get to the others.
+            # If only a few of many modes are known, only the coordinate-wise flow can reach the others.
             apart = {"coordinate_splines": lambda: coordinate_splines(broad, location=location, scale=scale)}
             return Candidates({**first, **apart, "coupling": moved(base), "broad_coupling": moved(broad)})
         return Candidates({**first, "coupling": moved(base), **hierarchy})
@@ -87,8 +86,8 @@ class EuclideanTreatment(Treatment):
 
 
 def _hierarchical(key, samples) -> Proposal:
-    """From a Gaussian as wide as the bulk of the samples, and now and then from a wider one: what flow and chains both
-    leave out of a tail shows in no weight."""
+    """From a Gaussian as wide as the bulk of the samples, and with a small probability from a wider one: if flow and
+    chains both leave out a tail, no weight shows it."""
     low, median, high = jnp.quantile(samples, jnp.asarray([0.16, 0.5, 0.84]), axis=0)
     scale = at_least_rounding(0.5 * (high - low), samples)
     base = Mixture([Gaussian(median, scale), Gaussian(median, _WIDER * scale)], weights=[1 - _SHARE, _SHARE])
@@ -96,7 +95,7 @@ def _hierarchical(key, samples) -> Proposal:
 
 
 def _frame(samples):
-    """Centre and spread, such that splines, which end four spreads away, reach all that was seen: a well that only few
+    """Centre and spread, such that splines, which end four spreads away, reach all samples: a well that only few
     of the samples are in lies many standard deviations from the others."""
     low, high = jnp.min(samples, axis=0), jnp.max(samples, axis=0)
     scale = at_least_rounding(jnp.maximum(jnp.std(samples, axis=0), (high - low) / 7), samples)

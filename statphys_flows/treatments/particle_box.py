@@ -67,7 +67,7 @@ class ParticleBoxTreatment(Treatment):
     def reference(self, system, kT, flows):
         del system, kT
         first = flows()[0]
-        # Mean-field theory knows the phases: there is nothing to look for.
+        # Mean-field theory knows the phases: no search is needed.
         return None if isinstance(first, LatentField) else first.base
 
 
@@ -89,7 +89,7 @@ def _velocity(system: System, kT: float, modes: Modes | None) -> Velocity:
 
 @eqx.filter_jit
 def _draw_finite(proposal: Proposal, key: PRNGKeyArray, n: int):
-    """n draws, those that came to nothing replaced by others."""
+    """n draws; invalid ones are replaced by others."""
     x, log_q = proposal.sample_and_log_prob(key, n)
     good = jnp.isfinite(log_q)
     return x[jnp.argsort(~good)[jnp.arange(n) % jnp.maximum(jnp.sum(good), 1)]]

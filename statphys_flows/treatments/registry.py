@@ -11,14 +11,14 @@ from statphys_flows.treatments.candidates import Candidates
 from statphys_flows.treatments.treatment import Treatment
 
 _REGISTERED: dict[type[Space], Treatment] = {}
-# What to write for a part that a treatment has to have.
+# An example of each part that a treatment must have.
 _PARTS = {
     "candidates": "def candidates(self, system, kT, key, samples): return Candidates({'a name': lambda: flow})",
 }
 
 
 def register_treatment(space: type[Space], treatment: Treatment) -> None:
-    """From here on, configurations on `space` (the class) are treated by `treatment` (an object).
+    """Registers `treatment` (an object) for configurations on `space` (the class), from now on.
 
     **Raises:** `StudyError` if one is not a class of spaces, or the other not a treatment; if the treatment lacks a
     part; if the space has a treatment already.
@@ -44,7 +44,7 @@ def register_treatment(space: type[Space], treatment: Treatment) -> None:
 def treatment_of(space: Space) -> Treatment:
     """The treatment of a space.
 
-    **Raises:** `StudyError` where none was registered."""
+    **Raises:** `StudyError` if none was registered."""
     for kind in type(space).__mro__:
         if kind in _REGISTERED:
             return _REGISTERED[kind]
@@ -61,9 +61,9 @@ def flow_for(
     """An untrained flow with the structure of `system`: the first of `flows_for`.
 
     - `Interval`: a `ContinuousFlow` with a `PathVelocity`, odd and reflection symmetric where the system is.
-    - `Lattice`: a `ContinuousFlow` on a free field, with a `LatticeVelocity`, odd where the system is; with a
-      `BoundedLatticeVelocity` where an axis is Dirichlet. Either commutes with translations along periodic axes,
-      so that it fits badly where U does not.
+    - `Lattice`: a `ContinuousFlow` on a free field, with a `LatticeVelocity`, odd if the system is; with a
+      `BoundedLatticeVelocity` if an axis is Dirichlet. Either commutes with translations along periodic axes,
+      so that it fits badly if U does not.
     - `ParticleBox`: a `LatentField` where particles attract each other by Fourier modes; else a `ContinuousFlow` from
       the ideal gas, with a `DensityModeVelocity` that starts from linear response, or a `PairVelocity` for potentials
       with cores. Both commute with exchanges and translations.
@@ -75,9 +75,9 @@ def flow_for(
 
     - `system`, `kT`: what the flow is for; `system.base(kT)` is used if it gives one.
     - `key`: for initial weights.
-    - `samples`: configurations that chains have seen, shape (samples, *space.shape), for centre and spread.
+    - `samples`: configurations that chains have visited, shape (samples, *space.shape), for centre and spread.
 
-    **Raises:** `StudyError` where the space has no treatment.
+    **Raises:** `StudyError` if the space has no treatment.
     """
     return flows_for(system, kT=kT, key=key, samples=samples)[0]
 
@@ -88,12 +88,18 @@ def flows_for(
 ) -> Candidates:
     """Candidates to try in turn, safest first, each with a name; arguments as `flow_for`.
 
-    On an `Interval`: on the variational bridge, which covers all; then on the Laplace approximations of the known
-    states, sharper where the wells are well apart. On a `Lattice`: on the free field about zero that is nearest to the
-    target; then, where one about another constant is nearer, on that (and its mirror image). In a `ParticleBox` with
-    attractions and repulsions, by the latent field of the former; then with the particles moved after that
-    (`MovedLatentField`). In ℝⁿ: a Gaussian in each mode, as they are; coordinates each by itself; Gaussians in the
-    modes, carried on by a spline `CouplingFlow`; then the same from one broad Gaussian.
+    - `Interval`: `variational_bridge`, which covers all states; `laplace_chains`, on the Laplace approximations of the
+      known states, sharper if the wells are well apart.
+    - `Lattice`: `free_field`, on the one about zero that is nearest to the target; `shifted_free_field`, on one about
+      another constant (and its mirror image), if that is nearer.
+    - `ParticleBox`: `latent_field` if particles attract each other; with repulsions, too, `moved_latent_field`, which
+      moves the particles afterwards; without attractions `ideal_gas`.
+    - `Euclidean`: `gaussians`, one for each mode, without a map; `coordinate_splines`, each coordinate by itself;
+      `coupling`, a spline `CouplingFlow` from these Gaussians; `broad_coupling`, the same from one broad Gaussian;
+      `hierarchical_coupling` for scales that depend on each other.
+
+    `MeanFieldSites` that attract each other have `site_field`. On an `Interval` or a `Lattice`, a
+    `base` that the system gives is the only candidate, `given_base`.
     """
     system = system.unwrapped
     field = site_field(system, kT) if isinstance(system, MeanFieldSites) else None

@@ -25,13 +25,15 @@ class Treatment(abc.ABC):
 
     It holds no state: its methods are functions of what they are given.
 
-    - `scales_from_chains`: whether the scales of local moves are read off the chains while they warm up, as where
-      every coordinate is a parameter of its own; otherwise they are those of `preconditioner`.
-    - `candidates_from_samples`: whether later candidates are built anew from what the chains have seen meanwhile.
-    - `looks_for_widening`: whether valleys that widen as they rise are looked for, as of a mean and the logarithm of
-      its error; where coordinates are interchangeable there are none.
+    - `scales_from_chains`: whether the scales of local moves are taken from the chains while they warm up, for example
+      if every coordinate is a parameter of its own; otherwise they are those of `preconditioner`.
+    - `candidates_from_samples`: whether later candidates are built again from the states that chains have visited
+      since.
+    - `looks_for_widening`: whether the search looks for valleys that widen as they rise, for example of a mean and the
+      logarithm of its error; if coordinates are interchangeable there are none.
     - `polish_rounds`: the most rounds of reverse KL, unless the sampler or the flow says otherwise.
-    - `points_of_one_flow`: the number of points from which on a scan trains one flow for all of them; None for never.
+    - `points_of_one_flow`: the number of points at which a scan begins to train one flow for all of them; None for
+      never.
     """
 
     scales_from_chains: ClassVar[bool] = False
@@ -45,10 +47,11 @@ class Treatment(abc.ABC):
         self, system: System, kT: float, key: PRNGKeyArray, samples: Float[Array, "samples ..."] | None
     ) -> Candidates:
         """Untrained flows to try in turn, safest first. `samples` are configurations that chains, or a search, have
-        seen; None before there are any. `key` is for initial weights."""
+        visited; None before there are any. `key` is for initial weights."""
 
     def draws_anew(self, system: System, kT: float) -> bool:
-        """Whether flows are built from what each search, or warm-up, finds, so that none fits a neighbouring point."""
+        """Whether flows are built from the results of each search, or warm-up, so that none fits a neighbouring
+        point."""
         del system, kT
         return False
 
@@ -63,20 +66,20 @@ class Treatment(abc.ABC):
         return flows()[0].base
 
     def preconditioner(self, system: System, flows: Flows, particles: Float[Array, "particles ..."] | None) -> Factor:
-        """The scales of local moves before chains have told any; `particles` are what a search has found."""
+        """The scales of local moves before any chain has run; `particles` are those of a search."""
         del system, particles
         # The last candidate's base is the sharpest: its covariance is that of a well.
         return flows()[-1].base.preconditioner
 
     def tempering_preconditioner(self, reference: Reference) -> Factor | None:
-        """The scales of local moves while tempering; None where the particles themselves tell them."""
+        """The scales of local moves while tempering; None if they are the spread of the particles."""
         return getattr(reference, "preconditioner", None)
 
     def features(self, system: System, positions: Float[Array, "n ..."]) -> Float[Array, "n features"]:
-        """What tells states apart, for the alarm about states that no chain has visited. Traceable.
+        """Numbers that distinguish states, for the warning about states that no chain has visited. Traceable.
 
-        Energy, order parameter and the system's observables, for symmetries may make one state out of many
-        configurations."""
+        Energy, order parameter and the system's observables, because symmetries may make one state out of
+        many configurations."""
 
         def one(x):
             return jnp.stack([system.energy(x), system.order_parameter(x), *dict(system.observables(x)).values()])
@@ -84,5 +87,5 @@ class Treatment(abc.ABC):
         return jax.vmap(one)(positions)
 
     def coverage_in_words(self, space: Space) -> str:
-        """From where walkers and tempering start if the system says nothing."""
+        """Where walkers and tempering start if the system does not say, in words."""
         return f"the default spread of a {type(space).__name__}"

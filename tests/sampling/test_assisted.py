@@ -226,7 +226,7 @@ def test_nothing_adapts_after_the_freeze(getkey):
     second = produce(*arguments)
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step_size, factor)), before)
     assert eqx.tree_equal(first, second)
-    assert len(ticks) == 2  # ten draws that are thrown away, and ten that count
+    assert len(ticks) == 2  # ten draws that are discarded, and ten that count
     assert first.energy.shape == (16, 10)
     assert first.energy.dtype == np.float64
     assert first.proposal_log_weights.shape == (16, 10)

@@ -92,8 +92,7 @@ ROWS = (
         "1",
         "reverse ESS",
         "1/(E[w] E[1/w])",
-        "effective sample size as a fraction, over the chain's states: one rare state of large weight can bring it "
-        "near 0",
+        "effective sample size as a fraction, over the chain's states, with the 0.5% of largest weights capped",
         given_by=_OF_A_FLOW,
     ),
     Variable(

@@ -43,16 +43,17 @@ def adapt(
     journal: Journal = NOWHERE,
 ) -> Adapted:
     """Look for modes, seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow
-    where the first stays below `Rounds.good_enough`, or does not reach some of what the search found. A later one,
-    sharper but blinder, is kept only if it scores higher, or reaches what the first does not, and also covers what the
-    chains of the first have visited, all but a fraction `MOST_UNCOVERED` or what the first misses. Where reverse KL
-    follows, at many times the cost, it must first have come nearer than the one that is there. A candidate that does
-    not rise is dropped, and with `Rounds.budget` all ends: the best so far is kept.
+    if the first stays below `Rounds.good_enough`, or does not reach some of the particles that the search found. A
+    later one is sharper and leaves out more. It is kept only if it scores higher, or reaches what the first does not,
+    and if it also covers the states that the chains of the first have visited, except for a fraction `MOST_UNCOVERED`
+    or what the first misses. If reverse KL follows, at many times the cost, the candidate must first come nearer to the
+    target than the flow kept so far. A candidate that does not improve is dropped. When `Rounds.budget` is used up, the
+    best flow so far is kept.
 
-    Flows are made from one half of what the search has found; the other half tells what they leave out.
+    Flows are made from one half of the particles that the search found; the other half shows what they leave out.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
-    neighbour's training. It is not trained further where it is good enough here as it is; one that is `ready`, where it
+    neighbour's training. It is not trained further if it is good enough here unchanged; one that is `ready`, if it
     scores above 0.5. `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
     keys = _Keys(*jax.random.split(key, 6))
@@ -64,7 +65,7 @@ def adapt(
     seen = warm.samples if known is None else known
     names = flows_for(system, kT=kT, key=keys.flow, samples=seen)
     first = 0
-    # Where the neighbour kept a candidate that there is none of here, as of two wells that have become one, all anew.
+    # If the neighbour kept a candidate that does not exist here (two wells have become one), start from the first.
     if warm_start is not None and warm_start.candidate in names.names:
         first = names.names.index(warm_start.candidate)
     else:
@@ -103,14 +104,15 @@ def _search(point: _Point):
 
 
 def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmChains, seen, found) -> Adapted:
-    """Candidates from the `first` on, until one is good enough."""
+    """Tries candidates, starting with number `first`, until one is good enough."""
     system, kT, keys, rounds = point.system, point.kT, point.keys, point.adaptation.rounds
     kept: Adapted | None = None
     safe: Proposal | None = None
     left = float(rounds.budget)
     for index in range(first, len(candidates)):
         if index > first and treatment_of(system.space).candidates_from_samples:
-            # Chains know by now where the target is, and how wide; but what they started from shall stay in sight.
+            # Chains have found by now where the target is, and how wide; but their starting states stay among the
+            # samples.
             samples = jnp.concatenate([seen, warm.samples])
             candidates = flows_for(system, kT=float(kT), key=keys.flow, samples=samples)
             if index >= len(candidates):
@@ -150,7 +152,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
 def _begin(
     point: _Point, warm: WarmChains, flow: Proposal, index: int, name: str, neighbour: Trained | None, found
 ) -> tuple[AdaptiveState, Adapted | None]:
-    """The state before the rounds of a candidate; and, where what a neighbour has taught it is enough, the end."""
+    """The state before the rounds of a candidate; and the result, if its training at a neighbour is already enough."""
     system, kT, adaptation = point.system, point.kT, point.adaptation
     if neighbour is not None:
         flow = neighbour.flow if neighbour.ready else flow.adopt(neighbour.flow)
@@ -169,7 +171,7 @@ def _begin(
 
 
 def _promising(point: _Point, kept: Adapted | None, index: int) -> Callable[[Proposal], bool]:
-    """Whether a flow has come nearer than the one that is there."""
+    """Whether a flow has come nearer to the target than the one kept so far."""
     key = jax.random.fold_in(point.keys.warm, index)
 
     def promising(flow: Proposal) -> bool:

@@ -23,7 +23,7 @@ class Adapted(NamedTuple):
     `history` holds one array for each figure of `RoundInfo`, over rounds, with `step`, the training steps taken by the
     end of the round, and `candidate`, the name of the flow that it trained; the field `candidate` is the name of the
     flow that was kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the
-    fraction of those that are `held_out`, of which no flow has been made, that it hardly proposes, `unreached`;
+    fraction of the `held_out` ones, from which no flow was made, that it almost never proposes (`unreached`);
     `exhausted`, whether the budget ended the search for a better one.
     """
 
@@ -41,7 +41,7 @@ class Adapted(NamedTuple):
 
     @property
     def held_out(self) -> Float[Array, "held_out ..."] | None:
-        """The particles that tell what a flow leaves out: what it was trained on it covers in any case."""
+        """The particles that show what a flow leaves out. A flow covers what it was trained on in any case."""
         return None if self.particles is None else in_halves(self.particles)[1]
 
     @property
@@ -58,7 +58,7 @@ def in_halves(particles):
 
 
 def trained(state: AdaptiveState, warm: WarmChains, name: str, history: History, found) -> Adapted:
-    """What rounds of one candidate have come to."""
+    """The result of the rounds of one candidate."""
     return Adapted(
         state.best,
         state.chains.position,
@@ -72,14 +72,14 @@ def trained(state: AdaptiveState, warm: WarmChains, name: str, history: History,
 
 
 def untrained(system, kT, warm: WarmChains, flow: Proposal, key, name: str, found) -> Adapted:
-    """A flow without a map to learn, scored on what the warm-up has seen."""
+    """A flow without a map to learn, scored on the states of the warm-up."""
     value, forward, reverse = (float(figure) for figure in score_flow(system, kT, flow, warm.samples, key))
     history = {**history_of_one(forward, reverse), "candidate": np.full(1, name, dtype=object)}
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, name, history, found)
 
 
 def with_missed(system: System, kT, adapted: Adapted, key) -> Adapted:
-    """With the held-out particles that its flow hardly proposes."""
+    """Adds the held-out particles that its flow almost never proposes."""
     held_out = adapted.held_out
     if held_out is None:
         return adapted
@@ -88,9 +88,9 @@ def with_missed(system: System, kT, adapted: Adapted, key) -> Adapted:
 
 
 def with_defence(system: System, kT, kept: Adapted, safe: Proposal, key) -> Adapted:
-    """Where the flow hardly proposes some of what the search has found, with the Gaussians mixed in that were read off
-    that, if so less is left out. Held-out particles tell so from Gaussians that know nothing of them; the ones that are
-    mixed in know all that was found, and leave out no more."""
+    """If the flow almost never proposes some of the search's particles, mixes in Gaussians that were fitted to them,
+    provided that less is then left out. This is tested with Gaussians that were fitted without the held-out particles;
+    the ones that are mixed in are fitted to all particles, and leave out no more."""
     if kept.missed == 0.0 or kept.particles is None or kept.flow is safe:
         return kept
     known, _ = in_halves(kept.particles)
@@ -104,7 +104,7 @@ def with_defence(system: System, kT, kept: Adapted, safe: Proposal, key) -> Adap
 
 
 def is_blinder(system: System, kT, later: Proposal, kept: Proposal, visited, key) -> bool:
-    """Whether a later flow misses what chains have visited, and more of it than the one that is there."""
+    """Whether a later flow misses states that chains have visited, and more of them than the flow kept so far."""
     missed = float(undercoverage(system, kT, later, visited, key))
     return missed > MOST_UNCOVERED and missed > float(undercoverage(system, kT, kept, visited, key))
 

@@ -127,7 +127,7 @@ def adapt_round(
     `total_steps` are those of all rounds together, for the learning rate: traced, so that more rounds run the same
     program.
 
-    Chains forget a mode that none of them happens to be in, and a flow that learns from them alone forgets it too."""
+    Chains forget a mode if none of them is in it, and a flow that is trained on the chains alone forgets it too."""
     density = log_density(system, kT)
     key, fit_key, weigh_key, chain_key, solver_key = jax.random.split(state.key, 5)
 
@@ -198,14 +198,14 @@ def _refine(flow: Proposal, fit_state: FitState, error, best: Proposal, rejected
 
 @eqx.filter_jit
 def begin_stage(state: AdaptiveState, optimiser: Optimiser) -> AdaptiveState:
-    """The state before the first round of another objective: training starts anew from the best flow."""
+    """The state before the first round of another objective: training starts again from the best flow."""
     fresh = FitState.create(state.best, optimiser)
     fresh = eqx.tree_at(lambda s: s.rejected, fresh, state.fit.rejected)
     return strongly_typed(eqx.tree_at(lambda s: (s.flow, s.fit), state, (state.best, fresh)))
 
 
 def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> AdaptiveState:
-    """The state with its flow, trained elsewhere or not at all, scored here: what training has to better."""
+    """The state with its flow, trained elsewhere or not at all, scored here: training has to do better than that."""
     found, _, _ = score_flow(system, kT, state.flow, state.buffer, state.key)
     return eqx.tree_at(lambda s: s.best_score, state, found)
 
@@ -227,14 +227,14 @@ def _advance(density, preconditioner, state: AdaptiveState, flow, key, plan: Rou
 
 
 def _refilled(state: AdaptiveState, visited) -> dict[str, Array]:
-    """The buffer with what was visited in place of what has been there longest."""
+    """The buffer, with its oldest states replaced by those just visited."""
     size = state.buffer.shape[0]
     slots = (state.position + jnp.arange(visited.shape[0], dtype=jnp.int32)) % size
     return {"buffer": state.buffer.at[slots].set(visited), "position": (state.position + visited.shape[0]) % size}
 
 
 def _given_up(state: FitState, rejected) -> FitState:
-    """What a loop carries whose last steps were all in vain: they count as rejected, and the rate is halved."""
+    """The training state after steps that were all discarded: they count as rejected, and the rate is halved."""
     return eqx.tree_at(lambda s: (s.rate, s.rejected), state, (0.5 * state.rate, rejected))
 
 

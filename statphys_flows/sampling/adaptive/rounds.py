@@ -32,7 +32,7 @@ History = dict[str, np.ndarray]
 class Limits(NamedTuple):
     """When the training of one candidate ends before its last round.
 
-    `evaluations`: what is left of the budget; `score`: below which a candidate is of no use; `promising`: whether a
+    `evaluations`: the rest of the budget; `score`: below it a candidate is of no use; `promising`: whether a
     flow has come near enough for reverse KL."""
 
     evaluations: float

@@ -91,7 +91,7 @@ def train_scan(
 
 
 def _shared(adaptation: Adaptation, points: int) -> Adaptation:
-    """With so many chains at a point that all points together have few more than one by itself."""
+    """With fewer chains at each point, so that all points together have few more than a single point has."""
     chains = min(adaptation.chains, max(_FEWEST_CHAINS, _CHAINS * adaptation.chains // points))
     return adaptation._replace(chains=chains)
 

@@ -45,7 +45,7 @@ def preconditioner_of(system: System, reference: Reference) -> Factor | None:
 def preconditioner_for(
     system: System, kT: float, key: PRNGKeyArray, found: Float[Array, "particles ..."] | None = None
 ) -> Factor:
-    """The scales of local moves before chains have told any; `found` is what a search has found."""
+    """The scales of local moves before any chain has run; `found` are the particles of a search."""
     flows = functools.partial(flows_for, system, kT=kT, key=key)
     return treatment_of(system.space).preconditioner(system, flows, found)
 

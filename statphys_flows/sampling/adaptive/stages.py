@@ -36,7 +36,7 @@ class Stage(NamedTuple):
         return not self.polishes and (more_follow or self.objective is None) and _has_levelled_off(scores)
 
     def is_good(self, scores: list[float]) -> bool:
-        """Whether two rounds running were above what is asked for."""
+        """Whether two rounds in succession were above the target ESS."""
         return len(scores) > 1 and min(scores[-2:]) > self.target_ess
 
 
@@ -57,7 +57,7 @@ def polish_rounds(adaptation: Adaptation, system: System, flow: Proposal | None 
     return max(suited, _POLISH_ROUNDS) if flow is not None and flow.recipe.polishes else suited
 
 
-# Of a flow that reverse KL suits on every space.
+# For a flow that reverse KL suits on every space.
 _POLISH_ROUNDS = 16
 
 
@@ -68,8 +68,8 @@ def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptati
     if recipe.learning_rate != 1.0:
         optimiser = dataclasses.replace(optimiser, learning_rate=recipe.learning_rate * optimiser.learning_rate)
     stages = []
-    # An interpolant would undo what reverse KL has taught a neighbour; a flow that learns its weights alone has nothing
-    # to learn before.
+    # An interpolant would undo what a neighbour has learned by reverse KL; a flow that learns its weights alone has
+    # nothing to learn before.
     if not (polish and (bool(jnp.asarray(score) > POLISHED) or recipe.objective == "weights")):
         objective = fitting_objective(flow, rounds.objective)
         plan = round_plan(adaptation, rounds.train_steps, optimiser)
@@ -85,12 +85,12 @@ def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptati
 
 
 def _has_levelled_off(scores: list[float]) -> bool:
-    """Whether the last two rounds brought next to nothing."""
+    """Whether the last two rounds brought almost no improvement."""
     return len(scores) > 2 and max(scores[-2:]) < LEVELLED_OFF * max(scores[:-2])
 
 
 def _does_not_rise(scores: list[float], useful: float) -> bool:
-    """Whether a flow that is of no use has not come nearer to it in the last two rounds."""
+    """Whether a useless flow has not improved enough in the last two rounds."""
     if len(scores) < PATIENCE or max(scores) >= useful:
         return False
     return max(scores[-2:]) < max(RISE * max(scores[:-2]), NOTHING)

@@ -66,16 +66,16 @@ class _Steps(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What moves take from the particles: the scales of coordinates, and directions of random walks, (n, d), or None
-    where there are none."""
+    """What moves take from the particles: the scales of coordinates, and directions of random walks, (n, d), or None if
+    there are none."""
 
     scale: Float[Array, "..."]
     directions: Float[Array, "n d"] | None
 
 
 class Plan(NamedTuple):
-    """What a population has adapted, level by level, for others to follow: λ, step sizes and the shape of the moves,
-    each along a first axis of levels, of which `count` are in use."""
+    """What one population has tuned, level by level, so that others can follow it: λ, step sizes and the shape of the
+    moves, each along a first axis of levels, of which `count` are in use."""
 
     levels: Float[Array, " most"]
     steps: _Steps | None
@@ -114,7 +114,7 @@ def pilot(
     effective: float,
     preconditioner: Factor | None = None,
 ) -> tuple[Tempered, Plan]:
-    """`temper`, and the plan of what it has adapted."""
+    """`temper`, and the plan with everything that it tuned."""
     return _temper(system, kT, reference, key, particles, moves, effective, preconditioner, record=True)
 
 
@@ -146,7 +146,7 @@ def _temper(
     plan: Plan | None = None,
     record: bool = False,
 ) -> tuple[Tempered, Plan]:
-    """What happened, and a plan of it, which is whole if it was asked for."""
+    """The tempered population and its plan, which is complete only if `record` is set."""
     density = log_density(system, kT)
     start_key, key = jax.random.split(key)
     start = jax.vmap(reference.sample)(jax.random.split(start_key, particles))
@@ -223,7 +223,7 @@ def _shape_of(x, preconditioner) -> _Shape:
 
 
 def _kept(shape: _Shape) -> _Shape:
-    """What of a shape goes into a plan: directions of some particles stand for those of all."""
+    """The part of a shape that a plan holds: directions of some particles stand for those of all."""
     if shape.directions is None:
         return shape
     every = max(1, len(shape.directions) // _DIRECTIONS)
@@ -293,7 +293,7 @@ def _differences(x, scale: Diagonal):
     n = x.shape[0]
     others = x[:: max(1, n // _LOOKED_AT)]
     squared = jnp.sum(((x[:, None] - others[None]) / scale.scale) ** 2, axis=-1)
-    # A particle is no neighbour of itself, nor of its copies.
+    # A particle is not a neighbour of itself, nor of its copies.
     squared = jnp.where(squared > 0, squared, jnp.inf)
     _, nearest = jax.lax.top_k(-squared, min(_NEIGHBOURS, others.shape[0]))
     chosen = nearest[jnp.arange(n), jnp.arange(n) % nearest.shape[1]]

@@ -22,7 +22,8 @@ def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, a
 
 
 def warm_chains(system: System, kT, seed_key, warm_key, adaptation: Adaptation, found) -> WarmChains:
-    """Chains from seeds, after local moves alone; `found` is what the search for modes has found, None without one."""
+    """Chains from seeds, after local moves alone; `found` are the particles of the search for modes, None without
+    one."""
     positions = over_devices(_seed(system, kT, seed_key, adaptation.chains, adaptation.start, found))
     warm = warm_up(
         system,

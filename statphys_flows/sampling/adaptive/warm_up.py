@@ -28,7 +28,7 @@ class WarmChains(eqx.Module):
     """Chains after local moves alone.
 
     `positions` are (chains, ...); `samples` the last of their histories, (buffer, ...); `step_size` is tuned to
-    the local kernel's acceptance in the coordinates of `preconditioner`; `found`, what a search for modes has found.
+    the local kernel's acceptance in the coordinates of `preconditioner`; `found`, the particles of a search for modes.
     """
 
     positions: Float[Array, "chains ..."]

@@ -21,7 +21,7 @@ _FURTHER, _QUANTILE = 3.0, 0.99
 _MOST = 2000
 # Blocks of others, in order, that are taken for independent.
 _BLOCKS = 128
-# So many features are looked at one by one; and with more than the second number no covariances are.
+# At most so many features are tested one at a time; with more than the second number, covariances are not used.
 _AXES, _DENSE = 128, 1024
 
 
@@ -54,7 +54,7 @@ def missing_mass(
     Directions are each feature's, and `candidate_directions` that half of the chains and of `others` give for the other
     halves, and these for those. The largest fraction is returned. False alarms, over all directions together, are held
     to the rate α of `FALSE_ALARMS`: a fraction f counts if it is √(2 log(directions/α)) standard errors above 0, and if
-    as many independent states as the chains are worth along that direction would hardly have missed it,
+    as many independent states as the chains are worth along that direction would almost certainly not have missed it,
     (1 - f)^n < α/directions."""
     chains = chains[:, :: max(1, chains[..., 0].size // _MOST)]
     states = chains.reshape(-1, chains.shape[-1])
@@ -96,10 +96,10 @@ def _axes(states: np.ndarray, others: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def _held_out(states, owner, others, weights) -> list[tuple[np.ndarray, float, float]]:
-    """The same of directions that are read off one half of the chains and of the others, and judge the other halves."""
+    """The same for directions that are fitted to one half of the chains and of the others, and tested on the other."""
     if states.shape[1] > _DENSE or owner[-1] < 1:
         return []
-    # Chains may start in modes by turns: halves at random. Copies of one particle stand together: halves in order.
+    # Successive chains may start in different modes: halves at random. Copies of one particle are adjacent: in order.
     second = np.random.default_rng(0).permutation(owner[-1] + 1)[owner] % 2 == 1
     later = np.arange(len(others)) >= len(others) // 2
     halves = []
@@ -112,8 +112,8 @@ def _held_out(states, owner, others, weights) -> list[tuple[np.ndarray, float, f
 
 
 def _beyond_along(direction, states, owner, others, judged_states: Any = slice(None), judged_others: Any = slice(None)):
-    """Which of the others that are judged lie far from any chain along a direction, what fraction of the chains' own
-    states does, and how many independent states the chains are worth."""
+    """Which of the tested others lie far from any chain along a direction, what fraction of the chains' own states
+    does, and how many independent states the chains are worth."""
     t, s = states @ direction, others @ direction
     is_far, excess = _far(_nearest_of_another(t, owner)[judged_states], _nearest_on_a_line(s, t))
     far = np.zeros(len(others), bool)

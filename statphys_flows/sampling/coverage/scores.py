@@ -22,8 +22,8 @@ def score_figures(
     forward: Float[Array, ""], reverse: Float[Array, ""], log_q_error: Float[Array, ""]
 ) -> Float[Array, ""]:
     """The score of a flow: the smaller one of its forward ESS, which sees where q is too wide or misshapen, and of its
-    reverse ESS over what the chains have visited, which sees where q does not go though the chains do. Below what any
-    flow scores, -1, where log q is wrong: an objective that sees log q can learn to deceive the solver."""
+    reverse ESS over the states of the chains, which is small where chains go and q does not. -1, less
+    than any flow scores, if log q is wrong: an objective that sees log q can learn to deceive the solver."""
     return jnp.where(log_q_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
 
 
@@ -31,8 +31,8 @@ def score_figures(
 def score_flow(
     system: System, kT: Float[Array, ""], flow: Proposal, seen: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """`score_figures` from fresh draws of a flow and from configurations that chains have seen; and forward and reverse
-    ESS."""
+    """`score_figures` from fresh draws of a flow and from configurations that chains have visited (`seen`); and forward
+    and reverse ESS."""
     density = log_density(system, kT)
     key, solver_key, seen_key = jax.random.split(key, 3)
     x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)

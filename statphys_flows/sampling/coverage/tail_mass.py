@@ -26,10 +26,10 @@ _LINES, _DENSE = 64, 512
 
 
 def tail_mass(system: System, kT: float, draws: Float[np.ndarray, "draws ..."]) -> float:
-    r"""About what fraction of the weight lies further out than 20 standard deviations of `draws`; 0 on a torus, where
-    there is no far out.
+    r"""About what fraction of the weight lies further out than 20 standard deviations of `draws`; 0 on a torus, which
+    is bounded.
 
-    The largest of what is seen along three kinds of rays, which leave the draws
+    The largest value along three kinds of rays, which leave the draws
 
     - in all coordinates together, in the directions of the draws, for tails that all coordinates share;
     - in one coordinate alone, each in turn (of more than 64 those in which draws reach furthest for their width), for a
@@ -104,8 +104,8 @@ class _Out:
 
     def turned(self, frame: np.ndarray, functionals: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lines after a few of Newton's steps far out, with the draws' covariance for the inverse of the Hessian: they
-        take back what leads away in coordinates that are light, and hardly anything in one that is heavy, where the
-        gradient is small. A line that they bring home is left as it is."""
+        undo the displacement in coordinates with light tails, and change almost nothing in one with a heavy tail, where
+        the gradient is small. A line that they bring home is left as it is."""
         numbers = _as_arrays(functionals, steps, frame)
         return functionals, np.asarray(_turned(self.system, self.kT, *self.units, *numbers), float)
 

@@ -47,7 +47,8 @@ class Rung(System):
         return self.system.space
 
     def energy(self, x):
-        # Of nothing nothing is left, not 0·inf: the reference reaches behind hard walls, and may have some of its own.
+        # Zero times an infinite energy is 0 here, not NaN: the reference reaches behind hard walls, and may have some
+        # of its own.
         own = jnp.where(self.level > 0, self.level * self.system.energy(x) / self.kT, 0.0)
         return own - jnp.where(self.level < 1, (1.0 - self.level) * self.given.log_prob(x), 0.0)
 

@@ -1,9 +1,9 @@
 """How often local moves are made between the flow's: tuned on trial runs, not assumed.
 
 Where the flow is good, its proposals decorrelate the chain by themselves, and local moves are needed only now and then,
-for what the flow hardly proposes; where it is poor, they do nearly all the work. Before the frozen phase a few
-schedules are run, and the one whose draws cost the least for each independent one is kept. What is run for that is
-thrown away, and the schedule is fixed before anything counts.
+for what the flow almost never proposes; where it is poor, they do nearly all the work. Before the frozen phase a few
+schedules are run, and the one whose draws cost the least for each independent one is kept. These trial runs are
+discarded, and the schedule is fixed before anything counts.
 """
 
 from collections.abc import Callable

@@ -81,7 +81,7 @@ def _of_chains(production: Production, adapted: Adapted) -> dict[str, object]:
 
 
 def _of_training(adapted: Adapted) -> list[str]:
-    """Of the flow that was kept: what others did is no reason to doubt it."""
+    """About the flow that was kept: other candidates are not a reason to doubt it."""
     history = adapted.history
     own = np.flatnonzero(history["candidate"] == adapted.candidate)
     if not own.size:
@@ -109,14 +109,14 @@ def _of_budget(adapted: Adapted, adaptation: Adaptation) -> list[str]:
 
 def _rates(forward: np.ndarray, chain: np.ndarray, log_z: Estimate) -> dict[str, object]:
     """An independence sampler forgets its start at a rate of at least 1/w*, w* the supremum of ρ/(Z q): Mengersen &
-    Tweedie, Ann. Stat. 24 (1996) 101. Here w* is the largest that was seen."""
+    Tweedie, Ann. Stat. 24 (1996) 101. Here w* is the largest observed one."""
     log_largest = max(forward.max(), chain.max()) - log_z.value
     with np.errstate(over="ignore", under="ignore"):
         return {"largest_weight": float(np.exp(log_largest)), "mixing_rate_bound": float(np.exp(-log_largest))}
 
 
 def _missing_mass(system: System, kT: float, flow: Proposal, production: Production, adapted: Adapted, key) -> float:
-    """The larger one of what the flow's proposals and the search's particles say."""
+    """The larger of the estimates from the flow's proposals and from the search's particles."""
     chains = production.positions.astype(np.float32)
     shape, draws = chains.shape[:2], chains.reshape(-1, *chains.shape[2:])
     visited = np.asarray(features(system, jnp.asarray(draws)), float).reshape(*shape, -1)
@@ -127,7 +127,7 @@ def _missing_mass(system: System, kT: float, flow: Proposal, production: Product
     if flow.explores:
         x, log_w = draw_proposals(system, jnp.asarray(kT, jnp.result_type(float)), flow, key, EVALUATION_DRAWS)
         log_w = np.asarray(log_w, float)
-        # What lies behind hard walls has no weight, and an infinite energy among its features.
+        # States behind hard walls have weight 0, and an infinite energy among their features.
         inside = np.flatnonzero(np.isfinite(log_w))
         if inside.size:
             there = np.asarray(features(system, x), float)[inside]
@@ -153,20 +153,20 @@ def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:
 
 
 def _unseen(adapted: Adapted) -> float:
-    """By how much log Z may be too low and no weight shows it: what the search found and the flow hardly proposes, and,
-    where nothing is known of the system but by that search, what is too rare for it, one particle's worth."""
+    """By how much log Z may be too low without any weight that shows it: the particles of the search that the flow
+    almost never proposes, or at least the weight of one particle, because the search cannot find rarer states."""
     held_out = adapted.held_out
     if held_out is None:
         return 0.0
-    # What is left of Z is 1 - missed: log Z is too low by the logarithm of that.
+    # A fraction 1 - missed of Z is left: log Z is too low by the logarithm of that.
     least = 1 / len(held_out)
     return float(-np.log1p(-min(max(adapted.missed, least), 1 - least)))
 
 
 def _missed(system: System, adapted: Adapted, uncovered: float) -> Missed | None:
-    """The held-out particles that the flow hardly proposes, where they are more than might have strayed, with the
-    weight that the chains, of whose states a fraction `uncovered` is like them, have too little of. What a state too
-    rare for the search would do to averages has no bound: it may have any energy."""
+    """The held-out particles that the flow almost never proposes, if there are more of them than strays, with the
+    weight that the chains lack: a fraction `uncovered` of the chains' states is like these particles. The effect of a
+    state that is too rare for the search has no bound: it may have any energy."""
     weight = (adapted.missed - uncovered) / (1 - uncovered) if uncovered < 1 else 0.0
     if adapted.unreached is None or adapted.covers or weight <= 0.0:
         return None

@@ -23,7 +23,7 @@ from statphys_flows.systems.walls import log_density
 
 # Fewer draws are not worth a trial run of the schedule.
 _FEWEST_DRAWS = 40
-# What a trial run is judged by.
+# The quantities whose autocorrelation a trial run measures.
 _LOOKED_AT = ("energy", "order_parameter", "log_weights")
 
 
@@ -48,11 +48,11 @@ def produce(
     journal: Journal = NOWHERE,
     may_rest: bool = True,
 ) -> Production:
-    """Run the frozen kernel for a tenth of the draws that is thrown away, then for those that count. `tick` is called
+    """Run the frozen kernel for a tenth of the draws, which is discarded, then for those that count. `tick` is called
     after each piece.
 
-    Where `moves.local` is not given the schedule of local moves is tuned first, on further pieces, unless the flow is
-    known to leave something to them alone, so that they must not rest (`may_rest`)."""
+    If `moves.local` is not given, the schedule of local moves is tuned first, on further pieces, unless it is known
+    that the flow leaves some states to local moves alone; then they are made in every draw (`may_rest` is false)."""
     key, pilot_key, start_key = jax.random.split(key, 3)
     states = _start(system, kT, frozen.flow, positions, start_key)
 
@@ -108,7 +108,7 @@ def _run(
         position, logdensity, rate, evaluations = jax.vmap(
             lambda k, x: local_sweep(k, x, density, local, preconditioner, step_size, schedule.moves)
         )(keys, states.position)
-        # With auxiliary variables drawn anew, a Gibbs step: see `assisted.build_kernel`.
+        # With auxiliary variables drawn again, a Gibbs step: see `assisted.build_kernel`.
         log_q = jax.vmap(lambda x, k: flow.log_prob(x[None], k)[0])(position, renewal_keys)
         return flow_move.FlowMoveState(position, logdensity, log_q), rate, evaluations
 

@@ -33,7 +33,7 @@ class LocalMCMC(Sampler):
 
     - `local`: the kernel, `MALA()`, `HMC()`, `NUTS()`, `RandomWalk()` or a `UserKernel`.
     - `chains`, `draws`: as many draws of each chain, rounded up to a multiple of ten; a tenth more is run first and
-      thrown away.
+      discarded.
     - `moves`: between two draws.
     - `warm_up`: moves in which scales and step size are tuned, before anything counts.
     - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
@@ -59,7 +59,7 @@ class LocalMCMC(Sampler):
 
     @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
-        del warm_start  # nothing is learnt
+        del warm_start  # nothing is trained
         seed_key, warm_key, run_key = jax.random.split(key, 3)
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         with stopwatch() as watch:

@@ -59,13 +59,13 @@ class ParallelTempering(Sampler):
 
     - `levels`: rungs of the ladder, reference and target included.
     - `chains`, `draws`: ladders side by side, and draws of each, rounded up to a multiple of ten; a tenth more is run
-      first and thrown away.
+      first and discarded.
     - `local`, `moves`: kernel of the local moves, and how many at each level between two draws.
     - `warm_up`: local moves in which scales and step sizes are tuned, at each level.
     - `assisted_by`: options of a `FlowMCMC` whose adaptive phase trains a flow, which is then the reference.
     - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
 
-    **Raises:** `StudyError` for counts that are no positive integers, or fewer than 2 levels.
+    **Raises:** `StudyError` for counts that are not positive integers, or fewer than 2 levels.
     """
 
     levels: int = eqx.field(static=True, converter=whole, default=12)
@@ -94,7 +94,7 @@ class ParallelTempering(Sampler):
 
     @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
-        del warm_start  # the ladder is built anew
+        del warm_start  # each point builds its own ladder
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         flow_key, pilot_key, warm_key, run_key = jax.random.split(key, 4)
         with stopwatch() as watch:

@@ -38,7 +38,7 @@ class TemperedSMC(Sampler):
     - `effective`: the fraction of particles that stays effective from level to level; nearer to 1 is slower and safer.
     - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
 
-    **Raises:** `StudyError` for counts that are no positive integers, fewer than 16 populations, or a fraction outside
+    **Raises:** `StudyError` for counts that are not positive integers, fewer than 16 populations, or a fraction outside
     (0, 1).
     """
 
@@ -79,7 +79,7 @@ class TemperedSMC(Sampler):
             seconds = {"seconds_compiling": watch.compiling, "seconds_training": 0.0, "seconds_sampling": watch.lap()}
         tick("sampling")
         each = np.sum(found.increments.astype(float), axis=1)
-        # What each level's weights are rounded by adds up to this at most.
+        # The rounding of the weights of all levels adds up to this at most.
         log_z = with_rounding(analysis.importance_log_z(each[:, None]), float(np.mean(np.abs(production.energy)) / kT))
         if not found.finished.all():
             # All stop at the same level, so that their agreement says nothing.

@@ -17,7 +17,7 @@ class Conditional(Objective):
 
     $$\mathcal L = \frac1P \sum_{p=1}^P \mathcal L_p(\mathrm{flow}(c_p)),$$
 
-    estimated at a few points of the grid drawn anew at each step, without replacement, with the batch shared between
+    estimated at a few points of the grid, drawn again at each step, without replacement, with the batch shared between
     them. To be used as any objective, with samples and energy of every point:
 
     - samples are (buffer, P, ...), a column for each point of the grid, in its order;
@@ -84,9 +84,9 @@ class Conditional(Objective):
 
 
 def energy_over(
-    energies: Callable[[Float[Array, " k"], Float[Array, " ..."]], Float[Array, ""]], conditions: Float[Array, "P k"]
+    energies: Callable[[Float[Array, " k"], Float[Array, " ..."]], Float[Array, ""]], conditions: Float[Array, "P *k"]
 ) -> Callable[[Int[Array, ""], Float[Array, " ..."]], Float[Array, ""]]:
     """u(p, x) for `Conditional`, from the reduced energy as a function of the condition: `energies(c, x)`, for example
-    `lambda c, x: system.energy(x) / c[0]`."""
+    `lambda c, x: system.energy(x) / c[0]`. `conditions` is (P, k), or (P,) for one parameter."""
     table = jnp.asarray(conditions, jnp.result_type(float)).reshape(len(conditions), -1)
     return lambda p, x: energies(table[p], x)

@@ -21,7 +21,7 @@ class Interpolant(Objective):
     and A the base's preconditioner (of a mixture, its first component's). Up to a constant this is the loss of
     Albergo & Vanden-Eijnden (arXiv:2209.15571, Proposition 1) in the metric of the base's precision
     instead of the identity. The minimiser over all v is the same, E[∂_t I | x_t]; within a family, without the metric
-    the stiff modes of a field would be learnt last.
+    the stiff modes of a field would be learned last.
 
     Trains the velocity of a `ContinuousFlow`, free or ∇U_t, not the base. Any `Path` will do.
 

@@ -14,8 +14,8 @@ from statphys_flows.flows import Flow
 class Objective(eqx.Module):
     """A loss whose minimum is the flow that samples the target.
 
-    **To write your own**, subclass and provide `trains_base` and `loss`; say so in `needs_samples` and `needs_energy`
-    where the defaults are wrong, which decide what `train` asks for and what a sampler counts as evaluations. `loss`,
+    **To write your own**, subclass and provide `trains_base` and `loss`; override `needs_samples` and `needs_energy`
+    if the defaults are wrong; they decide what `train` asks for and what a sampler counts as evaluations. `loss`,
     `at` and `stage` are traced; the three flags are read outside of JAX, and are plain truth values. Refuse with a
     `StudyError`, from `__check_init__`, what the objective itself cannot be, and from `loss` a flow that it cannot
     train: it is traced before anything is computed.
@@ -41,14 +41,14 @@ class Objective(eqx.Module):
         **Arguments:**
 
         - `flow`: the flow in training. The gradient is taken by its float arrays.
-        - `samples`: a batch of the target, (n, *space.shape), of whatever quality the chains have reached. An objective
-          that needs no data draws as many configurations as these, which then hold anything.
+        - `samples`: a batch of the target, (n, *space.shape), as close to equilibrium as the chains are. An
+          objective that needs no data draws as many configurations itself; the entries of `samples` are then arbitrary.
         - `reduced_energy`: u(x) = U(x)/kT of one configuration, a scalar; +inf behind a hard wall. An objective that
           needs no energy ignores it.
         - `key`: for its own randomness.
 
         **Returns:** a scalar of the dtype of `samples`, divided by the number of entries of a configuration, so that
-        one learning rate does for all sizes. Where it or its gradient is NaN or infinite the step is rejected, and
+        one learning rate does for all sizes. If it or its gradient is NaN or infinite, the step is rejected, and
         training goes on.
         """
 

@@ -20,7 +20,7 @@ class DenoisingScore(Objective):
     Train `ContinuousFlow(base, ScoreVelocity(base, key))`. The flow is then the probability-flow ODE, with exact
     density; `statphys_flows.flows.sde.sample_sde` runs the reverse SDE.
 
-    **Raises:** `StudyError` for a flow whose velocity is no `ScoreVelocity`.
+    **Raises:** `StudyError` for a flow whose velocity is not a `ScoreVelocity`.
     """
 
     @property

@@ -22,7 +22,7 @@ class Stages(Objective):
 
     - `stages`: pairs of an objective and its fraction of the steps. The fractions sum to one.
 
-    **Raises:** `StudyError` for what is no such pair, for fractions that are not positive or do not sum to one.
+    **Raises:** `StudyError` for anything but such pairs, for fractions that are not positive or do not sum to one.
     """
 
     objectives: tuple[Objective, ...]
@@ -33,7 +33,7 @@ class Stages(Objective):
         for stage in stages:
             pair = isinstance(stage, tuple) and len(stage) == 2
             if not (pair and isinstance(stage[0], Objective) and isinstance(real(stage[1]), float)):
-                raise StudyError(f"Stages: {stage!r} is no pair of an objective and a fraction; {example}")
+                raise StudyError(f"Stages: {stage!r} is not a pair of an objective and a fraction; {example}")
             if isinstance(stage[0], Stages):
                 raise StudyError(f"Stages within Stages have no fraction of their own; {example}")
         self.objectives = tuple(objective for objective, _ in stages)
@@ -62,7 +62,7 @@ class Stages(Objective):
         return _Stage(self.objectives, self.stage(progress))
 
     def loss(self, flow, samples, reduced_energy, key):
-        """The loss of the last stage, which is what the whole is after."""
+        """The loss of the last stage, which is the aim of all of them."""
         return self.objectives[-1].loss(flow, samples, reduced_energy, key)
 
 
