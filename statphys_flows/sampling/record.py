@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.kernels.schedule import Interleaving
@@ -67,8 +68,8 @@ def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
 
 
 class Pieces(NamedTuple):
-    """A run in pieces of `length` draws: `discarded` ones first, then `counted` ones. Of each draw
-    scalars are kept, and about every `thin`-th configuration.
+    """A run in pieces of `length` draws: `discarded` ones first, then `counted` ones. Of each draw scalars are kept;
+    of each tenth of the run (`block` draws) every `thin`-th configuration.
 
     The length does not change with the number of draws, within a factor of ten, so that more draws run the program of
     fewer."""
@@ -76,6 +77,7 @@ class Pieces(NamedTuple):
     length: int
     counted: int
     discarded: int
+    block: int
     thin: int
 
     @property
@@ -93,37 +95,42 @@ class Pieces(NamedTuple):
         """Draws that count."""
         return self.counted * self.length
 
+    def start(self, number: int) -> int:
+        """Where in its block a piece begins, by its number; those that count are counted from 0."""
+        return number * self.length % self.block
+
     def kept(self, number: int) -> np.ndarray:
-        """The draws of a piece that counts, by its number, whose configurations are kept."""
-        if self.thin <= self.length:
-            return np.arange(self.thin - 1, self.length, self.thin)
-        every = round(self.thin / self.length)
-        return np.asarray([self.length - 1]) if (number + 1) % every == 0 else np.zeros(0, int)
+        """The draws of a piece whose configurations are kept."""
+        places = (number * self.length + np.arange(self.length)) % self.block
+        return np.flatnonzero((places + 1) % self.thin == 0)
 
 
 def pieces_of(options) -> Pieces:
-    """The pieces of a sampler's draws, of ten draws (a hundred from 1000 on, and so on), and a tenth more that is
-    discarded."""
+    """The pieces of a sampler's draws, of ten draws (of a hundred above 1000 draws, and so on), and a tenth more that
+    is discarded."""
     length = _LENGTH
     while options.draws > _MOST_PIECES * length:
         length *= 10
-    counted = -(-options.draws // length)
-    return Pieces(length, counted, -(-counted // 10), min(thinning(options), counted * length))
+    counted, block = -(-options.draws // length), -(-options.draws // 10)
+    return Pieces(length, counted, -(-counted // 10), block, min(thinning(options), block))
 
 
 def run_in_pieces(
-    run: Callable[[Any, PRNGKeyArray], tuple[Any, dict]],
+    run: Callable[[Any, PRNGKeyArray, Int[Array, ""]], tuple[Any, dict]],
     states,
     key: PRNGKeyArray,
     pieces: Pieces,
     tick: Callable[[], None],
     journal: Journal = NOWHERE,
 ) -> list[dict]:
-    """`run(states, key) -> (states, record)` for each piece; the records of those that count are returned, as float64
-    arrays, with the configurations that are kept. `tick` is called after each, and each is noted in the journal."""
+    """`run(states, key, start) -> (states, record)` for each piece, `start` its place in its block; returns the records
+    of those that count, as float64 arrays, with the configurations that are kept. `tick` is called after each, and
+    each is noted in the journal."""
     records = []
     for i, own in enumerate(jax.random.split(key, pieces.total)):
-        piece = functools.partial(_run_piece, run, states, own, pieces.kept(i - pieces.discarded))
+        number = i - pieces.discarded if i >= pieces.discarded else i
+        start = jnp.asarray(pieces.start(number), jnp.int32)
+        piece = functools.partial(_run_piece, run, states, own, start, pieces.kept(number))
         shapes = functools.partial(_shapes, piece, states)
         states, record = journal.recall(f"piece_{i}", piece, like=shapes)
         if i >= pieces.discarded:
@@ -132,8 +139,8 @@ def run_in_pieces(
     return records
 
 
-def _run_piece(run, states, key: PRNGKeyArray, kept: np.ndarray) -> tuple[Any, dict]:
-    states, record = run(states, key)
+def _run_piece(run, states, key: PRNGKeyArray, start, kept: np.ndarray) -> tuple[Any, dict]:
+    states, record = run(states, key, start)
     return states, record | {"positions": record["positions"][kept]}
 
 

@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.analysis import Estimate, Missed
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.record import Production
 from statphys_flows.systems import System
+from statphys_flows.treatments import flows_for, treatment_of
 
 
 class Trained(NamedTuple):
@@ -102,6 +104,28 @@ class Sampler(eqx.Module):
     @abc.abstractmethod
     def pieces(self, system: System) -> int:
         """About how often `run` ticks, an integer of at least 1."""
+
+    def like(
+        self, system: System, kT: float, key: PRNGKeyArray, candidate: str, samples: Float[Array, "samples ..."]
+    ) -> Proposal | None:
+        """A flow of the structure of `Trained.flow`, to be filled from a file: all its numbers are read. By default the
+        candidate of this name among those of the system; None where no flow is kept.
+
+        **Arguments:**
+
+        - `candidate`: its name.
+        - `samples`: the draws of the point.
+
+        **Raises:** `StudyError` where there is no candidate of this name."""
+        if treatment_of(system.space).draws_anew(system, kT):
+            return None
+        candidates = flows_for(system, kT=kT, key=key, samples=samples)
+        if candidate not in candidates.names:
+            raise StudyError(
+                f"The flow {candidate!r} that was saved is not among those of {type(system).__name__}, which are "
+                f"{', '.join(candidates.names)}: start again with overwrite=True (--overwrite)."
+            )
+        return candidates[candidates.names.index(candidate)]
 
     @property
     def trains_flow(self) -> bool:

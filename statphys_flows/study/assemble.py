@@ -1,7 +1,7 @@
 """Combine finished points into one tree."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -100,12 +100,16 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
         draws = pooled(tree)
     except ValueError as reason:
         attributes["no_transitions"] = str(reason)
-    if draws is not None and len(draws.points) > 1:
-        groups["consistency"] = consistency(tree, draws)
-        groups["profiles"] = _pooled_profiles(groups["profiles"], draws)
+    wanted: dict[str, Callable[[], xr.Dataset]] = {}
     if draws is not None:
+        wanted["transitions"] = lambda: locate_transitions(tree, draws=draws)
+    if draws is not None and len(draws.points) > 1:
+        wanted["consistency"] = lambda: consistency(tree, draws)
+        wanted["profiles"] = lambda: _pooled_profiles(groups["profiles"], draws)
+    for name, found in wanted.items():
+        # What the analysis refuses must not cost a finished run.
         try:
-            groups["transitions"] = locate_transitions(tree, draws=draws)
+            groups[name] = found()
         except ValueError as reason:
             attributes["no_transitions"] = str(reason)
     whole = xr.DataTree.from_dict(groups)
@@ -166,7 +170,8 @@ def _without_gaps_in_words(data: xr.Dataset) -> xr.Dataset:
     """With "" where points that are shorter, or by an earlier version, have nothing: NetCDF cannot write a NaN among
     words."""
     words = {name: x for name, x in data.items() if x.dtype.kind in "OU"}
-    return data.assign({name: x.copy(data=np.where(x.isnull(), "", x.values)) for name, x in words.items()})
+    filled = {name: np.where(x.isnull(), "", x.values.astype(str)).astype(object) for name, x in words.items()}
+    return data.assign({name: words[name].copy(data=values) for name, values in filled.items()})
 
 
 def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:

@@ -47,7 +47,9 @@ def run_point(
     kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
     production = _with_scanned(sampled.production, parameters)
-    diagnostics = {row.name: _nothing(row) for row in of_a_sampler()} | sampled.diagnostics
+    unknown = {row.name: _nothing(row) for row in of_a_sampler()}
+    trained = {} if sampled.trained is None else {"candidate": sampled.trained.candidate}
+    diagnostics = unknown | trained | sampled.diagnostics
     diagnostics |= _of_chains(production)
     log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))

@@ -11,8 +11,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from statphys_flows.errors import StudyError
-from statphys_flows.flows import Proposal
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, Trained
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Progress
@@ -98,13 +96,14 @@ class Run(NamedTuple):
         tree = None if self.parts is None else self.parts.load(name)
         if self.parts is None or tree is None:
             return None
-        candidate = str(tree["diagnostics"].to_dataset()["candidate"].item())
+        candidate = tree["diagnostics"].to_dataset()["candidate"].item()
         # A sampler without a flow keeps none, nor does a point whose flows were drawn from what it found.
-        if not candidate or treatment_of(system.space).draws_anew(system, parameters["kT"]):
+        if not (isinstance(candidate, str) and candidate):
             return Point(tree, None)
         draws = np.reshape(tree["posterior"].to_dataset()[system.space.variable].values, (-1, *system.space.shape))
-        like = _built(system, parameters["kT"], key, candidate, jnp.asarray(draws, jnp.result_type(float)))
-        return Point(tree, Trained(self.parts.load_flow(name, like), candidate))
+        samples = jnp.asarray(draws, jnp.result_type(float))
+        like = self.sampler.like(system, parameters["kT"], key, candidate, samples)
+        return Point(tree, None if like is None else Trained(self.parts.load_flow(name, like), candidate))
 
     def _trained_together(self, points: list[Parameters]) -> dict[str, Trained]:
         """A flow for each point."""
@@ -127,14 +126,3 @@ class Run(NamedTuple):
             if self.parts is not None:
                 self.parts.save_flow(_TOGETHER, [trained.flow for trained in flows])
         return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
-
-
-def _built(system: System, kT: float, key, candidate: str, samples) -> Proposal:
-    """A flow of the structure of a candidate, to be filled from a file: all its numbers are read."""
-    candidates = flows_for(system, kT=kT, key=key, samples=samples)
-    if candidate not in candidates.names:
-        raise StudyError(
-            f"The flow {candidate!r} that was saved is not among those of {type(system).__name__}, which has "
-            f"{', '.join(candidates.names)}: start anew with overwrite=True (--overwrite)."
-        )
-    return candidates[candidates.names.index(candidate)]

@@ -235,7 +235,7 @@ def _flow_for(flow, base: Base | None, training, key) -> Framed:
     d = training.shape[1]
     zero, one = jnp.zeros(d, training.dtype), jnp.ones(d, training.dtype)
     named = isinstance(flow, str)
-    if (flow not in FLOWS) if named else not getattr(flow, "has_map", False):
+    if (flow not in FLOWS) if named else getattr(flow, "base", None) is None:
         raise StudyError(f"fit_density(flow={flow!r}): give a Flow or one of {', '.join(map(repr, FLOWS))}.")
     if not named:
         if base is not None:

@@ -18,6 +18,7 @@ from statphys_flows.systems.parameters import with_array_parameters
 from statphys_flows.training.course import Course, Target, Task
 from statphys_flows.training.fit import FitState, Optimiser
 from statphys_flows.training.fitting import fitting_objective
+from statphys_flows.training.objectives.likelihood import MaximumLikelihood
 from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.reverse_kl import ReverseKL
 from statphys_flows.training.samples import checked_samples
@@ -141,8 +142,10 @@ def _chunk_size(steps: int, checks: int) -> int:
 
 
 def _objective_for(flow: Flow, samples) -> Objective:
-    fitting = None if samples is None else fitting_objective(flow)
-    return ReverseKL() if fitting is None else fitting
+    if samples is None:
+        return ReverseKL()
+    fitting = fitting_objective(flow)
+    return MaximumLikelihood() if fitting is None else fitting
 
 
 def _check_arguments(objective: Objective, samples, system, kT, steps, checks) -> None:

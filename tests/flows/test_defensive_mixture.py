@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from statphys_flows.bases import Gaussian, Mixture
 from statphys_flows.flows import DefensiveMixture, Untransformed

@@ -239,7 +239,8 @@ def test_nothing_adapts_after_the_freeze(getkey):
 
 
 @pytest.mark.parametrize(
-    ("draws", "thin", "kept"), [(10, 0, 10), (25, 2, 15), (7, 100, 1), (100, 7, 10), (100, 20, 5), (100, 30, 3)]
+    ("draws", "thin", "kept"),
+    [(10, 0, 10), (25, 2, 10), (7, 100, 10), (100, 7, 10), (100, 30, 10), (200, 3, 60), (200, 30, 10)],
 )
 def test_draws_that_are_kept(draws, thin, kept, getkey):
     options = FlowMCMC(chains=4, draws=draws, moves=Moves(local=1, flow=1), thin=thin, rounds=Rounds(buffer=32))

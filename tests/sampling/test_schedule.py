@@ -72,7 +72,7 @@ def test_the_schedule_is_fixed_before_anything_counts_and_the_target_is_left_as_
     assert (every, moves) == ((4, 2) if local_moves is None else (1, 3))
     # Sweeps come in every fourth draw, and only they cost local moves.
     swept = np.isfinite(made.local_acceptance_rate)
-    np.testing.assert_array_equal(swept, np.broadcast_to(np.arange(200) % 10 % every == 0, swept.shape))
+    np.testing.assert_array_equal(swept, np.broadcast_to(np.arange(200) % 20 % every == 0, swept.shape))
     np.testing.assert_array_equal(made.evaluations, np.where(swept, 2 + 1 + moves, 2))
     mean = made.energy.mean(axis=1)
     assert abs(mean.mean() - 0.5) < 4.5 * mean.std() / 8

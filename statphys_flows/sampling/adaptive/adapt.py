@@ -57,20 +57,21 @@ def adapt(
     scores above 0.5. `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
     keys = _Keys(*jax.random.split(key, 6))
-    point = _Point(system, jnp.asarray(kT, jnp.result_type(float)), keys, adaptation, tick, journal)
+    point = _Point(system, kT, jnp.asarray(kT, jnp.result_type(float)), keys, adaptation, tick, journal)
     tick("warming up")
     found = _search(point)
     known = None if found is None else in_halves(found)[0]
     warm = warm_chains(system, point.kT, keys.seed, keys.warm, adaptation, known)
     seen = warm.samples if known is None else known
-    names = flows_for(system, kT=kT, key=keys.flow, samples=seen)
+    candidates = flows_for(system, kT=kT, key=keys.flow, samples=seen)
     first = 0
-    # If the neighbour kept a candidate that does not exist here (two wells have become one), start from the first.
-    if warm_start is not None and warm_start.candidate in names.names:
-        first = names.names.index(warm_start.candidate)
-    else:
-        warm_start = None
-    return _try_in_turn(point, names, first, warm_start, warm, seen, found)
+    if warm_start is not None and not warm_start.ready:
+        # If the neighbour kept a candidate that does not exist here (two wells have become one), start from the first.
+        if warm_start.candidate in candidates.names:
+            first = candidates.names.index(warm_start.candidate)
+        else:
+            warm_start = None
+    return _try_in_turn(point, candidates, first, warm_start, warm, seen, found)
 
 
 class _Keys(NamedTuple):
@@ -86,6 +87,7 @@ class _Point(NamedTuple):
     """What is the same for all candidates."""
 
     system: System
+    temperature: float
     kT: Float[Array, ""]
     keys: _Keys
     adaptation: Adaptation
@@ -114,10 +116,12 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
             # Chains have found by now where the target is, and how wide; but their starting states stay among the
             # samples.
             samples = jnp.concatenate([seen, warm.samples])
-            candidates = flows_for(system, kT=float(kT), key=keys.flow, samples=samples)
+            candidates = flows_for(system, kT=point.temperature, key=keys.flow, samples=samples)
             if index >= len(candidates):
                 break
         flow, name = candidates[index], candidates.names[index]
+        if index == 0 and warm_start is not None and warm_start.ready:
+            name = warm_start.candidate  # of the whole scan, in place of the first of this point
         if not flow.has_map and kept is None:
             ready = untrained(system, kT, warm, flow, keys.rounds, name, found)
             ready = with_missed(system, kT, ready, keys.cover)
@@ -137,7 +141,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         if kept is not None and is_blinder(system, kT, adapted.flow, kept.flow, warm.samples, keys.cover):
             adapted = adapted._replace(score=0.0)
         kept = better_of(kept, adapted, rounds.good_enough)
-        safe = safe if flow.has_map else adapted.flow
+        safe = safe if flow.explores else adapted.flow
         if kept.score >= rounds.good_enough and kept.covers:
             break
         if left <= 0.0:

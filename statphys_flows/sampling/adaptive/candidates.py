@@ -98,7 +98,7 @@ def with_defence(system: System, kT, kept: Adapted, safe: Proposal, key) -> Adap
     if mixed.missed >= kept.missed:
         return kept
     everything = flows_for(system, kT=float(kT), key=key, samples=kept.particles)[0]
-    if everything.has_map:
+    if everything.explores:
         return mixed
     return mixed._replace(flow=DefensiveMixture.of(kept.flow, everything, known, key))
 

@@ -44,8 +44,8 @@ class FlowMCMC(Sampler):
     **Arguments:**
 
     - `chains`: chains run side by side.
-    - `draws`: draws of each chain in the frozen phase, from which alone results come; rounded up to a multiple of
-      ten. A tenth more is run first and discarded.
+    - `draws`: draws of each chain in the frozen phase, from which alone results come; rounded up to whole
+      pieces of ten (of a hundred above 1000). A tenth more, in whole pieces, is run first and discarded.
     - `local`: the kernel of the local moves, `MALA()`, `HMC()`, `NUTS()`, `RandomWalk()` or a `UserKernel`.
     - `moves`: local moves and proposals of the flow between two draws, a `Moves`; a number is that of local moves.
     - `start`: the search for modes, given states, and the warm-up, a `Start`.

@@ -56,15 +56,15 @@ def produce(
     key, pilot_key, start_key = jax.random.split(key, 3)
     states = _start(system, kT, frozen.flow, positions, start_key)
 
-    def run(states, key, schedule):
-        return _run(system, kT, frozen, states, key, schedule, flow_moves=moves.flow, length=pieces.length)
+    def run(states, key, start, schedule):
+        return _run(system, kT, frozen, states, key, start, schedule, flow_moves=moves.flow, length=pieces.length)
 
     def pilot(schedule):
         nonlocal states, pilot_key
         records = []
         for _ in range(pieces.discarded):
             pilot_key, own = jax.random.split(pilot_key)
-            states, record = run(states, own, schedule)
+            states, record = run(states, own, jnp.zeros((), jnp.int32), schedule)
             records.append({n: np.asarray(record[n], np.float64) for n in _LOOKED_AT})
         return {n: np.concatenate([record[n] for record in records]) for n in _LOOKED_AT}
 
@@ -77,7 +77,11 @@ def produce(
         schedule = usual
     else:
         states, schedule = journal.recall("schedule", tune, like=lambda: (states, usual))
-    records = run_in_pieces(lambda states, own: run(states, own, schedule), states, key, pieces, tick, journal)
+
+    def in_schedule(states, key, start):
+        return run(states, key, start, schedule)
+
+    records = run_in_pieces(in_schedule, states, key, pieces, tick, journal)
     return join(records, pieces, schedule)
 
 
@@ -95,6 +99,7 @@ def _run(
     frozen: Frozen,
     states,
     key,
+    start,
     schedule: Interleaving,
     *,
     flow_moves: int,
@@ -136,5 +141,5 @@ def _run(
             "evaluations": evaluations + flow_moves,
         }
 
-    inputs = (jnp.arange(length, dtype=jnp.int32), jax.random.split(key, length))
+    inputs = (start + jnp.arange(length, dtype=jnp.int32), jax.random.split(key, length))
     return jax.lax.scan(draw, states, inputs)

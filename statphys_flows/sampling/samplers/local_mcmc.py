@@ -32,8 +32,8 @@ class LocalMCMC(Sampler):
     **Arguments:**
 
     - `local`: the kernel, `MALA()`, `HMC()`, `NUTS()`, `RandomWalk()` or a `UserKernel`.
-    - `chains`, `draws`: as many draws of each chain, rounded up to a multiple of ten; a tenth more is run first and
-      discarded.
+    - `chains`, `draws`: as many draws of each chain, rounded up to whole pieces of ten (of a hundred above
+      1000); a tenth more, in whole pieces, is run first and discarded.
     - `moves`: between two draws.
     - `warm_up`: moves in which scales and step size are tuned, before anything counts.
     - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
@@ -101,7 +101,8 @@ class LocalMCMC(Sampler):
         pieces = pieces_of(self)
         states = _start(system, kT, self.local, warm.preconditioner, warm.positions)
 
-        def run(states, key):
+        def run(states, key, start):
+            del start  # every draw is alike
             moved = (self.local, warm.preconditioner, warm.step_size)
             return _run(system, kT, *moved, states, key, moves=self.moves, length=pieces.length)
 

@@ -58,8 +58,8 @@ class ParallelTempering(Sampler):
     **Arguments:**
 
     - `levels`: rungs of the ladder, reference and target included.
-    - `chains`, `draws`: ladders side by side, and draws of each, rounded up to a multiple of ten; a tenth more is run
-      first and discarded.
+    - `chains`, `draws`: ladders side by side, and draws of each, rounded up to whole pieces of ten (of a
+      hundred above 1000); a tenth more, in whole pieces, is run first and discarded.
     - `local`, `moves`: kernel of the local moves, and how many at each level between two draws.
     - `warm_up`: local moves in which scales and step sizes are tuned, at each level.
     - `assisted_by`: options of a `FlowMCMC` whose adaptive phase trains a flow, which is then the reference.
@@ -193,7 +193,8 @@ class ParallelTempering(Sampler):
     ) -> tuple[Production, np.ndarray, np.ndarray]:
         pieces = pieces_of(self)
 
-        def run(positions, key):
+        def run(positions, key, start):
+            del start  # every draw is alike
             moved = (self.local, warm.preconditioner, warm.step_size)
             return run_ladder(ladder, *moved, positions, key, moves=self.moves, length=pieces.length)
 

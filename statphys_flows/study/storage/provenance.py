@@ -46,8 +46,9 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
 def _of_space(system: System) -> dict[str, str]:
     """The digest of the user's own space and its treatment, which decide where walkers start and what flows there are.
     The library's own change with its version."""
-    own = [kind for kind in (type(system.space), type(treatment_of(system.space))) if is_own(kind)]
-    return {"treatment": digest_of(own)} if own else {}
+    treatment = treatment_of(system.space)
+    kinds = [kind for thing in (system.space, treatment) for kind in type(thing).__mro__ if is_own(kind)]
+    return {"treatment": digest_of([treatment, *kinds])} if kinds else {}
 
 
 def _described(system: System) -> dict[str, Any]:
