@@ -29,7 +29,7 @@ SAMPLER = FlowMCMC(
 
 def conjugate() -> None:
     """θ ~ N(0, 1) in two dimensions, five y ~ N(θ, 1)."""
-    _calibrated(
+    _calibrate(
         log_likelihood=lambda x, y: -0.5 * jnp.sum((y - x) ** 2) - 5 * jnp.log(2 * jnp.pi),
         log_prior=lambda x: -0.5 * jnp.sum(x**2) - jnp.log(2 * jnp.pi),
         prior_sample=lambda key: jax.random.normal(key, (2,)),
@@ -44,19 +44,19 @@ def bimodal() -> None:
     def mean(x):
         return jnp.stack([x[0] ** 2, x[1]])
 
-    def simulated(rng, x):
+    def simulate(rng, x):
         return np.array([x[0] ** 2, x[1]]) + rng.normal(size=(3, 2))
 
-    _calibrated(
+    _calibrate(
         log_likelihood=lambda x, y: -0.5 * jnp.sum((y - mean(x)) ** 2) - 3 * jnp.log(2 * jnp.pi),
         log_prior=lambda x: -jnp.sum((x - 0.3) ** 2) / 8 - jnp.log(8 * jnp.pi),
         prior_sample=lambda key: 0.3 + 2 * jax.random.normal(key, (2,)),
-        data=simulated,
+        data=simulate,
         dimension=2,
     )
 
 
-def _calibrated(log_likelihood, log_prior, prior_sample, data, dimension) -> None:
+def _calibrate(log_likelihood, log_prior, prior_sample, data, dimension) -> None:
     start, ranks, warned = time.perf_counter(), [], 0
     for run in range(RUNS):
         rng = np.random.default_rng(1000 + run)

@@ -11,22 +11,22 @@ import sys
 import numpy as np
 
 import statphys_flows as sf
-from statphys_flows.analysis.pooling.reweighting import pooled
+from statphys_flows.analysis.pooling.reweighting import pool_draws
 from statphys_flows.analysis.transitions.coexistence import Coexistence, coexistence
 from tests.helpers.two_phases import Exact, TwoPhases, exact, study, symmetric
 
 SEEDS = 40
 
 
-def found(phases: TwoPhases, centre: float, width: float, seed: int, draws: int = 400) -> Coexistence | None:
+def locate(phases: TwoPhases, centre: float, width: float, seed: int, draws: int = 400) -> Coexistence | None:
     """A scan of eight points within `width` of `centre`, 32 chains each."""
-    data = pooled(study(phases, centre + np.linspace(-width, width, 8), draws=draws, seed=seed))
+    data = pool_draws(study(phases, centre + np.linspace(-width, width, 8), draws=draws, seed=seed))
     return coexistence(data, 1, np.asarray([1.0, np.nan]), centre - width, centre + width)
 
 
 def pulls(label: str, phases: TwoPhases, width: float) -> None:
     known = exact(phases)
-    each = [found(phases, known.location, width, seed) for seed in range(SEEDS)]
+    each = [locate(phases, known.location, width, seed) for seed in range(SEEDS)]
     kept = [c for c in each if c is not None]
     bounds = sum(not np.isfinite(c.barrier.error) for c in kept)
     print(f"{label}, scan ±{width:g}: {len(each) - len(kept)} cannot tell, {bounds} lower bounds of the barrier")
@@ -58,7 +58,7 @@ def unequal() -> None:
 
 def merged() -> None:
     for separation in (1.0, 1.9, 2.0, 2.2):
-        two = sum(found(symmetric(separation), 0.0, 0.25, seed, draws=60) is not None for seed in range(SEEDS))
+        two = sum(locate(symmetric(separation), 0.0, 0.25, seed, draws=60) is not None for seed in range(SEEDS))
         print(f"D = {separation}: two phases in {two} of {SEEDS} seeds")
 
 

@@ -56,7 +56,7 @@ def main() -> None:
 def mala_alone(system, kT, preconditioner, step_size, positions, chains: int, budget: float):
     """Crossings, seconds and moves of local chains that run for `budget` seconds, without compilation."""
 
-    def whitened(z):
+    def whitened_density(z):
         return log_density(system, kT)(preconditioner.apply(z))
 
     kernel = blackjax.mala.build_kernel()
@@ -65,14 +65,14 @@ def mala_alone(system, kT, preconditioner, step_size, positions, chains: int, bu
     def run(states, key):
         def move(states, key):
             keys = jax.random.split(key, chains)
-            states, _ = jax.vmap(lambda k, s: kernel(k, s, whitened, step_size))(keys, states)
+            states, _ = jax.vmap(lambda k, s: kernel(k, s, whitened_density, step_size))(keys, states)
             return states, jax.vmap(lambda z: jnp.sign(system.order_parameter(preconditioner.apply(z))))(
                 states.position
             )
 
         return jax.lax.scan(move, states, jax.random.split(key, _MOVES))
 
-    states = jax.vmap(lambda x: blackjax.mala.init(preconditioner.solve(x), whitened))(positions)
+    states = jax.vmap(lambda x: blackjax.mala.init(preconditioner.solve(x), whitened_density))(positions)
     jax.block_until_ready(run(states, jax.random.key(0)))
     start, blocks, crossings, before = time.perf_counter(), 0, 0, None
     while time.perf_counter() - start < budget:

@@ -26,7 +26,7 @@ TRANSITS = (20.885, 42.363)
 
 
 def synthetic() -> None:
-    found = {name: _sampled(name, declared_synthetic.system, sampler) for name, sampler in SAMPLERS.items()}
+    found = {name: _sample(name, declared_synthetic.system, sampler) for name, sampler in SAMPLERS.items()}
     (a, error_a, shares_a), (b, error_b, shares_b) = found.values()
     print(f"log evidence differs by {(a - b) / np.hypot(error_a, error_b):+.1f} combined errors")
     missed = [bin for bin, share in shares_b.items() if share >= LEAST and shares_a.get(bin, 0.0) == 0.0]
@@ -37,7 +37,7 @@ def k2_24() -> None:
     for planets in (0, 1, 2):
         system = dataclasses.replace(declared_k2_24.system, planets=planets)
         for name, sampler in SAMPLERS.items():
-            _sampled(f"{planets} planets, {name}", system, sampler)
+            _sample(f"{planets} planets, {name}", system, sampler)
 
 
 def k2_24_likelihood() -> None:
@@ -65,7 +65,7 @@ def k2_24_likelihood() -> None:
         )
 
 
-def _sampled(name, system, sampler):
+def _sample(name, system, sampler):
     start = time.perf_counter()
     result = run_study(system, kT=1.0, sampler=sampler, progress=False)
     log_z, error = (float(result["thermodynamics"][key].values[0]) for key in ("log_z", "log_z_err"))

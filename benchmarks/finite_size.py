@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from statphys_flows.analysis.transitions.finite_size import binder_fit
-from tests.helpers.scaling_sets import LAWS, Law, random_law, sampled
+from tests.helpers.scaling_sets import LAWS, Law, random_law, sample_law
 
 SETS = 40
 
@@ -18,7 +18,7 @@ def pulls(label: str, law_of: Callable[[int], Law]) -> None:
         off = []
         for seed in range(SETS):
             law = law_of(seed)
-            fit = binder_fit(*sampled(law, sizes, seed))
+            fit = binder_fit(*sample_law(law, sizes, seed))
             if fit is not None:
                 known = {"critical": law.critical, "nu": law.nu, "binder": law.binder}
                 off.append([(getattr(fit, n).value - v) / getattr(fit, n).error for n, v in known.items()])

@@ -32,7 +32,7 @@ from matplotlib.lines import Line2D
 from benchmarks.density_estimation import Toy, checkerboard, two_moons
 from statphys_flows import ContinuousFlow, ContinuumPhi4, Gaussian, Interpolant, MaximumLikelihood, Optimiser
 from statphys_flows.flows import NetworkVelocity
-from statphys_flows.flows.flow import round_trip_error, strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed, round_trip_error
 from statphys_flows.training import FitState, Linear, Objective, Trigonometric, fit
 from statphys_flows.treatments import flows_for
 
@@ -153,12 +153,12 @@ def _with_steps(flow: ContinuousFlow, steps: int) -> ContinuousFlow:
     return eqx.tree_at(lambda f: f.steps, flow, jnp.asarray(steps, flow.steps.dtype))
 
 
-def trained(case: Case, objective: Objective, steps: int, rate: float, key) -> Iterator[Curve]:
+def train_in_chunks(case: Case, objective: Objective, steps: int, rate: float, key) -> Iterator[Curve]:
     """The curve so far, after each chunk."""
     optimiser = Optimiser(learning_rate=rate)
     chunk = steps // EVALUATIONS
-    flow = strongly_typed(_with_steps(case.flow, SOLVER_STEPS))
-    state = strongly_typed(FitState.create(flow, optimiser))
+    flow = make_strongly_typed(_with_steps(case.flow, SOLVER_STEPS))
+    state = make_strongly_typed(FitState.create(flow, optimiser))
     samples, held_out = case.samples[:_TRAINING], case.samples[_TRAINING:]
 
     def advance(flow, state, i):
@@ -180,11 +180,11 @@ def trained(case: Case, objective: Objective, steps: int, rate: float, key) -> I
         seconds.append(seconds[-1] + took)
 
 
-def compared(case: Case, key) -> dict[str, list[Curve]]:
+def compare(case: Case, key) -> dict[str, list[Curve]]:
     """For each objective a curve for each schedule; the runs take turns."""
     objectives = {"interpolant": case.interpolant, "likelihood": MaximumLikelihood()}
     runs = [
-        (name, trained(case, objective, round(part * case.steps[name]), case.rates[name], key))
+        (name, train_in_chunks(case, objective, round(part * case.steps[name]), case.rates[name], key))
         for name, objective in objectives.items()
         for part in SCHEDULES
     ]
@@ -270,7 +270,7 @@ def main() -> None:
     ]
     found = []
     for case in cases:
-        curves = compared(case, key)
+        curves = compare(case, key)
         found.append((case, curves, report(case, curves)))
     figure_of(found).savefig(arguments.figure, dpi=100)
 

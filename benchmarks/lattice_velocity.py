@@ -22,7 +22,7 @@ from statphys_flows.flows.velocities.fields.orbits import displacement_orbits, o
 BATCH, TIME, REPEATS = 128, 0.3, 41
 
 
-def roughened(velocity: LatticeVelocity) -> LatticeVelocity:
+def roughen(velocity: LatticeVelocity) -> LatticeVelocity:
     arrays, rest = eqx.partition(velocity, eqx.is_inexact_array)
     noise = np.random.default_rng(0)
     arrays = jax.tree.map(lambda a: a + jnp.asarray(0.05 * noise.normal(size=a.shape), a.dtype), arrays)
@@ -77,8 +77,8 @@ def main() -> None:
     for length in (8, 12, 16, 24, 32, 48, 64):
         lattice = Lattice((length, length))
         x = jax.random.normal(jax.random.key(length), (BATCH, *lattice.shape))
-        plain = roughened(LatticeVelocity(lattice, 1.0, even=True, modulators=0, smoothers=0))
-        full = roughened(LatticeVelocity(lattice, 1.0, even=True))
+        plain = roughen(LatticeVelocity(lattice, 1.0, even=True, modulators=0, smoothers=0))
+        full = roughen(LatticeVelocity(lattice, 1.0, even=True))
         reference, omega = bare(plain), jnp.exp(plain.log_frequency)
         ours, theirs = library(plain, t, x), reference(plain.kernels, omega, t, x)
         for a, b in zip(ours, theirs, strict=True):

@@ -38,10 +38,10 @@ PROBLEMS, STUDIES = 500, 60
 
 def speed() -> None:
     u, counts = oscillators(64)
-    first, _ = timed(lambda: mbar(u, counts))
-    seconds, log_z = timed(lambda: mbar(u, counts), 3)
+    first, _ = time_call(lambda: mbar(u, counts))
+    seconds, log_z = time_call(lambda: mbar(u, counts), 3)
     with jax.enable_x64(True):  # which pymbar would switch on for good
-        theirs, solved = timed(lambda: MBAR(u, counts, relative_tolerance=1e-12), 3)
+        theirs, solved = time_call(lambda: MBAR(u, counts, relative_tolerance=1e-12), 3)
         found = solved.compute_free_energy_differences()
     covariance = mbar_covariance(u, counts, log_z)
     errors = np.sqrt(np.diag(covariance))
@@ -57,15 +57,15 @@ def speed() -> None:
     drawn = rng.multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), size=REPLICAS).astype(np.uint8)
     weights = np.tile(np.repeat(drawn, SAMPLES // BLOCKS, axis=1), (1, 64))
     mbar(u, counts, weights=weights)
-    seconds, replicas = timed(lambda: mbar(u, counts, weights=weights))
+    seconds, replicas = time_call(lambda: mbar(u, counts, weights=weights))
     spread = replicas.std(axis=0)[-1]
     print(f"| 64, {REPLICAS} replicas | {seconds:.1f} | - | - | spread {spread:.3f}, asymptotic {errors[-1]:.3f} | - |")
 
     u, counts = oscillators(256)
     before = memory()
-    first, _ = timed(lambda: mbar(u, counts))
+    first, _ = time_call(lambda: mbar(u, counts))
     more = memory() - before
-    seconds, _ = timed(lambda: mbar(u, counts), 3)
+    seconds, _ = time_call(lambda: mbar(u, counts), 3)
     print(
         f"| 256 | {seconds:.1f} | {first - seconds:.1f} | - | {more:.1f} GB beside the {u.nbytes / 1e9:.1f} given | - |"
     )
@@ -84,7 +84,7 @@ def random() -> None:
         except RuntimeError as refused:
             error = refused
         seconds.append(time.perf_counter() - start)
-        what = judged(off, error, weakest)
+        what = classify(off, error, weakest)
         count[what] += 1
         if what == "right":
             worst = max(worst, off)
@@ -94,7 +94,7 @@ def random() -> None:
     print(f"largest difference of log Z where right: {worst:.1e}; {sum(seconds):.0f} s, at most {max(seconds):.1f} s")
 
 
-def judged(off: float, error: RuntimeError | None, weakest: float) -> str:
+def classify(off: float, error: RuntimeError | None, weakest: float) -> str:
     if error is not None and not isinstance(error, NothingSharedError):
         return "no solution"
     if SHARED_OVERLAP / 10 < weakest < 10 * SHARED_OVERLAP:
@@ -195,7 +195,7 @@ def oscillators(states: int) -> tuple[np.ndarray, np.ndarray]:
     return u, np.full(states, SAMPLES)
 
 
-def timed(function: Callable, repeat: int = 1):
+def time_call(function: Callable, repeat: int = 1):
     """The median of the seconds that a call takes, and its result."""
     seconds = []
     for _ in range(repeat):

@@ -26,23 +26,23 @@ from statphys_flows.training import rebalance
 DIVIDE = 0.5
 
 
-def prepared(n: int, kT: float, key, draws: int = 4096) -> tuple[PairParticles, LatentField]:
+def prepare(n: int, kT: float, key, draws: int = 4096) -> tuple[PairParticles, LatentField]:
     """The system, and its latent field with weights from one round of draws."""
     system = PairParticles(PeriodicWell(4.0, 1.0), n=n, dimension=2)
     field = latent_field(system, kT)
     system = with_array_parameters(system)
     assert field is not None
-    field, _ = _rebalanced(system, jnp.asarray(kT), field, key, draws)
+    field, _ = _rebalance(system, jnp.asarray(kT), field, key, draws)
     return system, field
 
 
 @eqx.filter_jit
-def _rebalanced(system, kT, field, key, n):
+def _rebalance(system, kT, field, key, n):
     return rebalance(field, lambda x: system.energy(x) / kT, key, n)
 
 
 @eqx.filter_jit
-def weighed(system, kT, field, key, n):
+def weigh_proposals(system, kT, field, key, n):
     """Log weights and order parameters of n proposals."""
     x, log_q = field.sample_and_log_prob(key, n)
     return -jax.vmap(system.energy)(x) / kT - log_q, jax.vmap(system.order_parameter)(x)
@@ -70,7 +70,7 @@ def chains(system, kT, field, start, key, moves):
 
 def exchange(n: int = 512, kT: float = 0.0892, moves: int = 500) -> None:
     began = time.perf_counter()
-    system, field = prepared(n, kT, jax.random.key(0))
+    system, field = prepare(n, kT, jax.random.key(0))
     start, _ = eqx.filter_jit(lambda f, k: f.sample_and_log_prob(k, 64))(field, jax.random.key(1))
     order = np.asarray(jax.vmap(system.order_parameter)(start))
     # One chain from the gas and one from the droplet.
@@ -91,8 +91,8 @@ def coexistence(n: int = 200, draws: int = 4096) -> None:
     temperatures = np.asarray([0.0893, 0.0894, 0.0895, 0.0896, 0.0897])
     ratios, errors = [], []
     for i, kT in enumerate(temperatures):
-        system, field = prepared(n, float(kT), jax.random.key(10 + i))
-        log_w, order = weighed(system, jnp.asarray(kT), field, jax.random.key(20 + i), draws)
+        system, field = prepare(n, float(kT), jax.random.key(10 + i))
+        log_w, order = weigh_proposals(system, jnp.asarray(kT), field, jax.random.key(20 + i), draws)
         weight = np.exp(np.asarray(log_w, float) - float(jnp.nanmax(log_w)))
         weight = np.where(np.isfinite(weight), weight, 0.0)
         droplet = np.asarray(order) > DIVIDE
@@ -119,11 +119,11 @@ def scaling(kT: float = 0.0892, batch: int = 16) -> None:
     print("| N | ms for each global move |\n| --- | --- |")
     sizes, seconds = [64, 128, 256, 512, 1024, 2048, 4096], []
     for n in sizes:
-        system, field = prepared(n, kT, jax.random.key(0), draws=64)
+        system, field = prepare(n, kT, jax.random.key(0), draws=64)
         times = []
         for repeat in range(6):
             began = time.perf_counter()
-            jax.block_until_ready(weighed(system, jnp.asarray(kT), field, jax.random.key(repeat), batch))
+            jax.block_until_ready(weigh_proposals(system, jnp.asarray(kT), field, jax.random.key(repeat), batch))
             times.append(time.perf_counter() - began)
         seconds.append(np.median(times[1:]) / batch)
         print(f"| {n} | {1e3 * seconds[-1]:.2f} |", flush=True)
@@ -137,7 +137,7 @@ def invariance(n: int = 8, kT: float = 0.0892, chains: int = 256, draws: int = 1
     field = latent_field(system, kT)
     assert field is not None
     for step in (0.1, 0.3):
-        chain, forward, local = _poorly_moved(system, jnp.asarray(kT), field, jnp.asarray(step), chains, draws)
+        chain, forward, local = _move_poorly(system, jnp.asarray(kT), field, jnp.asarray(step), chains, draws)
         chain, forward = np.asarray(chain, float)[draws // 10 :].T, np.asarray(forward, float).T
         both, alone = bar_log_z(forward, chain), importance_log_z(forward)
         print(
@@ -147,7 +147,7 @@ def invariance(n: int = 8, kT: float = 0.0892, chains: int = 256, draws: int = 1
 
 
 @eqx.filter_jit
-def _poorly_moved(system, kT, field, step, chains: int, draws: int):
+def _move_poorly(system, kT, field, step, chains: int, draws: int):
     """Log weights of the states and of the proposals, (draw, chain), and the acceptance of local moves."""
     density, kernel = log_density(system, kT), assisted.build_kernel(local_moves=2, global_moves=1)
     factor = field.base.preconditioner

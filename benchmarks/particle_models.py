@@ -17,6 +17,7 @@ import numpy as np
 from xarray import DataTree
 
 from statphys_flows import (
+    MALA,
     CosinePotential,
     GeneralisedCosinePotential,
     PairParticles,
@@ -33,7 +34,7 @@ from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z
 def hmf() -> None:
     system = PairParticles(CosinePotential(), n=64, dimension=1, lengths=2 * np.pi)
     temperatures = [0.3, 0.5, 0.7]
-    _compared(system, temperatures, [(hmf_log_z(64, kT), 0.0) for kT in temperatures])
+    _compare(system, temperatures, [(hmf_log_z(64, kT), 0.0) for kT in temperatures])
 
 
 def soft() -> None:
@@ -44,13 +45,13 @@ def soft() -> None:
     def on_line(r):
         return np.asarray(jax.vmap(jax.vmap(lambda r: potential(r[None])))(jnp.asarray(r)), float)
 
-    _compared(system, temperatures, [pair_log_z_1d(on_line, 8, 8.0, kT, power=18) for kT in temperatures])
+    _compare(system, temperatures, [pair_log_z_1d(on_line, 8, 8.0, kT, power=18) for kT in temperatures])
 
 
 def lennard_jones() -> None:
     system = study.system
     exact = [_by_insertion(system, kT) for kT in study.kT]
-    result = _compared(system, list(study.kT), [log_z for log_z, _ in exact])
+    result = _compare(system, list(study.kT), [log_z for log_z, _ in exact])
     for kT, (_, (value, error)) in zip(study.kT, exact, strict=True):
         energy, own = (float(result["thermodynamics"][name].sel(kT=kT)) for name in ("energy", "energy_err"))
         off = (energy - value) / np.hypot(own, error)
@@ -62,7 +63,7 @@ def _by_insertion(system: PairParticles, kT: float):
     (1963) 2808), and <U>, from MALA alone; each with its error from independent chains."""
     chains, each, log_z, variance = 128, 1000, 0.0, 0.0
 
-    def sampled(n):
+    def sample_next(n):
         fewer = with_array_parameters(dataclasses.replace(system, n=n))
         key = jax.random.fold_in(jax.random.key(7), n)
         positions = seed_states(fewer, kT, key, chains)
@@ -72,16 +73,16 @@ def _by_insertion(system: PairParticles, kT: float):
         return fewer, walk.samples.reshape(-1, chains, *fewer.space.shape), key
 
     for n in range(1, system.n):
-        mean = np.asarray(_inserted(dataclasses.replace(system, n=n + 1), *sampled(n), kT), float)
+        mean = np.asarray(_insert(dataclasses.replace(system, n=n + 1), *sample_next(n), kT), float)
         log_z += np.log(mean.mean())
         variance += mean.var(ddof=1) / chains / mean.mean() ** 2
-    whole, x, _ = sampled(system.n)
+    whole, x, _ = sample_next(system.n)
     energy = np.asarray(jax.jit(jax.vmap(jax.vmap(whole.energy)))(x), float).mean(axis=0)
     return (log_z, np.sqrt(variance)), (energy.mean(), energy.std(ddof=1) / np.sqrt(chains))
 
 
 @eqx.filter_jit
-def _inserted(more, fewer, x, key, kT):
+def _insert(more, fewer, x, key, kT):
     """exp(-ΔU/kT) of one more particle, averaged over the draws of each chain."""
 
     def one(state):
@@ -95,7 +96,7 @@ def _inserted(more, fewer, x, key, kT):
     return jnp.mean(values.reshape(x.shape[:2]), axis=0)
 
 
-def _compared(system: PairParticles, temperatures: list[float], exact: list[tuple[float, float]]) -> DataTree:
+def _compare(system: PairParticles, temperatures: list[float], exact: list[tuple[float, float]]) -> DataTree:
     began = time.perf_counter()
     result = run_study(system, kT=temperatures, seed=0, progress=False)
     found, diagnostics = result["thermodynamics"].to_dataset(), result["diagnostics"].to_dataset()

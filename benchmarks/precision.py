@@ -15,30 +15,30 @@ from statphys_flows.precision import full_precision
 DRAWS, ORIENTATIONS = 10_000, 20
 
 
-def rounded(x):
+def round_to_ten_bits(x):
     """Rounded to ten bits of mantissa, half to even."""
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
     bits = (bits + 0xFFF + ((bits >> 13) & 1)) & jnp.uint32(0xFFFFE000)
     return jax.lax.bitcast_convert_type(bits, jnp.float32)
 
 
-def emulated(function, *arguments):
+def emulate(function, *arguments):
     """The function's value with products in TF32 wherever its program does not fix the precision."""
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    found = _evaluated(closed.jaxpr, closed.consts, jax.tree.leaves(arguments))
+    found = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(arguments))
     return jax.tree.unflatten(jax.tree.structure(shape), found)
 
 
-def _evaluated(jaxpr, constants, arguments):
+def _evaluate(jaxpr, constants, arguments):
     values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*constants, *arguments), strict=True))
     for equation in jaxpr.eqns:
         inputs = [v.val if isinstance(v, core.Literal) else values[v] for v in equation.invars]
         inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
         if isinstance(inner, core.ClosedJaxpr) and equation.primitive.name in ("jit", "pjit", "custom_jvp_call"):
-            found = _evaluated(inner.jaxpr, inner.consts, inputs)
+            found = _evaluate(inner.jaxpr, inner.consts, inputs)
         else:
             if equation.primitive.name == "dot_general" and equation.params["precision"] is None:
-                inputs = [rounded(x) for x in inputs]
+                inputs = [round_to_ten_bits(x) for x in inputs]
             found = equation.primitive.bind(*inputs, **equation.params)
             found = found if equation.primitive.multiple_results else [found]
         values.update(zip(equation.outvars, found, strict=True))
@@ -62,7 +62,7 @@ def energy_errors(kept: bool) -> list[float]:
         def energy(x, matrix=matrix):
             return 0.5 * x @ jnp.asarray(matrix) @ x
 
-        found = emulated(jax.vmap(full_precision()(energy) if kept else energy), jnp.asarray(x))
+        found = emulate(jax.vmap(full_precision()(energy) if kept else energy), jnp.asarray(x))
         exact = 0.5 * np.einsum("ni,ij,nj->n", *(a.astype(float) for a in (x, matrix, x)))
         errors.append(np.sqrt(np.mean((np.asarray(found, float) - exact) ** 2)))
     return errors
@@ -75,7 +75,7 @@ def widths(kept: bool) -> list[float]:
     for turn, scales in targets(3000.0, 2):
         factor = Dense(jnp.asarray(np.linalg.cholesky((turn * scales**2) @ turn.T), jnp.float32))
         z = jax.random.normal(jax.random.key(0), (DRAWS, scales.size), jnp.float32)
-        x = emulated(jax.vmap(factor.apply if kept else lambda z, lower=factor.lower: lower @ z), z)
+        x = emulate(jax.vmap(factor.apply if kept else lambda z, lower=factor.lower: lower @ z), z)
         along = [
             np.asarray(a, float) @ turn[:, 0] for a in (x, np.asarray(z, float) @ np.asarray(factor.lower, float).T)
         ]

@@ -47,7 +47,7 @@ def main() -> None:
     for number, (name, (mean, widths, angle)) in enumerate(TARGETS.items()):
         turn = np.asarray([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         draw, fresh, key = jax.random.split(jax.random.key(2026 + number), 3)
-        training = _standardised(jax.random.normal(draw, (_TRAINING, 2)))
+        training = _standardise(jax.random.normal(draw, (_TRAINING, 2)))
         x, held_out = (
             np.asarray(mean) + z @ (turn * widths).T for z in (training, jax.random.normal(fresh, (_TEST, 2)))
         )
@@ -58,7 +58,7 @@ def main() -> None:
         optimal = np.sum((np.asarray(mean) + flow.sample_base(key, _TEST) @ (root - np.eye(2))) ** 2, axis=1)
         first = None
         for path in (Trigonometric(), Linear(), LearnedPath(2)):
-            found = _trained(flow, path, x, key)
+            found = _train(flow, path, x, key)
             energy = np.asarray(kinetic_energy(found, key, _TEST), float)
             # From the same draws of the base, so that most of their scatter drops out.
             excess = energy - optimal
@@ -72,22 +72,22 @@ def main() -> None:
             )
 
 
-def _standardised(z):
+def _standardise(z):
     """Draws with mean 0 and covariance 1 up to rounding. Otherwise the few thousand draws would belong to another
     target, whose W₂² differs by more than the learned path's excess."""
     z = z - jnp.mean(z, axis=0)
     return jnp.linalg.solve(jnp.linalg.cholesky(jnp.cov(z.T, bias=True)), z.T).T
 
 
-def _trained(flow: ContinuousFlow, path, samples, key) -> ContinuousFlow:
+def _train(flow: ContinuousFlow, path, samples, key) -> ContinuousFlow:
     if isinstance(path, LearnedPath):
         options = {"steps": ASCENTS, "velocity_steps": DESCENTS, "optimiser": OPTIMISER}
         return train_path(flow, path, samples, key, **options).flow
-    return _fitted(flow, Interpolant(path), samples, key)
+    return _fit(flow, Interpolant(path), samples, key)
 
 
 @eqx.filter_jit
-def _fitted(flow: ContinuousFlow, objective: Interpolant, samples, key) -> ContinuousFlow:
+def _fit(flow: ContinuousFlow, objective: Interpolant, samples, key) -> ContinuousFlow:
     # Not `train`, which keeps the best on held-out samples: the last, at a rate decayed to little, is more accurate.
     steps, state = ASCENTS * DESCENTS, FitState.create(flow, OPTIMISER)
     options = {"steps": steps, "total_steps": steps, "optimiser": OPTIMISER}

@@ -73,7 +73,7 @@ def run(
         _print_warnings(result)
         if not quiet:
             done = f"{out} was finished: there was nothing to run." if finished else f"The result is in {out}."
-            typer.echo(f"{done} To see it: statphys-flows show {_quoted(out)}")
+            typer.echo(f"{done} To see it: statphys-flows show {_quote(out)}")
 
 
 @app.command()
@@ -86,7 +86,7 @@ def new(
 
         write_template(file)
         typer.echo(f"{file} declares a double well: put your own energy there.")
-        typer.echo(f"To run it: statphys-flows run {_quoted(file)}")
+        typer.echo(f"To run it: statphys-flows run {_quote(file)}")
 
 
 @app.command()
@@ -153,7 +153,7 @@ def _print_warnings(result: xarray.DataTree | None) -> None:
         typer.echo(f"warning: {line}", err=True)
 
 
-def _quoted(path: Path) -> str:
+def _quote(path: Path) -> str:
     import shlex
 
     return shlex.quote(str(path))

@@ -10,7 +10,7 @@ from statphys_flows.errors import StudyError
 
 
 @contextmanager
-def written(path: Path, advice: str) -> Iterator[None]:
+def explain_write_errors(path: Path, advice: str) -> Iterator[None]:
     """**Raises:** `StudyError` if the code inside cannot write, for example on a full disk. The message has `path`, the
     reason, the free space, and `advice`, a sentence on what to do."""
     try:
@@ -25,10 +25,10 @@ def written(path: Path, advice: str) -> Iterator[None]:
 def whole_file(path: Path, advice: str) -> Iterator[Path]:
     """A temporary path beside `path` to write to. At the end it replaces `path`; after an exception it is removed.
 
-    **Raises:** as `written`."""
+    **Raises:** as `explain_write_errors`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with written(path, advice):
+        with explain_write_errors(path, advice):
             yield temporary
             os.replace(temporary, path)
     finally:

@@ -24,7 +24,7 @@ def register() -> None:
         copyreg.pickle(kind, _by_name)  # pyright: ignore[reportArgumentType]
 
 
-def reduced(module: Any) -> tuple:
+def reduce_module(module: Any) -> tuple:
     """For `__reduce__` of a module whose parts come from other packages."""
     fields = {f.name: getattr(module, f.name) for f in dataclasses.fields(module) if hasattr(module, f.name)}
     file = io.BytesIO()
@@ -61,11 +61,11 @@ def _by_name(function: Any) -> Any:
     name = getattr(function, "__qualname__", "")
     for module in (*_PUBLIC, getattr(function, "__module__", "")):
         if module in sys.modules and _attribute(sys.modules[module], name) is function:
-            return _named, (module, name)
+            return _find_by_name, (module, name)
     return function.__reduce_ex__(4)
 
 
-def _named(module: str, name: str) -> Any:
+def _find_by_name(module: str, name: str) -> Any:
     return _attribute(importlib.import_module(module), name)
 
 

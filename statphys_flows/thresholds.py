@@ -131,7 +131,7 @@ BLOWN_UP_LOSS = 20.0
 # --- Candidate flows ---
 # What a sharper flow may miss of what a safer one has found, as a fraction of the states in the buffer. Its own log Z
 # would be off by about as much; the buffer holds thousands of states, so much less could not be seen.
-MOST_UNCOVERED = 1e-3
+MOST_UNDERCOVERED = 1e-3
 # And of the held-out particles of the search, which reach tails that few chains reach.
 MOST_MISSED = 1e-3
 # The score above which a flow that was trained for the whole scan is used unchanged.
@@ -181,7 +181,7 @@ CHAINS_FOR_DRIFT = 8
 # R-hat above which a warning says that the chains have not mixed.
 LARGEST_R_HAT = 1.05
 # Of the states: how many may rest on local moves alone, without a warning.
-UNCOVERED_FRACTION = 2e-3
+UNDERCOVERED_FRACTION = 2e-3
 # R-hat above which chains are each in a place of its own: the spread of their means is √3 times that within them.
 STUCK = 2.0
 # Correlation between the means of both halves of the chains above which a warning says that chains stay where they
@@ -192,7 +192,7 @@ CHAIN_MEMORY = 0.6
 # --- log Z, and what no chain has visited ---
 # A state is undercovered if its weight is e to this power times the median: a flow proposes it so many times too
 # seldom, and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is.
-UNCOVERED_LOG_WEIGHT = 5.0
+UNDERCOVERED_LOG_WEIGHT = 5.0
 # Gap between two estimates of log Z, in its own errors, beyond which the error of log Z includes it, in quadrature. By
 # chance it adds 0.5% of the gap's variance on average, which no pull would show.
 LOG_Z_GAP = 3.0

@@ -20,7 +20,7 @@ FLOW = nice(KEY, sf.Gaussian(jnp.zeros(2)), location=jnp.zeros(2), scale=jnp.one
 ANGLES = sf.PairParticles(sf.CosinePotential(), n=8, dimension=1)
 
 
-def checked(system):
+def check(system):
     check_system(system, 1.0, KEY)
 
 
@@ -92,7 +92,7 @@ BAD = {
     "symmetry of another space": lambda: sf.Hamiltonian(jnp.sum, space=2, symmetry=["sign", "translation"]),
     "a number for a symmetry": lambda: sf.Hamiltonian(jnp.sum, space=2, symmetry=3),
     "states of a Hamiltonian": lambda: sf.Hamiltonian(jnp.sum, space=2, states=[["a", "b"]]),
-    "observables": lambda: checked(sf.Hamiltonian(jnp.sum, space=2, observables={"n": 3})),
+    "observables": lambda: check(sf.Hamiltonian(jnp.sum, space=2, observables={"n": 3})),
     "space of a posterior": lambda: sf.Posterior(jnp.sum, log_prior=jnp.sum, prior_sample=jnp.sum, space=None),
     # flows and training
     "solver steps": lambda: sf.ContinuousFlow(sf.Gaussian(jnp.zeros(1)), None, steps="many"),
@@ -139,17 +139,17 @@ def test_one_class_for_all_is_a_value_error():
 
 
 def test_one_symmetry_is_a_name():
-    def declared(symmetry):
+    def declare(symmetry):
         return sf.Hamiltonian(lambda x: jnp.sum(x**2), space=2, symmetry=symmetry).symmetries()
 
-    assert declared("sign") == declared(["sign"]) == declared({"sign"}) == {"sign"}
-    assert declared(()) == set()
+    assert declare("sign") == declare(["sign"]) == declare({"sign"}) == {"sign"}
+    assert declare(()) == set()
     with pytest.raises(StudyError, match=r"'sgn', which is not a symmetry of a Euclidean: .* 'sign', 'reflection'"):
-        declared("sgn")
+        declare("sgn")
     with pytest.raises(StudyError, match=r"names 'sgin', .* did you mean 'sign'\? Otherwise write one or several of"):
-        declared("sgin")
+        declare("sgin")
     with pytest.raises(StudyError, match="names 'turn', which is not a symmetry of a Euclidean: write one or several"):
-        declared(["sign", "turn"])
+        declare(["sign", "turn"])
 
 
 @pytest.mark.parametrize("returned", ["sign", ["sign"], ("sign",)])

@@ -41,7 +41,7 @@ SMALL = {
 BLOCK = re.compile(r"^(?:<!-- needs: (?P<needs>\w+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.M)
 
 
-def named(paths):
+def name_cases(paths):
     return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
@@ -62,7 +62,7 @@ def execute(path: Path) -> dict:
     return namespace
 
 
-def figures_closed():
+def close_figures():
     import matplotlib.pyplot as plt
 
     plt.close("all")
@@ -86,7 +86,7 @@ def readme(tmp_path_factory):
         patch.chdir(folder)
         with_smaller_defaults(patch)
         namespace = execute(README)
-    figures_closed()
+    close_figures()
     return folder, namespace
 
 
@@ -100,15 +100,15 @@ def test_readme_runs(readme):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", named(DOCS))
+@pytest.mark.parametrize("path", name_cases(DOCS))
 def test_docs_run(path, readme, monkeypatch):
     monkeypatch.chdir(readme[0])
     execute(path)
-    figures_closed()
+    close_figures()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", named(EXTENDING))
+@pytest.mark.parametrize("path", name_cases(EXTENDING))
 def test_pages_on_extending_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     execute(path)
@@ -178,7 +178,7 @@ def test_commands_parse(words):
         assert program == "pip"
 
 
-@pytest.mark.parametrize("path", named([README, *DOCS, *EXTENDING]))
+@pytest.mark.parametrize("path", name_cases([README, *DOCS, *EXTENDING]))
 def test_what_is_named_exists(path):
     text = path.read_text()
     code = " ".join(re.findall(r"`[^`\n]+`", text))
@@ -198,7 +198,7 @@ def make_targets() -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", named(TUTORIALS))
+@pytest.mark.parametrize("path", name_cases(TUTORIALS))
 def test_tutorials_run(path, tmp_path, monkeypatch):
     matplotlib.use("Agg")
     monkeypatch.chdir(tmp_path)
@@ -209,7 +209,7 @@ def test_tutorials_run(path, tmp_path, monkeypatch):
     assert list(Path("figures").glob("*.png"))
 
 
-@pytest.mark.parametrize("path", named(TUTORIALS))
+@pytest.mark.parametrize("path", name_cases(TUTORIALS))
 def test_tutorials_are_notebooks(path):
     notebook = jupytext.read(path)
     kinds = [cell.cell_type for cell in notebook.cells]

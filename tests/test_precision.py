@@ -132,14 +132,14 @@ SAMPLERS = {
 }
 
 
-def noted(run):
+def note(run):
     SETTINGS.clear()
     run()
     return set(SETTINGS)
 
 
 def test_a_whole_study():
-    assert noted(lambda: sf.run_study(Quadratic(), kT=[1.0, 2.0], sampler=TINY, progress=False)) == {"highest"}
+    assert note(lambda: sf.run_study(Quadratic(), kT=[1.0, 2.0], sampler=TINY, progress=False)) == {"highest"}
     assert jax.config.jax_default_matmul_precision is None
 
 
@@ -155,12 +155,12 @@ class Stopping(Quadratic):
         raise _Stop
 
 
-def stopped(run):
+def stop(run):
     def whole():
         with pytest.raises(_Stop):
             run()
 
-    return noted(whole)
+    return note(whole)
 
 
 def _flow():
@@ -192,7 +192,7 @@ ENTRIES = {
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_way_in(name):
-    assert stopped(lambda: ENTRIES[name](Stopping())) == {"highest"}
+    assert stop(lambda: ENTRIES[name](Stopping())) == {"highest"}
 
 
 def test_hmc_with_a_dense_preconditioner(getkey):
@@ -217,7 +217,7 @@ def test_learned_paths(getkey):
 
 def test_a_user_may_lower_it():
     with jax.default_matmul_precision("tensorfloat32"):
-        assert stopped(lambda: sf.importance(_flow(), Stopping(), n=64)) == {"tensorfloat32"}
+        assert stop(lambda: sf.importance(_flow(), Stopping(), n=64)) == {"tensorfloat32"}
         assert set(products(lambda f, z: f.apply(z), Dense(jnp.eye(2)), jnp.ones(2))) != {HIGHEST}
         lowered = sf.Study(Quadratic()).configuration()["precision"]
     assert lowered == "float32, products tensorfloat32"

@@ -17,13 +17,13 @@ from statphys_flows.analysis.errors.jackknife import jackknife, jackknife_means
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.free_energy.importance import importance_ess, pareto_k, reverse_ess, weighted_mean
 from statphys_flows.analysis.free_energy.log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
-from statphys_flows.analysis.free_energy.profile import free_energy_profile, pooled_profiles
+from statphys_flows.analysis.free_energy.profile import free_energy_profile, pool_profiles
 from statphys_flows.analysis.free_energy.thermodynamic_integration import Integral, integrate
 from statphys_flows.analysis.mbar import log_mixture, mbar, mbar_covariance, overlap_matrix
 from statphys_flows.analysis.pooling.consistency import consistency
 from statphys_flows.analysis.pooling.reweighting import reweight
 from statphys_flows.analysis.refinement import refinement
-from statphys_flows.analysis.thermodynamics import Missed, estimated_mean, thermodynamics
+from statphys_flows.analysis.thermodynamics import Missed, estimate_mean, thermodynamics
 from statphys_flows.analysis.transitions import locate_transitions
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "consistency",
     "drift_p_value",
     "effective_sample_size",
-    "estimated_mean",
+    "estimate_mean",
     "free_energy_profile",
     "importance_ess",
     "importance_log_z",
@@ -58,7 +58,7 @@ __all__ = [
     "overlap",
     "overlap_matrix",
     "pareto_k",
-    "pooled_profiles",
+    "pool_profiles",
     "r_hat",
     "refinement",
     "reverse_ess",

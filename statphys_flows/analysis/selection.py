@@ -31,12 +31,12 @@ def over_the_scan(tree: xr.DataTree) -> xr.DataTree:
     if not fixed:
         return tree
     names = ["kT", *(name for name in fixed if name != "kT")]
-    groups = {name: _widened(node.to_dataset(), fixed, names) for name, node in tree.children.items()}
+    groups = {name: _widen(node.to_dataset(), fixed, names) for name, node in tree.children.items()}
     whole = xr.DataTree.from_dict(groups)
     whole.attrs = dict(tree.attrs)
     return whole
 
 
-def _widened(data: xr.Dataset, fixed: list[str], first: list[str]) -> xr.Dataset:
+def _widen(data: xr.Dataset, fixed: list[str], first: list[str]) -> xr.Dataset:
     own = [name for name in fixed if name in data.coords and data[name].ndim == 0]
     return data.expand_dims(own).transpose(*first, ..., missing_dims="ignore") if own else data

@@ -66,11 +66,11 @@ def thermodynamics(
         raise ValueError(f"energy is {energy.shape} and order_parameter {m.shape}, but both belong to the same draws.")
 
     weight = 0.0 if missed is None else missed.weight
-    draws = _averaged(energy, m)
-    lacking = {} if missed is None else _averaged(missed.energy, missed.order_parameter)
+    draws = _average_models(energy, m)
+    lacking = {} if missed is None else _average_models(missed.energy, missed.order_parameter)
     found = {
         "free_energy": Estimate(formulas.free_energy(log_z.value, kT), kT * log_z.error),
-        **{name: estimated_mean(x, lacking.get(name), weight) for name, x in draws.items()},
+        **{name: estimate_mean(x, lacking.get(name), weight) for name, x in draws.items()},
     }
     mean = found["energy"]
     found["entropy"] = Estimate(formulas.entropy(mean.value, log_z.value, kT), mean.error / kT + log_z.error)
@@ -84,7 +84,7 @@ def thermodynamics(
     return found
 
 
-def _averaged(energy: ArrayLike, m: ArrayLike) -> dict[str, Array]:
+def _average_models(energy: ArrayLike, m: ArrayLike) -> dict[str, Array]:
     energy, m = np.asarray(energy, np.float64), np.asarray(m, np.float64)
     return dict(zip(formulas.MEANS, (energy, m, np.abs(m)), strict=True))
 
@@ -95,7 +95,7 @@ def vanishes(m: Array, error: Array, m_abs: Array) -> bool:
     return bool(np.all(np.abs(m) < np.maximum(4 * error, 0.05 * m_abs)))
 
 
-def estimated_mean(x: Array, missed: Array | None = None, weight: float = 0.0) -> Estimate:
+def estimate_mean(x: Array, missed: Array | None = None, weight: float = 0.0) -> Estimate:
     """⟨x⟩ with its error, x (chain, draw); `missed` (n,) and `weight` as in `estimate_with_missed`."""
     # The reference preserves the digits of a small spread about a large value.
     reference = x.mean()

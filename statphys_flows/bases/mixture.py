@@ -108,13 +108,13 @@ class Mixture(Base):
         return eqx.tree_at(lambda m: m.log_orbit_weights, self, jnp.log(weights / jnp.sum(weights)))
 
     def _joint(self, x) -> Float[Array, " components"]:
-        stacked = _stacked(self.components)
+        stacked = _stack(self.components)
         if stacked is None:
             return self.log_weights + jnp.stack([c.log_prob(x) for c in self.components])
         return self.log_weights + eqx.filter_vmap(lambda c: c.log_prob(x))(stacked)
 
     def _draw(self, key, index):
-        stacked = _stacked(self.components)
+        stacked = _stack(self.components)
         if stacked is None:
             # Every component draws and one draw is kept: vmap evaluates all branches anyway, and components are few.
             keys = jax.random.split(key, len(self.components))
@@ -122,7 +122,7 @@ class Mixture(Base):
         return jax.tree.map(lambda a: a[index] if eqx.is_array(a) else a, stacked).sample(key)
 
 
-def _stacked(components: tuple[Base, ...]) -> Base | None:
+def _stack(components: tuple[Base, ...]) -> Base | None:
     """Components of one kind and size as one component with a leading axis, so that dozens of them cost no more to
     compile than one; None if they differ in kind or size."""
     arrays, rest = zip(*(eqx.partition(c, eqx.is_array) for c in components), strict=True)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from statphys_flows.bases import Base
 from statphys_flows.errors import StudyError
-from statphys_flows.flows.flow import Flow, strongly_typed
+from statphys_flows.flows.flow import Flow, make_strongly_typed
 from statphys_flows.flows.proposal import Proposal
 from statphys_flows.numbers import as_numbers
 
@@ -62,17 +62,17 @@ class ConditionalFlow(eqx.Module):
         weights = self._weights(c)
         nearest = jnp.argmax(weights)
 
-        def blended(a):
+        def blend(a):
             if not eqx.is_inexact_array(a):
                 return a[nearest]
             # Not a matrix product, which accelerators would round.
             return jnp.sum(weights.astype(a.dtype).reshape(-1, *[1] * (a.ndim - 1)) * a, axis=0)
 
-        return self._assembled(c, blended)
+        return self._assemble(c, blend)
 
     def at_index(self, index: int | Int[Array, ""]) -> Flow:
         """The flow at the grid's point of this index, with that point's own base."""
-        return self._assembled(jax.lax.stop_gradient(self.conditions)[index], lambda a: a[index])
+        return self._assemble(jax.lax.stop_gradient(self.conditions)[index], lambda a: a[index])
 
     def with_frames_of(self, flows: Sequence[Proposal]) -> "ConditionalFlow":
         """With the weights of the bases, and the solver steps, of a flow for each point of the grid."""
@@ -88,14 +88,16 @@ class ConditionalFlow(eqx.Module):
         grid = jax.lax.stop_gradient(self.conditions)
         return jnp.min(grid, axis=0), jnp.max(grid, axis=0)
 
-    def _assembled(self, c, pick) -> Flow:
-        base, fixed = jax.tree.map(lambda a: pick(a) if eqx.is_array(a) else a, (self.base, _stopped(self.fixed)))
+    def _assemble(self, c, pick) -> Flow:
+        base, fixed = jax.tree.map(
+            lambda a: pick(a) if eqx.is_array(a) else a, (self.base, _stop_gradients(self.fixed))
+        )
         functions = self._functions(c)
 
-        def expanded(a):
+        def expand(a):
             return jnp.sum(functions.astype(a.dtype).reshape(-1, *[1] * (a.ndim - 1)) * a, axis=0)
 
-        flow = eqx.combine(jax.tree.map(expanded, self.parameters), fixed)
+        flow = eqx.combine(jax.tree.map(expand, self.parameters), fixed)
         return eqx.tree_at(lambda f: f.base, flow, base, is_leaf=lambda x: x is None)
 
     def _functions(self, c) -> Float[Array, " functions"]:
@@ -150,7 +152,7 @@ def conditional(flows: Sequence[Proposal], conditions, order: int = 2) -> Condit
     axes = tuple(tuple(float(v) for v in np.unique(column.astype(dtype))) for column in grid.T)
     product = int(np.prod([len(values) for values in axes])) == len(grid)
     built = ConditionalFlow(base, parameters, fixed, jnp.asarray(grid, dtype), order, axes if product else None)
-    return strongly_typed(built)
+    return make_strongly_typed(built)
 
 
 def points_of(flow: ConditionalFlow) -> int:
@@ -182,7 +184,7 @@ def _partition(flow: Proposal) -> tuple[PyTree, PyTree]:
     return eqx.partition(bare, jax.tree.map(eqx.is_inexact_array, bare, is_leaf=_is_frozen))
 
 
-def _stopped(tree):
+def _stop_gradients(tree):
     return jax.tree.map(lambda a: jax.lax.stop_gradient(a) if eqx.is_inexact_array(a) else a, tree)
 
 

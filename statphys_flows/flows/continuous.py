@@ -83,11 +83,11 @@ class ContinuousFlow(Flow):
     def is_finest(self) -> bool:
         return 3 * int(self.steps) // 2 > MAX_STEPS
 
-    def refined(self) -> "ContinuousFlow":
+    def refine(self) -> "ContinuousFlow":
         """Half as many solver steps again, up to the bound. Costs no compilation."""
         return self._with_steps(jnp.minimum(jnp.maximum(3 * self.steps // 2, self.steps + 1), MAX_STEPS))
 
-    def coarsened(self) -> "ContinuousFlow":
+    def coarsen(self) -> "ContinuousFlow":
         """Two thirds of the solver steps, at least 2. Costs no compilation."""
         return self._with_steps(jnp.maximum(2 * self.steps // 3, 2))
 

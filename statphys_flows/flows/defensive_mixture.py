@@ -59,8 +59,8 @@ class DefensiveMixture(Proposal):
         y, log_r = self.safe.sample_and_log_prob(safe_key, n)
         safe = jax.random.bernoulli(which_key, self.share, (n,))
         own = (
-            self._mixed(log_q, self.safe.log_prob(x, back[0])),
-            self._mixed(self.sharp.log_prob(y, back[1]), log_r),
+            self._mix(log_q, self.safe.log_prob(x, back[0])),
+            self._mix(self.sharp.log_prob(y, back[1]), log_r),
         )
         return jnp.where(safe.reshape(n, *[1] * (x.ndim - 1)), y, x), jnp.where(safe, own[1], own[0])
 
@@ -70,7 +70,7 @@ class DefensiveMixture(Proposal):
 
     def log_prob(self, x, key=None):
         keys = (None, None) if key is None else jax.random.split(key)
-        return self._mixed(self.sharp.log_prob(x, keys[0]), self.safe.log_prob(x, keys[1]))
+        return self._mix(self.sharp.log_prob(x, keys[0]), self.safe.log_prob(x, keys[1]))
 
     def adopt(self, trained: Self) -> Self:
         return eqx.tree_at(lambda q: q.sharp, self, self.sharp.adopt(trained.sharp))
@@ -103,13 +103,13 @@ class DefensiveMixture(Proposal):
     def is_finest(self) -> bool:
         return self.sharp.is_finest
 
-    def refined(self) -> Self:
-        return eqx.tree_at(lambda q: q.sharp, self, self.sharp.refined())
+    def refine(self) -> Self:
+        return eqx.tree_at(lambda q: q.sharp, self, self.sharp.refine())
 
-    def coarsened(self) -> Self:
-        return eqx.tree_at(lambda q: q.sharp, self, self.sharp.coarsened())
+    def coarsen(self) -> Self:
+        return eqx.tree_at(lambda q: q.sharp, self, self.sharp.coarsen())
 
-    def _mixed(self, log_q, log_r):
+    def _mix(self, log_q, log_r):
         return jnp.logaddexp(jnp.log1p(-self.share) + log_q, jnp.log(self.share) + log_r)
 
 

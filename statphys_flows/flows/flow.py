@@ -89,7 +89,7 @@ class Flow(Proposal):
         return eqx.tree_at(lambda f: f.base, self, self.base.with_orbit_weights(weights))
 
 
-def strongly_typed(tree):
+def make_strongly_typed(tree):
     """`tree` with weakly typed arrays made strong: the outputs of a compiled function are strong, and a loop whose
     first input is weak would be compiled twice."""
     return jax.tree.map(lambda a: jnp.asarray(a, a.dtype) if eqx.is_array(a) else a, tree)

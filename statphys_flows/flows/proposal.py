@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.recipe import WEIGHTS_ALONE, Recipe
-from statphys_flows.pickling import reduced
+from statphys_flows.pickling import reduce_module
 
 LogDensity = Callable[[Float[Array, " ..."]], Float[Array, ""]]
 
@@ -43,13 +43,13 @@ class Proposal(eqx.Module):
     has_map: ClassVar[bool] = False
     # Whether the map follows a velocity, which interpolants and scores train.
     follows_ode: ClassVar[bool] = False
-    # Whether more work makes log q more accurate: `refined` and `coarsened`.
+    # Whether more work makes log q more accurate: `refine` and `coarsen`.
     can_be_refined: ClassVar[bool] = False
     # Whether its draws may contain states that are not among the samples it was made from.
     explores: ClassVar[bool] = True
 
     def __reduce__(self):
-        return reduced(self)
+        return reduce_module(self)
 
     @abc.abstractmethod
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
@@ -125,14 +125,14 @@ class Proposal(eqx.Module):
 
     @property
     def is_finest(self) -> bool:
-        """Whether `refined` would change nothing."""
+        """Whether `refine` would change nothing."""
         return True
 
-    def refined(self) -> Self:
+    def refine(self) -> Self:
         """With half as much work again for each log q, which is then more accurate. Costs no compilation."""
         return self
 
-    def coarsened(self) -> Self:
+    def coarsen(self) -> Self:
         """With less work for each log q. Costs no compilation."""
         return self
 

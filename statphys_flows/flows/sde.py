@@ -51,7 +51,7 @@ def score(
 
     **Raises:** `StudyError` for a base that is not Gaussian, for a path of another form, or without one.
     """
-    path, base = _checked(flow, path)
+    path, base = _check(flow, path)
     factor = base.factor
     t = jnp.asarray(t, x.dtype)
 
@@ -116,7 +116,7 @@ def sample_sde(
 
     **Raises:** as `score`.
     """
-    path, base = _checked(flow, path)
+    path, base = _check(flow, path)
     shape, dtype, factor = base.mean.shape, base.mean.dtype, base.factor
 
     def kappa(t):
@@ -157,7 +157,7 @@ def _solve(drift: Callable, diffusion: Callable, y, key, steps: int):
     return solution.ys[0]
 
 
-def _checked(flow: ContinuousFlow, path: Amplitudes | None) -> tuple[Amplitudes, GaussianBase]:
+def _check(flow: ContinuousFlow, path: Amplitudes | None) -> tuple[Amplitudes, GaussianBase]:
     if not isinstance(flow.base, GaussianBase):
         raise StudyError(
             f"A velocity gives the score if the base is Gaussian; this flow's base is a {type(flow.base).__name__}. "

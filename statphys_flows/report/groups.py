@@ -24,7 +24,7 @@ def along_of(tree: xr.DataTree) -> str:
 
 def parameters_of(tree: xr.DataTree) -> dict[str, np.ndarray]:
     """The dimensions of the scan with their values, the temperature first."""
-    names = ("kT", *scanned(tree))
+    names = ("kT", *find_scanned(tree))
     found = next((tree[g].to_dataset() for g in ("thermodynamics", "diagnostics") if g in tree.children), xr.Dataset())
     return {name: values_of(found, name) for name in names if name in found.dims and name in found.coords}
 
@@ -44,7 +44,7 @@ def sizes(tree: xr.DataTree) -> dict[float, xr.DataTree]:
     return dict(sorted(found.items()))
 
 
-def scanned(tree: xr.DataTree) -> list[str]:
+def find_scanned(tree: xr.DataTree) -> list[str]:
     """The fields of the system that were scanned in addition to the temperature."""
     for name in ("thermodynamics", "diagnostics"):
         for variable in ("log_z", "r_hat"):
@@ -55,7 +55,7 @@ def scanned(tree: xr.DataTree) -> list[str]:
 
 def points(tree: xr.DataTree | None, name: str) -> xr.Dataset:
     """The group with all its points along `kT`; the values of scanned fields are coordinates."""
-    if tree is None or not (fields := scanned(tree)) or name not in tree.children:
+    if tree is None or not (fields := find_scanned(tree)) or name not in tree.children:
         return group(tree, name)
     stacked = tree[name].to_dataset().stack(point=("kT", *fields))
     values = {field: ("kT", stacked[field].values, stacked[field].attrs) for field in ("kT", *fields)}

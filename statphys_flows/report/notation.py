@@ -14,11 +14,11 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.6g}"
     exponent = math.floor(math.log10(max(abs(value), error)))
     if exponent >= 7 or exponent <= -4:
-        return f"{_fixed(value / 10.0**exponent, error / 10.0**exponent)}e{exponent:+03d}"
-    return _fixed(value, error)
+        return f"{_to_fixed(value / 10.0**exponent, error / 10.0**exponent)}e{exponent:+03d}"
+    return _to_fixed(value, error)
 
 
-def _fixed(value: float, error: float) -> str:
+def _to_fixed(value: float, error: float) -> str:
     # Rounding first: the two digits of 0.0999 are one place higher than its logarithm suggests.
     error = float(f"{error:.1e}")
     place = math.floor(math.log10(error)) - 1

@@ -18,15 +18,15 @@ def summary(tree: xr.DataTree) -> str:
     took; for several sizes one after the other, and the transitions of all."""
     tree = over_the_scan(tree)
     if found := list(sizes(tree).values()):
-        return "\n\n".join([*map(summary, found), _aligned(tables.transitions(tree, parameters_of(found[0])))]).rstrip()
-    thermodynamics = [_aligned(table) for table in tables.thermodynamics(tree)]
+        return "\n\n".join([*map(summary, found), _align(tables.transitions(tree, parameters_of(found[0])))]).rstrip()
+    thermodynamics = [_align(table) for table in tables.thermodynamics(tree)]
     warnings = [f"  {line}" for line in tables.warnings(tree)]
     parts = [
-        "\n".join([_wrapped(str(tree.attrs.get("title", ""))), _facts(tables.facts(tree))]).strip(),
+        "\n".join([_wrap(str(tree.attrs.get("title", ""))), _facts(tables.facts(tree))]).strip(),
         *thermodynamics,
         textwrap.fill(tables.LEGEND, 88) if thermodynamics else "",
-        _aligned(tables.transitions(tree, parameters_of(tree))),
-        _aligned(tables.sampling(tree)),
+        _align(tables.transitions(tree, parameters_of(tree))),
+        _align(tables.sampling(tree)),
         "\n".join(["Warnings", *warnings]) if warnings else "",
         _facts(tables.circumstances(tree)),
     ]
@@ -34,10 +34,10 @@ def summary(tree: xr.DataTree) -> str:
 
 
 def _facts(named: dict[str, str]) -> str:
-    return "\n".join(_wrapped(f"{name:<9}{text}") for name, text in named.items())
+    return "\n".join(_wrap(f"{name:<9}{text}") for name, text in named.items())
 
 
-def _wrapped(line: str, width: int = 96) -> str:
+def _wrap(line: str, width: int = 96) -> str:
     """Breaks a long line after commas, and aligns what follows."""
     rows, row = [], ""
     for piece in line.split(", "):
@@ -49,7 +49,7 @@ def _wrapped(line: str, width: int = 96) -> str:
     return "\n".join([*rows, row])
 
 
-def _aligned(columns: Columns) -> str:
+def _align(columns: Columns) -> str:
     if not columns:
         return ""
     widths = [max(map(len, [heading, *cells])) for heading, cells in columns.items()]

@@ -40,7 +40,7 @@ def scalars(values: Mapping[str, object]) -> xr.Dataset:
 
 def _attributes(group: str, name: str, units: Mapping[str, str]) -> dict[str, str]:
     row, of = _row(group, name)
-    long_name, formula, comment = (_filled(text, of) for text in (row.long_name, row.formula, row.comment))
+    long_name, formula, comment = (_fill(text, of) for text in (row.long_name, row.formula, row.comment))
     if row.error and name.endswith("_err"):
         long_name = f"standard error of {long_name}"
     attributes = {"units": _units(row.units, of, units), "long_name": long_name}
@@ -60,7 +60,7 @@ def _row(group: str, name: str) -> tuple[v.Variable, str]:
     return row, stem.removeprefix(DERIVATIVE)
 
 
-def _filled(text: str, of: str) -> str:
+def _fill(text: str, of: str) -> str:
     return text.replace("<field>", of).replace("<observable>", of.replace("_", " "))
 
 

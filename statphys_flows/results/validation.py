@@ -47,13 +47,13 @@ def _problems(tree: xr.DataTree) -> list[str]:
         found += [f"{group}/{said}" for said in _labels(data)]
         if group in GROUPS:
             dims = scan if group in OVER_THE_SCAN else ()
-            found += [f"{group}/{said}" for row in _required(group) for said in _variable(data, row, group, dims)]
+            found += [f"{group}/{said}" for row in _list_required(group) for said in _variable(data, row, group, dims)]
     if not (np.all(np.isfinite(log_z["kT"])) and np.all(log_z["kT"] > 0)):
         found.append("a temperature is not positive")
     return found
 
 
-def _required(group: str) -> list[Variable]:
+def _list_required(group: str) -> list[Variable]:
     """What every result holds: in `diagnostics` also what its sampler does not give, as NaN."""
     given = of_a_sampler() if group == "diagnostics" else []
     return [row for row in rows(group) if not row.is_pattern and (row.given_by == EVERY or row in given)]

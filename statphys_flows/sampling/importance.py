@@ -95,11 +95,11 @@ def _in_groups(
     for own in jax.random.split(key, -(-_GROUPS // per_call)):
         pieces.append(jax.tree.map(np.asarray, _draw(system, kT_array, flow, own, each * per_call, functions)))
 
-    def joined(parts) -> np.ndarray:
+    def join_groups(parts) -> np.ndarray:
         return np.concatenate(parts).astype(float)[: _GROUPS * each].reshape(_GROUPS, each)
 
-    values = {name: joined([piece[1][name] for piece in pieces]) for name in pieces[0][1]}
-    return joined([piece[0] for piece in pieces]), values
+    values = {name: join_groups([piece[1][name] for piece in pieces]) for name in pieces[0][1]}
+    return join_groups([piece[0] for piece in pieces]), values
 
 
 @eqx.filter_jit

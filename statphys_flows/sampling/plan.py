@@ -62,11 +62,11 @@ def check_kernel(owner: str, kernel: Any, example: str) -> None:
 def plan_field(kind: Callable[[], P], field: str) -> Any:
     """A field that holds a plan, `kind()` if not given; a number or an array stands for the plan with this `field`."""
 
-    def converted(value: Any) -> Any:
+    def convert(value: Any) -> Any:
         short = is_count(value, 0) or isinstance(value, list | tuple) or hasattr(value, "shape")
         return kind(**{field: value}) if short else value  # pyright: ignore[reportCallIssue]
 
-    return eqx.field(default_factory=kind, converter=converted)
+    return eqx.field(default_factory=kind, converter=convert)
 
 
 def check_plans(options: Any, **kinds: type) -> None:

@@ -57,7 +57,7 @@ class Production(NamedTuple):
     schedule: Interleaving | None = None
 
 
-def observed(system: System, positions: Float[Array, "chains ..."]) -> dict:
+def observe(system: System, positions: Float[Array, "chains ..."]) -> dict:
     """What every sampler records of its chains' configurations; traceable."""
     return {
         "positions": positions,
@@ -99,7 +99,7 @@ class Pieces(NamedTuple):
         """Where in its block a piece begins, by its number; those that count are counted from 0."""
         return number * self.length % self.block
 
-    def kept(self, number: int) -> np.ndarray:
+    def kept_draws(self, number: int) -> np.ndarray:
         """The draws of a piece whose configurations are kept."""
         places = (number * self.length + np.arange(self.length)) % self.block
         return np.flatnonzero((places + 1) % self.thin == 0)
@@ -130,7 +130,7 @@ def run_in_pieces(
     for i, own in enumerate(jax.random.split(key, pieces.total)):
         number = i - pieces.discarded if i >= pieces.discarded else i
         start = jnp.asarray(pieces.start(number), jnp.int32)
-        piece = functools.partial(_run_piece, run, states, own, start, pieces.kept(number))
+        piece = functools.partial(_run_piece, run, states, own, start, pieces.kept_draws(number))
         shapes = functools.partial(_shapes, piece, states)
         states, record = journal.recall(f"piece_{i}", piece, like=shapes)
         if i >= pieces.discarded:
@@ -161,7 +161,7 @@ def join(records: list[dict], pieces: Pieces, schedule: Interleaving | None = No
     joined = jax.tree.map(lambda *parts: _join(parts), *records)
     weights = joined.pop("proposal_log_weights", None)
     chains = joined["energy"].shape[0]
-    kept = [pieces.length * i + pieces.kept(i) for i in range(pieces.counted)]
+    kept = [pieces.length * i + pieces.kept_draws(i) for i in range(pieces.counted)]
     return Production(
         **joined,
         kept_draws=np.concatenate(kept),

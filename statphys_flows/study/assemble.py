@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pooled_profiles
-from statphys_flows.analysis.pooling.reweighting import DERIVATIVE, Pooled, pooled
+from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pool_profiles
+from statphys_flows.analysis.pooling.reweighting import DERIVATIVE, Pooled, pool_draws
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.results.labels import label
 from statphys_flows.results.variable import ALWAYS
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
 from statphys_flows.systems import System, with_array_parameters
-from statphys_flows.systems.lifting import lifted
+from statphys_flows.systems.lifting import lift_constants
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import LARGEST_NONLINEARITY, ROUNDINGS_OF_AN_ENERGY
@@ -42,12 +42,12 @@ def assemble(points: Mapping[str, xr.DataTree], scan: Scan, system: System) -> x
             for point in points.values()
         ]
         linear = is_linear(system, scan, np.concatenate(kept))
-    return assembled(points, scan, linear=linear)
+    return assemble_known(points, scan, linear=linear)
 
 
-def assembled(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
+def assemble_known(points: Mapping[str, xr.DataTree], scan: Scan, *, linear: bool) -> xr.DataTree:
     """`assemble`, with what is asked of the system known: whether U is linear in what is scanned."""
-    groups = {name: _joined(points, scan, {}, name) for name in ALWAYS if name != "profiles"}
+    groups = {name: _join(points, scan, {}, name) for name in ALWAYS if name != "profiles"}
     groups = {name: _without_gaps_in_words(data) for name, data in groups.items()}
     say_how(groups["thermodynamics"], groups["diagnostics"])
     groups["profiles"] = _profiles(groups["sample_stats"], scan)
@@ -89,7 +89,7 @@ def points_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
     return found
 
 
-def completed(tree: xr.DataTree) -> xr.DataTree:
+def complete(tree: xr.DataTree) -> xr.DataTree:
     """The tree with the results of the scan as a whole, if its draws can be pooled: `profiles` from the draws of all
     points, the group `consistency` from two points on, and `transitions` if the scan is long enough. If there is no
     group `transitions`, the attribute `no_transitions` says why."""
@@ -97,7 +97,7 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
     attributes = dict(tree.attrs)
     draws = None
     try:
-        draws = pooled(tree)
+        draws = pool_draws(tree)
     except ValueError as reason:
         attributes["no_transitions"] = str(reason)
     wanted: dict[str, Callable[[], xr.Dataset]] = {}
@@ -105,7 +105,7 @@ def completed(tree: xr.DataTree) -> xr.DataTree:
         wanted["transitions"] = lambda: locate_transitions(tree, draws=draws)
     if draws is not None and len(draws.points) > 1:
         wanted["consistency"] = lambda: consistency(tree, draws)
-        wanted["profiles"] = lambda: _pooled_profiles(groups["profiles"], draws)
+        wanted["profiles"] = lambda: _pool_profiles(groups["profiles"], draws)
     for name, found in wanted.items():
         # What the analysis refuses must not cost a finished run.
         try:
@@ -131,7 +131,7 @@ def is_linear(system: System, scan: Scan, positions: np.ndarray) -> bool:
 
     def energies(share: np.ndarray) -> np.ndarray:
         values = dict(zip(scan.names[1:], (low + share * (high - low)).tolist(), strict=True))
-        return np.asarray(energy(lifted(with_array_parameters(at(system, values)))), float)
+        return np.asarray(energy(lift_constants(with_array_parameters(at(system, values)))), float)
 
     unit = np.eye(len(axes))
     corner = energies(np.zeros(len(axes)))
@@ -151,13 +151,13 @@ def _walls_stand(system: System, scan: Scan, positions: np.ndarray) -> bool:
     return all(is_inside(each, x).all() for each in systems)
 
 
-def _joined(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, group: str) -> xr.Dataset:
+def _join(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, group: str) -> xr.Dataset:
     """The points of a group with the `fixed` values, along the other parameters."""
     left = [name for name in scan.names if name not in fixed]
     if not left:
         return points[name_of(fixed)][group].to_dataset()
     return xr.concat(
-        [_joined(points, scan, {**fixed, left[0]: value}, group) for value in scan.axes[left[0]]],
+        [_join(points, scan, {**fixed, left[0]: value}, group) for value in scan.axes[left[0]]],
         dim=left[0],
         data_vars="minimal",
         coords="minimal",
@@ -184,7 +184,7 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     unknown = np.full((2, _BINS), np.nan)
     found = []
     for place in np.ndindex(*shape):
-        drawn = _drawn(m.values[place])
+        drawn = _strip_padding(m.values[place])
         known = drawn.size and np.isfinite(drawn).all()
         found.append(free_energy_profile(drawn, float(m["kT"].values[place[0]]), edges) if known else unknown)
     dims = (*scan.names, "order_parameter_bin")
@@ -197,13 +197,13 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     return label(profiles, units, "profiles").assign_coords({name: m[name] for name in scan.names})
 
 
-def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
+def _pool_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
     """`profiles` from the draws of all points."""
     centre = profiles["order_parameter_bin"].values
     half = 0.5 * (centre[1] - centre[0])
     if not np.isfinite(draws.pool.observables[0]).all():
         return profiles
-    found = pooled_profiles(draws, np.append(centre - half, centre[-1] + half))
+    found = pool_profiles(draws, np.append(centre - half, centre[-1] + half))
     places = draws.places(profiles)
     result = profiles.copy()
     for name, numbers in zip(("free_energy", "free_energy_err"), found, strict=True):
@@ -213,7 +213,7 @@ def _pooled_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
     return result
 
 
-def _drawn(m: np.ndarray) -> np.ndarray:
+def _strip_padding(m: np.ndarray) -> np.ndarray:
     """(chain, draw) without the padding of a point that has fewer of either."""
     known = np.isfinite(m)
     return m[known.any(axis=1)][:, known.any(axis=0)]

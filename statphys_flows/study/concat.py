@@ -7,9 +7,9 @@ import xarray as xr
 
 from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
-from statphys_flows.study.assemble import assembled, axes_of, completed, points_of
+from statphys_flows.study.assemble import assemble_known, axes_of, complete, points_of
 from statphys_flows.study.run import strategies_of
-from statphys_flows.study.scan import Scan, joined, name_of, number
+from statphys_flows.study.scan import Scan, join_values, name_of, number
 from statphys_flows.study.storage.programs import MEANING
 from statphys_flows.study.storage.store import check_same, configuration_of
 
@@ -37,12 +37,12 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
     if twice := sorted(points.keys() & (more := points_of(second)).keys()):
         raise StudyError(f"Both results contain the point {twice[0]}: drop it from one, for example with .sel.")
     points |= more
-    merged = {name: joined(axes[0][name], axes[1][name]) for name in axes[0]}
+    merged = {name: join_values(axes[0][name], axes[1][name]) for name in axes[0]}
     scan = Scan(merged.pop("kT"), merged)
-    if missing := [name_of(p) for p in scan.given() if name_of(p) not in points]:
+    if missing := [name_of(p) for p in scan.in_given_order() if name_of(p) not in points]:
         raise StudyError(f"The two results together lack the point {missing[0]}: run it with Study.extend first.")
     linear = all(_is_linear(tree, name) for tree in (first, second) for name in scan.names[1:])
-    tree = assembled(points, scan, linear=linear)
+    tree = assemble_known(points, scan, linear=linear)
     tree.attrs = {k: v for k, v in first.attrs.items() if k != "no_transitions"}
     whole: dict = configurations[0] | {"kT": list(scan.axes["kT"])}
     # The starting points of runs depend on the temperatures of each.
@@ -57,7 +57,7 @@ def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:
         "strategy": strategies_of(first.attrs.get("strategy", ""), second.attrs.get("strategy", "")),
         "history": f"{first.attrs['history']}\n{second.attrs['history']}",
     }
-    return completed(tree)
+    return complete(tree)
 
 
 def _is_linear(tree: xr.DataTree, name: str) -> bool:

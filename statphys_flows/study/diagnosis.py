@@ -29,7 +29,7 @@ from statphys_flows.thresholds import (
     NUMERICS_OF_LOG_Z,
     SHORTEST_BLOCK_IN_CORRELATION_TIMES,
     STUCK,
-    UNCOVERED_FRACTION,
+    UNDERCOVERED_FRACTION,
     UNREACHED_WEIGHT,
 )
 from statphys_flows.treatments import treatment_of
@@ -50,7 +50,7 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "reliable; train for more rounds",
         ),
         _when(
-            diagnostics["undercoverage"] > UNCOVERED_FRACTION,
+            diagnostics["undercoverage"] > UNDERCOVERED_FRACTION,
             f"a fraction {diagnostics['undercoverage']:.2g} of the chains' states, or of those from the search for "
             "modes, is almost never proposed by the flow: their weight depends on local moves alone, and averages may "
             "lack it",

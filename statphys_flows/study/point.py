@@ -46,7 +46,7 @@ def run_point(
     """
     kT = parameters["kT"]
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
-    production = _with_scanned(sampled.production, parameters)
+    production = _add_scanned(sampled.production, parameters)
     unknown = {row.name: _nothing(row) for row in of_a_sampler()}
     trained = {} if sampled.trained is None else {"candidate": sampled.trained.candidate}
     diagnostics = unknown | trained | sampled.diagnostics
@@ -92,7 +92,7 @@ def _method(sampled: Sampled, sampler: Sampler) -> str:
     return f"by {name}, which does not say how" if np.isfinite(sampled.log_z.value) else f"not estimated by {name}"
 
 
-def _with_scanned(production: Production, parameters: Parameters) -> Production:
+def _add_scanned(production: Production, parameters: Parameters) -> Production:
     """Derivatives with respect to scanned fields join the observables; those for other fields are left out."""
     scanned = {DERIVATIVE + name: production.derivatives[name] for name in parameters if name != "kT"}
     return production._replace(observables=production.observables | scanned)
@@ -111,7 +111,7 @@ def _thermodynamics(
         found |= {name: _UNKNOWN for name in found if name in OF_THE_ORDER_PARAMETER}
     weight, others = (0.0, {}) if missed is None else (missed.weight, missed.observables)
     means = {
-        name: analysis.estimated_mean(values, others.get(name), weight) if np.isfinite(values).all() else _UNKNOWN
+        name: analysis.estimate_mean(values, others.get(name), weight) if np.isfinite(values).all() else _UNKNOWN
         for name, values in production.observables.items()
     }
     return {"log_z": log_z, **found, **means}
@@ -120,15 +120,15 @@ def _thermodynamics(
 def _of_chains(production: Production) -> dict[str, float]:
     """NaN for quantities that never change, for example an indicator, or are not always a number: they are left out if
     another quantity is known."""
-    judged, others = (
+    main, others = (
         [x for x in values if np.isfinite(x).all()]
         for values in ([production.energy, production.order_parameter], production.observables.values())
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # if all are NaN
-        r_hat = np.nanmax([analysis.r_hat(x) for x in (*judged, *others)])
-        ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in judged])
-        tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in judged])
+        r_hat = np.nanmax([analysis.r_hat(x) for x in (*main, *others)])
+        ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in main])
+        tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in main])
     return {
         "r_hat": float(r_hat),
         "ess_bulk": float(ess),

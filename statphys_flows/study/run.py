@@ -17,7 +17,7 @@ from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
 from statphys_flows.study.storage.store import Parts
 from statphys_flows.systems import System, with_array_parameters
-from statphys_flows.systems.lifting import lifted
+from statphys_flows.systems.lifting import lift_constants
 from statphys_flows.treatments import flows_for, treatment_of
 
 # What random numbers and files of the flow for the whole scan are called.
@@ -55,13 +55,13 @@ class Run(NamedTuple):
         self.report.start(len(missing), self.sampler.pieces(self.system))
         trained: dict[str, Trained] = {}
         if strategy_of(self.strategy, self.system, self.sampler, len(missing)) == "conditional":
-            trained = self._trained_together(missing)
+            trained = self._train_together(missing)
         warm_start: Trained | None = None
         for parameters in missing:
             name = name_of(parameters)
             point_key = jax.random.fold_in(self.key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
-            system = lifted(with_array_parameters(at(self.system, parameters)))
-            point = self._saved(system, parameters, point_key)
+            system = lift_constants(with_array_parameters(at(self.system, parameters)))
+            point = self._load_saved(system, parameters, point_key)
             if point is None:
 
                 def tick(stage: str, parameters: Parameters = parameters) -> None:
@@ -91,7 +91,7 @@ class Run(NamedTuple):
             journal.flush()
             raise
 
-    def _saved(self, system: System, parameters: Parameters, key) -> Point | None:
+    def _load_saved(self, system: System, parameters: Parameters, key) -> Point | None:
         name = name_of(parameters)
         tree = None if self.parts is None else self.parts.load(name)
         if self.parts is None or tree is None:
@@ -105,9 +105,9 @@ class Run(NamedTuple):
         like = self.sampler.like(system, parameters["kT"], key, candidate, samples)
         return Point(tree, None if like is None else Trained(self.parts.load_flow(name, like), candidate))
 
-    def _trained_together(self, points: list[Parameters]) -> dict[str, Trained]:
+    def _train_together(self, points: list[Parameters]) -> dict[str, Trained]:
         """A flow for each point."""
-        systems = [lifted(with_array_parameters(at(self.system, parameters))) for parameters in points]
+        systems = [lift_constants(with_array_parameters(at(self.system, parameters))) for parameters in points]
         kT = [parameters["kT"] for parameters in points]
         scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
         if self.parts is not None and self.parts.has_flow(_TOGETHER):

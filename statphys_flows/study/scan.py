@@ -55,7 +55,7 @@ class Scan:
         kT = sorted(self.axes["kT"], reverse=True)
         yield from _snake({**self.axes, "kT": tuple(kT)})
 
-    def given(self) -> Iterator[Parameters]:
+    def in_given_order(self) -> Iterator[Parameters]:
         """Every point, in the order in which values were given, the last parameter fastest."""
         for values in itertools.product(*self.axes.values()):
             yield dict(zip(self.axes, values, strict=True))
@@ -78,7 +78,7 @@ def at(system: System, point: Parameters) -> System:
         raise StudyError(f"{type(system.unwrapped).__name__} refuses {where}: {error}") from error
 
 
-def joined(old: Sequence[float], new) -> tuple[float, ...]:
+def join_values(old: Sequence[float], new) -> tuple[float, ...]:
     """All values, rising; falling if the old ones fall."""
     values = sorted({*map(float, old), *map(float, np.atleast_1d(decimals(new)))})
     falls = len(old) > 1 and old[0] > old[-1]

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.errors import StudyError
-from statphys_flows.files import written
+from statphys_flows.files import explain_write_errors
 from statphys_flows.numbers import is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.storage.journal import RESUME
-from statphys_flows.study.storage.lock import held
+from statphys_flows.study.storage.lock import hold_lock
 from statphys_flows.study.storage.store import (
     check_folder,
     check_out,
@@ -70,20 +70,20 @@ def run_size_study(
             "example lambda n: MeanFieldPhi4(n)."
         )
     sampler = FlowMCMC() if sampler is None else sampler
-    studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _checked(sizes)}
+    studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _check_sizes(sizes)}
     if out is None:
         return _whole(_run(studies, None, progress), seed)
     path = Path(out)
     check_folder(path, resume=resume, overwrite=overwrite)
     if resume and is_finished(path):
-        return _finished(path, studies, seed)
-    with held(path):
+        return _load_finished(path, studies, seed)
+    with hold_lock(path):
         if resume and is_finished(path):  # by another run, meanwhile
-            return _finished(path, studies, seed)
+            return _load_finished(path, studies, seed)
         check_out(path, resume=resume, overwrite=overwrite)
         if not resume:
             shutil.rmtree(parts_folder(path), ignore_errors=True)
-        with written(parts_folder(path), RESUME):
+        with explain_write_errors(parts_folder(path), RESUME):
             parts_folder(path).mkdir(exist_ok=True)
         whole = _whole(_run(studies, parts_folder(path), progress), seed)
         write_tree(whole, path)
@@ -102,7 +102,7 @@ def _run(studies: Mapping[int, Study], folder: Path | None, progress: bool | Pro
     return done
 
 
-def _finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTree:
+def _load_finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTree:
     tree = read_tree(path)
     check_same({"seed": int(tree.attrs.get("seed", seed))}, {"seed": seed}, path)
     if {f"size_{n}" for n in studies} != {name for name, node in tree.children.items() if "size" in node.attrs}:
@@ -140,7 +140,7 @@ def _seed(seed: int, n: int) -> int:
     return zlib.crc32(f"{seed},{n}".encode())
 
 
-def _checked(sizes: Sequence[int]) -> list[int]:
+def _check_sizes(sizes: Sequence[int]) -> list[int]:
     found = list(np.atleast_1d(np.asarray(sizes, dtype=object)))
     for n in found:
         if not is_count(n):

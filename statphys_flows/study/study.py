@@ -19,13 +19,13 @@ from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.numbers import is_count, whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
-from statphys_flows.study.assemble import assemble, axes_of, completed, points_of
+from statphys_flows.study.assemble import assemble, axes_of, complete, points_of
 from statphys_flows.study.names import check_names
 from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.run import Run, strategies_of, strategy_of
-from statphys_flows.study.scan import Scan, at, joined, name_of, number
+from statphys_flows.study.scan import Scan, at, join_values, name_of, number
 from statphys_flows.study.storage import provenance
-from statphys_flows.study.storage.lock import held
+from statphys_flows.study.storage.lock import hold_lock
 from statphys_flows.study.storage.programs import forget_changed
 from statphys_flows.study.storage.store import (
     Parts,
@@ -33,7 +33,7 @@ from statphys_flows.study.storage.store import (
     check_out,
     check_same,
     configuration_of,
-    interrupted,
+    explain_interruption,
     is_finished,
     read_finished,
     write_tree,
@@ -149,7 +149,7 @@ class Study:
         added = {"kT": kT, **(scan or {})}
         if unknown := [name for name in added if name not in old]:
             raise StudyError(f"scan contains {unknown[0]!r}, which this result does not scan: it has {', '.join(old)}.")
-        axes = {name: joined(values, added.get(name, ())) for name, values in old.items()}
+        axes = {name: join_values(values, added.get(name, ())) for name, values in old.items()}
         wider = dataclasses.replace(self, kT=axes.pop("kT"), scan=axes)
         before = result.attrs.get("strategy", "")
         return wider._run(points_of(result), out, before, resume=resume, overwrite=overwrite, progress=progress)
@@ -221,18 +221,18 @@ class Study:
         forget_changed(self.system, configuration["programs"])
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
         if path is None:
-            return self._filled(dict(done), before, scan, key, configuration, None, report)
+            return self._fill(dict(done), before, scan, key, configuration, None, report)
         check_folder(path, resume=resume, overwrite=overwrite)
         if resume and is_finished(path):
             return read_finished(path, configuration)
-        with held(path):
+        with hold_lock(path):
             if resume and is_finished(path):  # by another run, meanwhile
                 return read_finished(path, configuration)
             check_out(path, resume=resume, overwrite=overwrite)
             parts = Parts(path, configuration, resume=resume)
-            return self._filled(dict(done), before, scan, key, configuration, parts, report)
+            return self._fill(dict(done), before, scan, key, configuration, parts, report)
 
-    def _filled(
+    def _fill(
         self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report
     ) -> xr.DataTree:
         """The complete tree, after every point that is not in `done` has been run; written if there are `parts`."""
@@ -244,13 +244,13 @@ class Study:
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
             tree.attrs["strategy"] = strategies_of(before, strategy)
-            tree = completed(tree)
+            tree = complete(tree)
             if parts is not None:
                 write_tree(tree, parts.out)
                 parts.remove()
             return tree
         except KeyboardInterrupt:
-            raise StudyInterrupted(interrupted(len(done), number(scan), parts)) from None
+            raise StudyInterrupted(explain_interruption(len(done), number(scan), parts)) from None
         finally:
             report.close()
 

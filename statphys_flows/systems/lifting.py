@@ -20,19 +20,19 @@ from statphys_flows.systems.system import System
 from statphys_flows.thresholds import LARGE_CONSTANTS
 
 _FUNCTIONS = ("energy", "order_parameter", "observables")
-# What was lifted in this session, by `known_as`; None if nothing is large.
+# What was lifted in this session, by `identify`; None if nothing is large.
 _LIFTED: dict[tuple, "dict[str, _Lifted] | None"] = {}
 # The arrays of this many systems are kept.
 _KEPT = 8
 
 
-def lifted(system: System) -> System:
+def lift_constants(system: System) -> System:
     """`system`, of the same class to every `isinstance`, whose energy, order parameter and observables have the large
     arrays that they close over as fields; itself where there are none. What they compute of these arrays alone is
     computed once."""
     if system.unwrapped is not system:
-        system = with_unwrapped(system, lifted(system.unwrapped))
-    name = known_as(system)
+        system = with_unwrapped(system, lift_constants(system.unwrapped))
+    name = identify(system)
     if name is None:
         return system
     if name not in _LIFTED:
@@ -48,7 +48,7 @@ def lifted(system: System) -> System:
     return made
 
 
-def known_as(system: System) -> tuple | None:
+def identify(system: System) -> tuple | None:
     """What JAX distinguishes the functions of systems by: classes, static fields and shapes, but nothing that the
     functions use. None if a static field has no hash."""
     arrays, rest = eqx.partition(with_array_parameters(system), eqx.is_array)
@@ -130,21 +130,21 @@ def _lift(system: System) -> dict[str, _Lifted] | None:
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), arrays)
     x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
 
-    def called(name, arrays, x):
+    def call(name, arrays, x):
         found = getattr(eqx.combine(arrays, rest), name)(x)
         return dict(found) if name == "observables" else found
 
     try:
-        traced = [jax.make_jaxpr(functools.partial(called, n), return_shape=True)(shapes, x) for n in _FUNCTIONS]
+        traced = [jax.make_jaxpr(functools.partial(call, n), return_shape=True)(shapes, x) for n in _FUNCTIONS]
     except Exception:  # a function that needs numbers cannot be traced; the error is reported elsewhere
         return None
     if sum(map(_size_of_constants, (closed for closed, _ in traced))) < LARGE_CONSTANTS:
         return None
     there: dict[int, tuple[Any, jax.Array]] = {}
-    return {n: _made(closed, shape, there) for n, (closed, shape) in zip(_FUNCTIONS, traced, strict=True)}
+    return {n: _lift_function(closed, shape, there) for n, (closed, shape) in zip(_FUNCTIONS, traced, strict=True)}
 
 
-def _made(closed: Any, shape: Any, there: dict[int, tuple[Any, jax.Array]]) -> _Lifted:
+def _lift_function(closed: Any, shape: Any, there: dict[int, tuple[Any, jax.Array]]) -> _Lifted:
     """`there` are arrays by the address of what they were made of: an array of several functions is kept once."""
     program = _Program()
     arguments = [program.number() for _ in closed.jaxpr.invars]

@@ -44,7 +44,7 @@ def basin_mixture(system: System, kT: float, samples: Float[Array, "samples n"])
     one nearer to exp(-U/kT) is taken, by the smaller of its forward and its reverse effective sample size. None if
     basins give no information."""
     found = np.asarray(relax(system, jnp.asarray(kT, samples.dtype), samples, _units(system, kT, samples)))
-    groups = _grouped(system, kT, found, np.asarray(energies(system, jnp.asarray(found))))
+    groups = _group(system, kT, found, np.asarray(energies(system, jnp.asarray(found))))
     if groups is None:
         return None
     basins, label = groups
@@ -79,7 +79,7 @@ def _diagonals(system, states):
     return jax.lax.map(lambda x: jnp.diag(jax.hessian(system.energy)(x)), states, batch_size=_PROBED // 8)
 
 
-def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | None:
+def _group(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | None:
     """The distinct minima, lowest first, and the index of the minimum that each sample belongs to."""
     label = np.full(len(found), -1)
     basins: list[Harmonic] = []
@@ -92,7 +92,7 @@ def _grouped(system, kT, found, levels) -> tuple[list[Harmonic], np.ndarray] | N
         near = np.zeros(len(found), bool)
         # In a flat direction, or one in which U keeps falling, no statement is possible.
         if basins[-1].stable:
-            squared = np.sum(basins[-1].whitened(found - found[i]) ** 2, axis=1)
+            squared = np.sum(basins[-1].whiten(found - found[i]) ** 2, axis=1)
             near = (squared < SAME_MINIMUM) & (levels - levels[i] < SAME_MINIMUM * kT)
         near[i] = True
         label[near & (label < 0)] = len(basins) - 1
@@ -107,12 +107,12 @@ def _members(system, kT, basin: Harmonic, members: np.ndarray) -> np.ndarray:
         return members
     walkers = members[np.arange(max(_FEWEST_WALKERS, _WALKERS * n)) % len(members)]
     lower = basin.gaussian.scale.lower  # pyright: ignore[reportAttributeAccessIssue]
-    explored = np.asarray(_walked(system, jnp.asarray(kT, walkers.dtype), walkers, lower))
+    explored = np.asarray(_walk(system, jnp.asarray(kT, walkers.dtype), walkers, lower))
     return explored[np.all(np.isfinite(explored), axis=1)]
 
 
 @eqx.filter_jit
-def _walked(system, kT, walkers, factor):
+def _walk(system, kT, walkers, factor):
     """Positions of walkers after MALA in the coordinates that make the harmonic approximation a standard normal. Steps
     are long and short in turn, because widths may differ from those of the approximation."""
     n = walkers.shape[1]

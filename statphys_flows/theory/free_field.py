@@ -44,7 +44,7 @@ def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
             c, m = np.unravel_index(np.argmin(bound), bound.shape)
             if bound[c, m] < lowest:
                 lowest, field = float(bound[c, m]), FreeField(lattice, stiffness, masses[m], float(centres[c]))
-            masses, centres = np.exp(_refined(np.log(masses), m)), _refined(centres, c)
+            masses, centres = np.exp(_refine(np.log(masses), m)), _refine(centres, c)
         return lowest, field
 
     covering, about_zero = best(np.zeros(1))
@@ -61,7 +61,7 @@ def free_fields(system: System, kT: float) -> tuple[FreeField | Mixture, ...]:
     return (about_zero, field) if shifted < covering else (about_zero,)
 
 
-def _refined(grid: np.ndarray, best) -> np.ndarray:
+def _refine(grid: np.ndarray, best) -> np.ndarray:
     """Equally many points between the neighbours of the best one."""
     return np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)], grid.size)
 

@@ -33,7 +33,7 @@ class Harmonic(NamedTuple):
     gaussian: Gaussian
     stable: bool
 
-    def whitened(self, displacements: np.ndarray) -> np.ndarray:
+    def whiten(self, displacements: np.ndarray) -> np.ndarray:
         """Displacements from the centre, (..., n), in standard deviations of the Gaussian."""
         lower = np.asarray(self.gaussian.scale.lower, float)  # pyright: ignore[reportAttributeAccessIssue]
         return np.linalg.solve(lower, displacements.reshape(-1, len(lower)).T).T.reshape(displacements.shape)
@@ -51,7 +51,7 @@ def harmonic(system: System, kT: float, about: Float[Array, " n"] | np.ndarray) 
     directions, values = _directions(np.asarray(hessian(system, jnp.asarray(state)), float) / kT)
     resolved = values > FLAT * max(values.max(), 0.0)
     widths = np.where(resolved, 1 / np.sqrt(np.where(resolved, values, 1.0)), np.nan)
-    widths, stable = _checked(system, kT, state, directions, widths, np.where(resolved, values, 0.0))
+    widths, stable = _check_widths(system, kT, state, directions, widths, np.where(resolved, values, 0.0))
     columns = directions * widths
     # Rows may differ in scale by any factor: the Cholesky factor is computed from the correlations.
     size = np.sqrt(np.sum(columns**2, axis=1))
@@ -80,7 +80,7 @@ def _directions(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return vectors / scale[:, None], values
 
 
-def _checked(system, kT, state, directions, widths, values) -> tuple[np.ndarray, bool]:
+def _check_widths(system, kT, state, directions, widths, values) -> tuple[np.ndarray, bool]:
     """The widths, and whether U rises in each direction. If the distance over which U rises by kT/2 contradicts a
     width, it replaces that width."""
     away = (directions * np.nan_to_num(widths)).T

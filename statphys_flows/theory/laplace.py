@@ -87,7 +87,7 @@ def laplace_chains(system: System, kT: float) -> Base | None:
     if not (np.all(np.isfinite(diagonal)) and np.all(np.isfinite(off_diagonal)) and np.all(np.any(diagonal, axis=1))):
         return None
     chains = [
-        GaussianChain(state, _made_positive(d, o), o)
+        GaussianChain(state, _make_positive(d, o), o)
         for state, d, o in zip(np.asarray(states), diagonal, off_diagonal, strict=True)
     ]
     return (
@@ -129,7 +129,7 @@ def _curvature(system: System, states) -> tuple[Float[Array, "states n"], Float[
     return jax.vmap(one)(states)
 
 
-def _made_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray:
+def _make_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray:
     """The diagonal, raised evenly until the tridiagonal matrix is safely positive definite (at a saddle it is not)."""
     lowest = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1))[0]
     floor = 1e-3 * np.abs(diagonal).mean()

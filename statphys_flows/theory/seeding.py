@@ -30,7 +30,7 @@ def seed_states(system: System, kT: float, key: PRNGKeyArray, walkers: int) -> F
     states = states_of(system)
     if states is not None:
         return states[jnp.arange(walkers) % len(states)]
-    return drawn_inside(system, lambda key, n: draw_starts(system, kT, key, n), key, walkers)
+    return draw_inside(system, lambda key, n: draw_starts(system, kT, key, n), key, walkers)
 
 
 def draw_starts(system: System, kT: float, key: PRNGKeyArray, n: int) -> Float[Array, "n ..."]:
@@ -65,7 +65,7 @@ def states_of(system: System) -> Float[Array, "states ..."] | None:
     return states if inside.all() else states[np.flatnonzero(inside)]
 
 
-def drawn_inside(
+def draw_inside(
     system: System, draw: Callable[[PRNGKeyArray, int], Float[Array, "draws ..."]], key: PRNGKeyArray, n: int
 ) -> Float[Array, "n ..."]:
     """n configurations of finite energy from `draw(key, count)`; if few are found, they repeat in turn.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Flow
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.precision import full_precision
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import reduced_energy
@@ -120,7 +120,7 @@ class Course:
         self.waited += 1
         if not found <= self.first_score + max(1.0, abs(self.first_score)):
             self.undone.append(np.arange(done, done + length))
-            self.flow, self.state = self.best, _restarted(self.best, self.state, task.optimiser)
+            self.flow, self.state = self.best, _restart(self.best, self.state, task.optimiser)
 
 
 @eqx.filter_jit
@@ -153,9 +153,9 @@ def _own_score(flow, held_out, score):
     return score(flow, held_out)
 
 
-def _restarted(flow, state: FitState, optimiser: Optimiser) -> FitState:
+def _restart(flow, state: FitState, optimiser: Optimiser) -> FitState:
     fresh = FitState.create(flow, optimiser)
-    return strongly_typed(
+    return make_strongly_typed(
         eqx.tree_at(
             lambda s: (s.step, s.rate, s.rejected),
             fresh,

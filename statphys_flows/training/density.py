@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.bases import Base, Gaussian, GaussianBase
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow, Flow, NetworkVelocity, nice, real_nvp, spline_coupling
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.flows.velocities.score import ScoreVelocity
 from statphys_flows.thresholds import FEWEST_SAMPLES_PER_DIMENSION
 from statphys_flows.training.fit import Optimiser
@@ -20,7 +20,7 @@ from statphys_flows.training.objectives.interpolant import Interpolant
 from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.paths import Linear
 from statphys_flows.training.objectives.score import DenoisingScore
-from statphys_flows.training.samples import checked_samples
+from statphys_flows.training.samples import check_samples
 from statphys_flows.training.train import Trained, train
 
 FLOWS = ("spline", "real_nvp", "nice", "continuous", "diffusion")
@@ -87,7 +87,7 @@ class DensityEstimate(NamedTuple):
 
     def log_prob(self, x) -> Float[Array, " n"]:
         """log q of rows (n, d), exact, in batches."""
-        return _log_prob(self.flow, checked_samples(x, shape=self.flow.base.mean.shape, name="x", least=1))
+        return _log_prob(self.flow, check_samples(x, shape=self.flow.base.mean.shape, name="x", least=1))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         """n independent draws."""
@@ -133,7 +133,7 @@ def fit_density(
     **Raises:** `StudyError` for samples of another shape, rows that are not finite (with their index), too few rows, a
     column that is constant, fractions that leave nothing, and what is not a flow. **Warns:** as `train`.
     """
-    data = checked_samples(samples)
+    data = check_samples(samples)
     _check_sizes(data, validation, test)
     split_key, flow_key, key = jax.random.split(key, 3)
     training, validating, testing = _split(data, validation, test, split_key)
@@ -242,14 +242,14 @@ def _flow_for(flow, base: Base | None, training, key) -> Framed:
             raise StudyError("fit_density: a Flow brings its own base; give either base= or a Flow.")
         if flow.base.mean.shape != (d,):
             raise StudyError(f"The flow's configurations have shape {flow.base.mean.shape}, the samples' rows ({d},).")
-        return strongly_typed(Framed(flow, zero, one))
+        return make_strongly_typed(Framed(flow, zero, one))
     location, scale = (zero, one) if base is not None else (jnp.mean(training, axis=0), jnp.std(training, axis=0))
     y = (training - location) / scale
-    base = _fitted_gaussian(y) if base is None else base
-    return strongly_typed(Framed(_named_flow(flow, base, y, key), location, scale))
+    base = _fit_gaussian(y) if base is None else base
+    return make_strongly_typed(Framed(_build_flow(flow, base, y, key), location, scale))
 
 
-def _named_flow(name: str, base: Base, y, key) -> Flow:
+def _build_flow(name: str, base: Base, y, key) -> Flow:
     centre, spread = jnp.mean(y, axis=0), jnp.std(y, axis=0)
     if name == "continuous":
         return ContinuousFlow(base, NetworkVelocity(key, y.shape[1], location=centre, scale=spread), steps=8)
@@ -263,7 +263,7 @@ def _named_flow(name: str, base: Base, y, key) -> Flow:
     return build(key, base, location=centre, scale=spread)
 
 
-def _fitted_gaussian(y) -> Gaussian:
+def _fit_gaussian(y) -> Gaussian:
     rows = np.asarray(y, float)
     covariance = np.atleast_2d(np.cov(rows.T))
     # Columns that are combinations of others: a little width, so that there is a density to begin with.

@@ -35,14 +35,14 @@ def rebalance(
     log_w = _finite(log_w)
     if log_responsibilities is None:
         return flow, log_w
-    return flow.with_component_weights(_updated(flow.component_weights, log_w, log_responsibilities)), log_w
+    return flow.with_component_weights(_update(flow.component_weights, log_w, log_responsibilities)), log_w
 
 
 def _finite(log_w):
     return jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
 
 
-def _updated(current, log_w, log_responsibilities):
+def _update(current, log_w, log_responsibilities):
     weights = jax.nn.softmax(log_w)
     found = weights @ jnp.exp(log_responsibilities)
     effective = 1.0 / jnp.sum(weights**2)

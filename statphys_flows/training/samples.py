@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from statphys_flows.errors import StudyError
 
 
-def checked_samples(
+def check_samples(
     samples, *, shape: tuple[int, ...] | None = None, name: str = "samples", least: int = 2
 ) -> Float[Array, "n ..."]:
     """`samples` as an array of JAX's default precision.

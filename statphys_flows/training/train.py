@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.numbers import check_real, is_count
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_array_parameters
@@ -21,7 +21,7 @@ from statphys_flows.training.fitting import fitting_objective
 from statphys_flows.training.objectives.likelihood import MaximumLikelihood
 from statphys_flows.training.objectives.objective import Objective
 from statphys_flows.training.objectives.reverse_kl import ReverseKL
-from statphys_flows.training.samples import checked_samples
+from statphys_flows.training.samples import check_samples
 
 _HELD_OUT = 0.1
 # Configurations that a score is taken on.
@@ -111,8 +111,8 @@ def _prepare(flow, samples, held_out, system, kT, objective, steps, optimiser, s
     samples, held_out = _split(flow, samples, held_out, optimiser.batch, split_key)
     temperature = jnp.asarray(1.0 if kT is None else kT, jnp.result_type(float))
     target = Target(None if system is None else with_array_parameters(system), temperature)
-    flow, goal, target = strongly_typed((flow, objective, target))
-    state = strongly_typed(FitState.create(flow, optimiser))
+    flow, goal, target = make_strongly_typed((flow, objective, target))
+    state = make_strongly_typed(FitState.create(flow, optimiser))
     task = Task(goal, samples, held_out, target, optimiser, steps, score, score_key, key, state.rate.dtype)
     return task, Course(flow, state, best=flow)
 
@@ -166,11 +166,11 @@ def _split(flow: Flow, samples, held_out, batch: int, key):
     """What to train on and what to score on; of the flow's shape and without data if the objective needs none."""
     shape = flow.base.mean.shape
     if held_out is not None:
-        held_out = checked_samples(held_out, shape=shape, name="held_out")[:_SCORED]
+        held_out = check_samples(held_out, shape=shape, name="held_out")[:_SCORED]
     if samples is None:
         samples = jnp.zeros((batch, *shape), flow.base.mean.dtype)
         return samples, jnp.zeros((_SCORED, *shape), samples.dtype) if held_out is None else held_out
-    samples = checked_samples(samples, shape=shape)
+    samples = check_samples(samples, shape=shape)
     if held_out is not None:
         return samples, held_out
     order = jax.random.permutation(key, samples.shape[0])

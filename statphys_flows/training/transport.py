@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import ContinuousFlow
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.precision import full_precision
 from statphys_flows.training.fit import Optimiser
 from statphys_flows.training.objectives.interpolant import Interpolant, needs_velocity, on_path
@@ -101,7 +101,7 @@ def train_path(
             "with Interpolant(path)."
         )
     optimiser = Optimiser() if optimiser is None else optimiser
-    flow, path = strongly_typed((flow, path))
+    flow, path = make_strongly_typed((flow, path))
     rates = jnp.asarray([1.0, path_rate], jnp.result_type(float))
     return _train_path(flow, path, samples, key, rates, optimiser, steps, velocity_steps)
 
@@ -112,19 +112,19 @@ def _train_path(flow, path, samples, key, rates, optimiser: Optimiser, steps: in
     transformation = optimiser.transformation()
     schedule = optax.cosine_decay_schedule(optimiser.learning_rate, steps, alpha=0.02)
     velocity, still_velocity = eqx.partition(flow.velocity, eqx.is_inexact_array)
-    learnt, still_path = eqx.partition(path, eqx.is_inexact_array)
+    path_parameters, still_path = eqx.partition(path, eqx.is_inexact_array)
     factor = flow.base.preconditioner
 
-    def built(velocity, learnt):
+    def build(velocity, path_parameters):
         moving = eqx.tree_at(lambda f: f.velocity, flow, eqx.combine(velocity, still_velocity))
-        return moving, eqx.combine(learnt, still_path)
+        return moving, eqx.combine(path_parameters, still_path)
 
-    def velocity_loss(velocity, learnt, batch, key):
-        flow, path = built(velocity, learnt)
+    def velocity_loss(velocity, path_parameters, batch, key):
+        flow, path = build(velocity, path_parameters)
         return Interpolant(path).loss(flow, batch, _no_energy, key)
 
-    def path_loss(learnt, velocity, batch, key):
-        flow, path = built(velocity, learnt)
+    def path_loss(path_parameters, velocity, batch, key):
+        flow, path = build(velocity, path_parameters)
 
         def negative(t, point, rate):
             v = factor.solve(flow.velocity.field(t, point))
@@ -146,21 +146,23 @@ def _train_path(flow, path, samples, key, rates, optimiser: Optimiser, steps: in
         return samples[jax.random.randint(pick, (optimiser.batch,), 0, samples.shape[0])], own
 
     def body(carry, inputs):
-        velocity, learnt, velocity_moments, path_moments = carry
+        velocity, path_parameters, velocity_moments, path_moments = carry
         step, key = inputs
         rate = schedule(step) * rates
         for own in jax.random.split(key, velocity_steps + 1)[1:]:
             velocity, velocity_moments, _ = descend(
-                velocity_loss, velocity, velocity_moments, rate[0], learnt, *batch_and_key(own)
+                velocity_loss, velocity, velocity_moments, rate[0], path_parameters, *batch_and_key(own)
             )
-        learnt, path_moments, energy = descend(
-            path_loss, learnt, path_moments, rate[1], velocity, *batch_and_key(jax.random.fold_in(key, 0))
+        path_parameters, path_moments, energy = descend(
+            path_loss, path_parameters, path_moments, rate[1], velocity, *batch_and_key(jax.random.fold_in(key, 0))
         )
-        return (velocity, learnt, velocity_moments, path_moments), energy
+        return (velocity, path_parameters, velocity_moments, path_moments), energy
 
-    start = (velocity, learnt, transformation.init(velocity), transformation.init(learnt))
-    (velocity, learnt, _, _), energies = jax.lax.scan(body, start, (jnp.arange(steps), jax.random.split(key, steps)))
-    return Transport(*built(velocity, learnt), energies)
+    start = (velocity, path_parameters, transformation.init(velocity), transformation.init(path_parameters))
+    (velocity, path_parameters, _, _), energies = jax.lax.scan(
+        body, start, (jnp.arange(steps), jax.random.split(key, steps))
+    )
+    return Transport(*build(velocity, path_parameters), energies)
 
 
 def _no_energy(x):

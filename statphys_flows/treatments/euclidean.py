@@ -43,19 +43,19 @@ class EuclideanTreatment(Treatment):
         if base is None and samples is not None:
             base = basin_mixture(system, kT, samples)
 
-        def moved(base: Base):
+        def couple(base: Base):
             return lambda: spline_coupling(key, base, location=location, scale=scale)
 
         # If some coordinates set the scale of others, U falls without end, or to a minimum far from most of the weight.
         hierarchy = {} if samples is None else {"hierarchical_coupling": lambda: _hierarchical(key, samples)}
         if base is None:
-            return Candidates({**hierarchy, "broad_coupling": moved(broad)})
+            return Candidates({**hierarchy, "broad_coupling": couple(broad)})
         first = {"gaussians": lambda: Untransformed(base)}
         if isinstance(base, Mixture) and own is None:
             # If only a few of many modes are known, only the coordinate-wise flow can reach the others.
             apart = {"coordinate_splines": lambda: coordinate_splines(broad, location=location, scale=scale)}
-            return Candidates({**first, **apart, "coupling": moved(base), "broad_coupling": moved(broad)})
-        return Candidates({**first, "coupling": moved(base), **hierarchy})
+            return Candidates({**first, **apart, "coupling": couple(base), "broad_coupling": couple(broad)})
+        return Candidates({**first, "coupling": couple(base), **hierarchy})
 
     def draws_anew(self, system, kT):
         # Where states are known there is a Laplace approximation, which is the same each time.

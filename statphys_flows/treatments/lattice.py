@@ -11,7 +11,7 @@ from statphys_flows.spaces import Lattice
 from statphys_flows.systems import System
 from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.theory.free_field import free_fields
-from statphys_flows.theory.seeding import drawn_inside, seed_states
+from statphys_flows.theory.seeding import draw_inside, seed_states
 from statphys_flows.treatments.candidates import Candidates
 from statphys_flows.treatments.registry import register_treatment
 from statphys_flows.treatments.treatment import Treatment
@@ -43,7 +43,7 @@ class LatticeTreatment(Treatment):
             drawn = jnp.stack([jax.vmap(flow.base.sample)(keys) for flow in candidates])
             return drawn[jnp.arange(n) % len(candidates), jnp.arange(n)]
 
-        return drawn_inside(system, draw, key, n)
+        return draw_inside(system, draw, key, n)
 
 
 def _velocity(system: System, base: Base, samples) -> Velocity:

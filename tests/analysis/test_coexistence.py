@@ -6,7 +6,7 @@ from scipy.stats import chi2
 
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.analysis.pooling.pool import averages
-from statphys_flows.analysis.pooling.reweighting import pooled
+from statphys_flows.analysis.pooling.reweighting import pool_draws
 from statphys_flows.analysis.transitions.coexistence import coexistence
 from statphys_flows.analysis.transitions.densities.histogram import histogram, variable
 from tests.analysis.curie_weiss import levels
@@ -16,8 +16,8 @@ from tests.helpers.two_phases import Exact, TwoPhases, exact, study, study_of, s
 FALSE_ALARM = 1e-4
 
 
-def found(phases, *, centre=0.0, width=0.25, seed=0, draws=200, points=6):
-    data = pooled(study(phases, centre + np.linspace(-width, width, points), draws=draws, seed=seed))
+def locate(phases, *, centre=0.0, width=0.25, seed=0, draws=200, points=6):
+    data = pool_draws(study(phases, centre + np.linspace(-width, width, points), draws=draws, seed=seed))
     return coexistence(data, 1, np.asarray([1.0, np.nan]), centre - width, centre + width)
 
 
@@ -42,7 +42,7 @@ def test_the_exact_values_are_those_of_symmetry():
 @pytest.mark.parametrize(("separation", "width"), [(4, 0.25), (6, 0.25), (6, 1.0)])
 def test_two_peaks(separation, width):
     phases = symmetric(separation)
-    agree([found(phases, width=width, seed=seed) for seed in range(6)], exact(phases))
+    agree([locate(phases, width=width, seed=seed) for seed in range(6)], exact(phases))
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_two_peaks(separation, width):
 )
 def test_phases_of_other_shapes(phases):
     known = exact(phases)
-    agree([found(phases, centre=known.location, seed=seed) for seed in range(6)], known)
+    agree([locate(phases, centre=known.location, seed=seed) for seed in range(6)], known)
 
 
 def test_few_draws_far_out_are_no_phase():
     """10⁴ draws: the outermost have a peak of their own in a smoothed density, and the deepest dip beside it."""
     phases = symmetric(4)
-    each = [found(phases, seed=seed, draws=50) for seed in range(8)]
+    each = [locate(phases, seed=seed, draws=50) for seed in range(8)]
     assert None not in each
     agree(each, exact(phases))
 
 
 def test_a_dip_that_was_not_visited_bounds_the_barrier():
     deep = exact(symmetric(14)).barrier
-    each = found(symmetric(14), draws=100)
+    each = locate(symmetric(14), draws=100)
     assert np.isnan(each.barrier.error)
     assert 5 < each.barrier.value < deep
     assert abs(each.location.value) < 4 * each.location.error
@@ -82,7 +82,7 @@ def test_the_bound_of_a_barrier_holds_for_draws_that_are_repeated():
     for seed in range(8):
         rng = np.random.default_rng(seed)
         e = np.repeat(rng.choice([-3.75, 3.75], size=(1, 32, 50)) + rng.normal(size=(1, 32, 50)), 40, axis=2)
-        data = pooled(study_of(np.zeros(1), e, np.asarray([phases.tilted(0.0)[3]])))
+        data = pool_draws(study_of(np.zeros(1), e, np.asarray([phases.tilt(0.0)[3]])))
         each = coexistence(data, 1, np.asarray([1.0, np.nan]), -0.25, 0.25)
         if each is not None and np.isnan(each.barrier.error):
             bounds, wrong = bounds + 1, wrong + (each.barrier.value > known)
@@ -94,11 +94,11 @@ def test_the_bound_of_a_barrier_holds_for_draws_that_are_repeated():
 def test_two_peaks_that_merge_are_not_told_apart():
     for separation in (1.0, 2.0, 2.2):
         for seed in range(3):
-            assert found(symmetric(separation), width=1.0, seed=seed, draws=60) is None
+            assert locate(symmetric(separation), width=1.0, seed=seed, draws=60) is None
 
 
 def test_replicas_of_a_histogram_are_those_of_averages():
-    data = pooled(study(symmetric(4), np.linspace(-0.25, 0.25, 4), draws=40))
+    data = pool_draws(study(symmetric(4), np.linspace(-0.25, 0.25, 4), draws=40))
     e = data.pool.statistics[1] + data.pool.centre[1]
     target = data.natural(np.asarray([[1.0, 0.1]]))
     here = histogram(data.pool, target[0], variable(e))

@@ -6,7 +6,7 @@ import pytest
 from statphys_flows.analysis import Estimate, thermodynamics
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.pooling.consistency import _energies, consistency
-from statphys_flows.analysis.pooling.reweighting import pooled
+from statphys_flows.analysis.pooling.reweighting import pool_draws
 from tests.analysis.harmonic_study import study
 
 KT = (0.5, 0.6, 0.72, 0.86, 1.0)
@@ -59,7 +59,7 @@ def test_replicas_of_the_heat_capacity_spread_by_its_error():
     """By the error that each point's own jackknife gives, also at the ends of the scan, where <U> is far from the
     pool's centre: the square of the mean varies with the replica."""
     tree = study((0.2, 0.5, 1.0), dimension=30)
-    data = pooled(tree)
+    data = pool_draws(tree)
     _, capacity = _energies(data)
     error = bootstrap_error(capacity.replicas, data.pool.groups)
     for k, kT in enumerate(data.points[:, 0]):

@@ -6,7 +6,7 @@ from scipy.stats import chi2
 
 from statphys_flows.analysis.transitions.finite_size import binder_fit
 from statphys_flows.analysis.transitions.scaling import Points, fit
-from tests.helpers.scaling_sets import LAWS, random_law, sampled
+from tests.helpers.scaling_sets import LAWS, random_law, sample_law
 
 SETS = 8
 FALSE_ALARM = 1e-4
@@ -19,7 +19,7 @@ def test_errors_cover(law, sizes):
     off = []
     for seed in range(SETS):
         true = random_law(seed) if law is None else LAWS[law]
-        found = binder_fit(*sampled(true, sizes, seed))
+        found = binder_fit(*sample_law(true, sizes, seed))
         pairs = ((found.critical, true.critical), (found.nu, true.nu), (found.binder, true.binder))
         off.append([(estimate.value - known) / estimate.error for estimate, known in pairs])
     squares = np.sum(np.square(off), axis=0)

@@ -5,7 +5,7 @@ import pytest
 
 from statphys_flows.analysis import bar_log_z, importance_log_z, jackknife, overlap, reverse_log_z
 from statphys_flows.analysis.errors.jackknife import error_of_replicas
-from statphys_flows.analysis.free_energy.log_z import bar_left_out
+from statphys_flows.analysis.free_energy.log_z import bar_leave_one_out
 from tests.analysis.numpy_pymbar import pymbar
 from tests.analysis.synthetic_chains import ar1, assert_covers
 
@@ -67,7 +67,7 @@ def test_bar_error_equals_solving_every_replica(mu):
     solved = jackknife(
         lambda f, r: bar_log_z(f, r).value, *(np.repeat(a, 2, axis=0) for a in (forward, chain)), groups=32
     )
-    stepped = bar_left_out(np.repeat(forward, 2, axis=0), np.repeat(chain, 2, axis=0), 1)
+    stepped = bar_leave_one_out(np.repeat(forward, 2, axis=0), np.repeat(chain, 2, axis=0), 1)
     assert error_of_replicas(stepped) == pytest.approx(solved.error, rel=0.05)
 
 

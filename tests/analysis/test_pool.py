@@ -7,15 +7,15 @@ import xarray as xr
 from statphys_flows.analysis import bar_log_z, consistency, jackknife_means, reweight
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.errors.jackknife import error_of_replicas
-from statphys_flows.analysis.free_energy.log_z import bar_left_out
+from statphys_flows.analysis.free_energy.log_z import bar_leave_one_out
 from statphys_flows.analysis.pooling.pool import _own, averages
-from statphys_flows.analysis.pooling.reweighting import pooled
+from statphys_flows.analysis.pooling.reweighting import pool_draws
 from tests.analysis.harmonic_study import study
 
 
 def test_at_its_points_log_z_is_that_of_the_pool():
     """What the control variates are for: without them the sum of weights adds an error of its own."""
-    data = pooled(study())
+    data = pool_draws(study())
     found = averages(data.pool, data.pool.natural)
     own = data.pool.log_z - data.pool.natural @ data.pool.centre
     np.testing.assert_allclose(found.log_z, own, atol=1e-9)
@@ -32,7 +32,7 @@ def test_replicas_of_log_z_are_those_of_the_chains_drawn():
     rng = np.random.default_rng(1)
     counts = rng.multinomial(groups, np.full(groups, 1 / groups), size=60)
     value = bar_log_z(forward, chain)
-    left_out = bar_left_out(forward, chain, 1)[None]
+    left_out = bar_leave_one_out(forward, chain, 1)[None]
     _, followed, _ = _own(
         np.asarray([value.value]), left_out, np.asarray([value.error]), np.zeros(1), counts[:, None], 0
     )
@@ -84,7 +84,7 @@ def with_systematic(tree, size):
 
 def test_replicas_of_a_mean_spread_as_the_jackknife_says():
     tree = study((0.7, 0.8), dimension=4)
-    data = pooled(tree, replicas=2000)
+    data = pool_draws(tree, replicas=2000)
     found = averages(data.pool, data.pool.natural)
     assert found.replicas is not None
     energy = tree["sample_stats"]["energy"].values
@@ -99,7 +99,7 @@ def test_where_nothing_overlaps_points_keep_their_own_log_z_and_its_error():
     """In 100 dimensions, from each temperature to one three times as high."""
     tree = study((0.1, 0.3, 1.0), dimension=100)
     tree["thermodynamics"]["log_z_err"][1] = 3.0
-    data = pooled(tree)
+    data = pool_draws(tree)
     assert [list(points) for points in data.pool.linked] == [[0], [1], [2]]
     found = averages(data.pool, data.pool.natural)
     assert found.replicas is not None
@@ -115,7 +115,7 @@ def test_a_point_whose_proposals_tell_nothing_is_pooled_by_its_draws(weight):
     exact = tree["thermodynamics"].to_dataset()["log_z"].values.copy()
     tree["sample_stats"]["proposal_log_weight"][1] = weight
     tree["thermodynamics"]["log_z"][1], tree["thermodynamics"]["log_z_err"][1] = np.nan, np.inf
-    data = pooled(tree)
+    data = pool_draws(tree)
     found = averages(data.pool, data.pool.natural)
     assert found.replicas is not None
     assert found.log_z[1] == pytest.approx(exact[1], abs=4 * np.std(found.replicas.log_z[:, 1]))
@@ -126,7 +126,7 @@ def test_points_that_neither_overlap_nor_know_log_z_are_refused():
     for name in ("log_z", "log_z_err"):
         tree["thermodynamics"][name] = np.nan * tree["thermodynamics"][name]
     with pytest.raises(ValueError, match=r"1 of 3 points of the scan do not overlap .* add points in between"):
-        pooled(tree)
+        pool_draws(tree)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0, 4.0])

@@ -41,10 +41,10 @@ def test_errors_hold_what_is_known_to_be_missed():
     found = thermodynamics(energy, m, LOG_Z, kT=KT, missed=Missed(0.01, other**2, other, {}))
     alone = thermodynamics(energy, m, LOG_Z, kT=KT)
 
-    def mixed(x, missed):  # each chain with one draw of the missed, in turn
+    def mix(x, missed):  # each chain with one draw of the missed, in turn
         return np.concatenate([x, np.tile(missed, 16)[:, None]], axis=1)
 
-    whole = thermodynamics(mixed(energy, other**2), mixed(m, other), LOG_Z, kT=KT)
+    whole = thermodynamics(mix(energy, other**2), mix(m, other), LOG_Z, kT=KT)
     for name in alone:
         shift = np.sqrt(max(found[name].error ** 2 - alone[name].error ** 2, 0.0))
         assert found[name].value == alone[name].value

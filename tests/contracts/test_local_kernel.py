@@ -28,7 +28,7 @@ def exact(density):
 
 
 @eqx.filter_jit
-def moved(kernel, key, x, density):
+def sweep(kernel, key, x, density):
     keys = jax.random.split(key, len(x))
     factor = Diagonal(jnp.asarray([0.5]))
     return jax.vmap(lambda k, x: local_sweep(k, x, density, kernel, factor, 0.7, 3))(keys, x)
@@ -41,7 +41,7 @@ def test_the_target_is_left_as_it_is(name, target):
     cdf = exact(density)
     u = np.random.default_rng(3).uniform(size=CHAINS)
     x = jnp.asarray(np.interp(u, cdf, GRID)[:, None], jnp.float32)
-    after, logdensity, rate, evaluations = moved(KERNELS[name], jax.random.key(1), x, density)
+    after, logdensity, rate, evaluations = sweep(KERNELS[name], jax.random.key(1), x, density)
     # Each chain is an exact draw of its own; 1e-5 is 4.4 sigma.
     assert kstest(np.asarray(after)[:, 0], lambda v: np.interp(v, GRID, cdf)).pvalue > 1e-5
     assert np.mean(np.asarray(after) != np.asarray(x)) > 0.5

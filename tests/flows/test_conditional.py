@@ -54,7 +54,7 @@ def template(request, x64):
     return TEMPLATES[request.param]
 
 
-def perturbed(cond: ConditionalFlow, key, size=0.1) -> ConditionalFlow:
+def perturb(cond: ConditionalFlow, key, size=0.1) -> ConditionalFlow:
     leaves, structure = jax.tree.flatten(cond.parameters)
     keys = jax.random.split(key, len(leaves))
     noisy = [a + size * jax.random.normal(k, a.shape, a.dtype) for a, k in zip(leaves, keys, strict=True)]
@@ -80,7 +80,7 @@ def test_untrained_it_is_the_given_flow_at_every_grid_point(template):
 
 
 def test_trained_too_a_grid_point_is_reached_either_way(template, getkey):
-    cond = perturbed(conditional([template(kT) for kT in KT], KT), getkey())
+    cond = perturb(conditional([template(kT) for kT in KT], KT), getkey())
     x = cond.at_index(1).base.mean[None] + 0.3
     log_prob = eqx.filter_jit(lambda flow, x: flow.log_prob(x))
     by_index = log_prob(cond.at_index(jnp.asarray(1)), x)
@@ -107,13 +107,13 @@ def test_the_order_of_the_grid_does_not_matter(x64):
 
 
 def test_beyond_the_grid_it_is_the_edge(getkey, x64):
-    cond = perturbed(conditional([bridge(kT) for kT in KT], KT), getkey())
+    cond = perturb(conditional([bridge(kT) for kT in KT], KT), getkey())
     arrays_agree(cond.at(9.0), cond.at(3.5))
     arrays_agree(cond.at(0.1), cond.at(0.5))
 
 
 def test_the_parameters_are_chebyshev_polynomials_of_the_condition(getkey, x64):
-    cond = perturbed(conditional([bridge(kT) for kT in KT], KT, order=3), getkey())
+    cond = perturb(conditional([bridge(kT) for kT in KT], KT, order=3), getkey())
     theta = cond.parameters.velocity.coefficients
     for kT in (0.5, 1.3, 3.5):
         y = 2 * (kT - 0.5) / 3.0 - 1
@@ -125,7 +125,7 @@ def test_the_parameters_are_chebyshev_polynomials_of_the_condition(getkey, x64):
 def test_two_parameters(grid, getkey, x64):
     """Multilinear on a product, nearest on scattered points; and at order one a plane in the parameters."""
     flows = [nvp(a + b) for a, b in grid]
-    cond = perturbed(conditional(flows, grid, order=1), getkey())
+    cond = perturb(conditional(flows, grid, order=1), getkey())
     for i, c in enumerate(grid):
         arrays_agree(cond.at(c).base, flows[i].base)
     found = cond.at([1.2, 0.4]).base.mean[0]
@@ -185,7 +185,7 @@ def test_a_condition_of_another_length_is_refused():
     [(bridge, Interpolant()), (network, Interpolant()), (nvp, MaximumLikelihood()), (nvp, ReverseKL())],
 )
 def test_gradients_flow_to_the_shared_parameters_alone(template, objective, getkey, x64):
-    cond = perturbed(conditional([template(kT) for kT in KT], KT), getkey(), 0.05)
+    cond = perturb(conditional([template(kT) for kT in KT], KT), getkey(), 0.05)
     samples = jnp.stack([cond.at_index(i).sample_base(getkey(), 8) for i in range(len(KT))])
     traces = []
 

@@ -9,7 +9,8 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.bases import Gaussian, Mixture
 from statphys_flows.flows import CoordinateSplines, Untransformed, coordinate_splines
-from statphys_flows.treatments import _frame, flows_for
+from statphys_flows.treatments import flows_for
+from statphys_flows.treatments.euclidean import _frame
 
 
 def test_coordinate_splines_act_on_each_coordinate_alone(getkey):

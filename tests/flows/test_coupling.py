@@ -31,7 +31,7 @@ def white(lattice):
     return Gaussian(jnp.zeros(lattice.shape), Diagonal(jnp.ones(lattice.shape)))
 
 
-def moved(bijection, by):
+def raise_parameters(bijection, by):
     """Every parameter raised by a constant."""
     return jax.tree.map(lambda a: a + by if eqx.is_inexact_array(a) else a, bijection)
 
@@ -70,13 +70,13 @@ def test_layers_of_one_kind_share_a_compilation(getkey):
     traces = []
 
     @eqx.filter_jit
-    def counted(flow, z):
+    def count_traces(flow, z):
         traces.append(1)
         return flow.forward(z)[0]
 
     lattice = Lattice((4, 4))
     for _ in range(2):
-        counted(
+        count_traces(
             checkerboard_coupling(getkey(), white(lattice), lattice=lattice, layers=2, width=2), jnp.zeros((1, 4, 4))
         )
     assert len(traces) == 1
@@ -87,7 +87,7 @@ def test_layers_of_one_kind_share_a_compilation(getkey):
 
 def test_real_nvp_in_one_dimension_is_affine(getkey, x64):
     flow = STARTS["real_nvp_1d"](getkey())
-    flow = eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda b: moved(b, 0.3))
+    flow = eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda b: raise_parameters(b, 0.3))
     z = jnp.linspace(-3, 3, 7)[:, None]
     x, log_det = forward(flow, z)
     slopes = np.diff(x[:, 0]) / np.diff(z[:, 0])
@@ -118,7 +118,7 @@ def test_nice_starts_near_the_identity_and_leaves_a_symmetric_target(getkey, x64
 
 def test_every_coordinate_is_moved_by_two_layers(getkey):
     flow = nice(getkey(), Gaussian(jnp.zeros(5)), location=jnp.zeros(5), scale=jnp.ones(5), layers=2, width=4)
-    flow = eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda b: moved(b, 0.3))
+    flow = eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda b: raise_parameters(b, 0.3))
     z = jnp.zeros((1, 5))
     assert jnp.all(jnp.abs(forward(flow, z)[0] - z) > 1e-3)
 
@@ -187,7 +187,7 @@ def test_samples_on_a_torus_lie_within_a_period(getkey):
 def test_only_one_colour_moves_and_sees_only_the_other(colour, getkey, x64):
     lattice = Lattice((4, 4))
     layer = CheckerboardCoupling(getkey(), lattice, colour, even=True, width=3, depth=1, kernel=3)
-    layer = moved(layer, 0.2)
+    layer = raise_parameters(layer, 0.2)
     x = jax.random.normal(getkey(), lattice.shape)
     jacobian = np.asarray(jax.jacrev(lambda x: layer.transform_and_log_det(x)[0])(x)).reshape(16, 16)
     moves = (np.indices(lattice.shape).sum(axis=0).reshape(-1) + colour) % 2 == 0
@@ -222,7 +222,7 @@ def test_a_checkerboard_flow_commutes_with_even_shifts_along_periodic_axes(getke
 def test_a_checkerboard_flow_in_one_and_three_dimensions(shape, getkey, x64):
     lattice = Lattice(shape)
     flow = checkerboard_coupling(getkey(), white(lattice), lattice=lattice, layers=2, width=2)
-    flow = eqx.tree_at(lambda f: f.bijection, flow, replace_fn=lambda b: moved(b, 0.1))
+    flow = eqx.tree_at(lambda f: f.bijection, flow, replace_fn=lambda b: raise_parameters(b, 0.1))
     z = flow.sample_base(getkey(), 2)
     x, log_det = forward(flow, z)
     jacobian = eqx.filter_jit(jax.jacrev(lambda z: flow.forward(z[None])[0][0]))(z[0]).reshape(z[0].size, -1)

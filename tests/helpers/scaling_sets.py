@@ -42,7 +42,7 @@ def random_law(seed: int) -> Law:
     return Law(rng.uniform(0.4, 0.63), rng.uniform(0.6, 1.2), omega, c, 0.3 * c * rng.normal(), bool(rng.integers(2)))
 
 
-def sampled(law: Law, sizes, seed: int, *, points: int = 9, error: float = 0.002) -> tuple[list[Sampled], Crossing]:
+def sample_law(law: Law, sizes, seed: int, *, points: int = 9, error: float = 0.002) -> tuple[list[Sampled], Crossing]:
     """The same range of x at every size; the crossing of the two largest from its own points."""
     rng = np.random.default_rng(seed)
     found = []

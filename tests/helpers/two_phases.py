@@ -23,7 +23,7 @@ class TwoPhases(NamedTuple):
     means: tuple[float, ...]
     spreads: tuple[float, ...]
 
-    def tilted(self, field: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    def tilt(self, field: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """a_i, μ_i, s_i and log Z at a field."""
         a, mean, spread = (np.asarray(each, float) for each in self)
         log_a = np.log(a / a.sum()) - field * mean + 0.5 * (field * spread) ** 2
@@ -48,7 +48,7 @@ def exact(phases: TwoPhases) -> Exact:
     Of N(±D/2, 1): 0, 2⟨|e|⟩ and nearly D²/8 - log 2."""
 
     def extrema(field):
-        a, mean, spread, _ = phases.tilted(field)
+        a, mean, spread, _ = phases.tilt(field)
 
         def density(e):
             return float(a @ norm.pdf(e, mean, spread))
@@ -62,15 +62,15 @@ def exact(phases: TwoPhases) -> Exact:
         return dip, density(dip), [density(e) for e in peaks]
 
     def excess(field):
-        a, mean, spread, _ = phases.tilted(field)
+        a, mean, spread, _ = phases.tilt(field)
         return a @ norm.cdf(extrema(field)[0], mean, spread) - 0.5
 
     # Where the components weigh alike the phases nearly do.
     a, mean, _ = (np.asarray(each) for each in phases)
-    near = brentq(lambda f: np.diff(phases.tilted(f)[0][[0, -1]])[0], -20 / np.ptp(mean), 20 / np.ptp(mean))
+    near = brentq(lambda f: np.diff(phases.tilt(f)[0][[0, -1]])[0], -20 / np.ptp(mean), 20 / np.ptp(mean))
     field = brentq(excess, near - 0.4 / np.ptp(mean), near + 0.4 / np.ptp(mean), xtol=1e-12)
     dip, lowest, peaks = extrema(field)
-    a, mean, spread, _ = phases.tilted(field)
+    a, mean, spread, _ = phases.tilt(field)
     below = norm.cdf(dip, mean, spread)
     first = mean * below - spread**2 * norm.pdf(dip, mean, spread)  # ∫ e up to the dip
     low, high = (a @ first) / (a @ below), (a @ (mean - first)) / (a @ (1 - below))
@@ -82,7 +82,7 @@ def study(phases: TwoPhases, fields, *, chains=32, draws=400, seed=0) -> xr.Data
     rng = np.random.default_rng(seed)
     e, log_z = [], []
     for field in fields:
-        a, mean, spread, value = phases.tilted(field)
+        a, mean, spread, value = phases.tilt(field)
         which = rng.choice(len(a), p=a, size=(chains, draws))
         e.append(mean[which] + spread[which] * rng.normal(size=(chains, draws)))
         log_z.append(value + 0.01 * rng.normal())
@@ -112,7 +112,7 @@ def potts_like(sizes, *, latent=0.5, heat_capacity=0.5, kT=1.0, chains=32, draws
         points = []
         # From where the ordered phase has nearly all the weight to where it has hardly any.
         for tilt in np.linspace(5.0, -5.0, 9) / (n * latent):
-            a, mean, spreads, log_z = phases.tilted(tilt)
+            a, mean, spreads, log_z = phases.tilt(tilt)
             which = rng.choice(2, p=a, size=(chains, draws))
             energy = mean[which] + spreads[which] * rng.normal(size=which.shape)
             m = np.where(which == 0, 0.8, 0.0) + 0.7 / np.sqrt(n) * rng.normal(size=which.shape)

@@ -19,7 +19,7 @@ from statphys_flows.study.assemble import assemble
 from statphys_flows.study.point import run_point
 from statphys_flows.study.scan import Scan, name_of
 from statphys_flows.systems import with_array_parameters
-from statphys_flows.systems.lifting import lifted
+from statphys_flows.systems.lifting import lift_constants
 from tests.analysis import curie_weiss
 
 QUICK = {
@@ -68,14 +68,14 @@ class Given(Sampler):
 @pytest.fixture(scope="module")
 def sampled():
     """What each sampler hands over."""
-    system = lifted(with_array_parameters(Spring()))
+    system = lift_constants(with_array_parameters(Spring()))
     return {name: sampler.run(system, 1.0, jax.random.key(0)) for name, sampler in QUICK.items()}
 
 
 @pytest.fixture(scope="module")
 def trees(sampled):
     """A result of one point by each sampler."""
-    system, found = lifted(with_array_parameters(Spring())), {}
+    system, found = lift_constants(with_array_parameters(Spring())), {}
     for name, each in sampled.items():
         at = {"kT": 1.0, "tilt": 0.1}
         tree = run_point(system, at, jax.random.key(0), Given(lambda each=each: each)).tree

@@ -56,7 +56,7 @@ class Stretched(Flow):
         return trained
 
 
-def mismatched():
+def make_mismatched():
     return Stretched(Gaussian([0.4], [0.9]), jnp.asarray(0.7))
 
 
@@ -88,7 +88,7 @@ def stationary():
     grid, cdf, _ = exact_cdf()
     u = np.random.default_rng(7).uniform(size=CHAINS)
     x = jnp.asarray(np.interp(u, cdf, grid)[:, None], jnp.float32)
-    flow = mismatched()
+    flow = make_mismatched()
     states = start(x, flow)
     infos = []
     for key in jax.random.split(jax.random.key(3), 3):
@@ -112,7 +112,7 @@ def test_the_target_is_left_as_it_is(stationary):
 def test_without_the_accept_step_it_would_show():
     """The power of the test above: the flow alone is far from the target."""
     grid, cdf, _ = exact_cdf()
-    x, _ = mismatched().sample_and_log_prob(jax.random.key(0), CHAINS)
+    x, _ = make_mismatched().sample_and_log_prob(jax.random.key(0), CHAINS)
     assert kstest(np.asarray(x)[:, 0], lambda v: np.interp(v, grid, cdf)).pvalue < 1e-12
 
 
@@ -129,7 +129,7 @@ def test_weights_of_the_proposals_average_to_z(stationary):
 
 
 def test_is_global_says_whether_a_proposal_was_accepted(getkey):
-    flow = mismatched()
+    flow = make_mismatched()
     states = start(jnp.full((200, 1), 1.0), flow)
     after, info = step(getkey(), states, flow, jnp.asarray(0.0), 1, 1)  # a step size of zero: local moves stand still
     moved = np.asarray(jnp.abs(after.position - states.position)[:, 0] > 1e-5)
@@ -166,7 +166,7 @@ def test_a_flow_whose_own_density_is_nan_is_never_followed(getkey):
 
 
 def test_it_is_a_sampling_algorithm_of_blackjax(getkey):
-    flow = mismatched()
+    flow = make_mismatched()
     algorithm = as_top_level_api(double_well, flow, Diagonal(jnp.asarray([0.5])), 0.3, local_moves=1, global_moves=2)
     assert isinstance(algorithm, blackjax.base.SamplingAlgorithm)
     state = algorithm.init(jnp.ones(1))
@@ -202,7 +202,7 @@ OPTIONS = FlowMCMC(
 )
 
 
-def counted(counter):
+def count_energies(counter):
     def energy(x):
         counter.append(1)
         return 0.5 * jnp.sum(x**2)
@@ -215,7 +215,7 @@ def kT_array(kT):
 
 
 def test_nothing_adapts_after_the_freeze(getkey):
-    system, flow = counted([]), Stretched(Gaussian([0.0]), jnp.asarray(0.5))
+    system, flow = count_energies([]), Stretched(Gaussian([0.0]), jnp.asarray(0.5))
     step_size, factor = jnp.asarray(0.3), Diagonal(jnp.ones(1))
     before = jax.tree.map(np.array, (flow, step_size, factor))
     ticks = []
@@ -246,7 +246,9 @@ def test_draws_that_are_kept(draws, thin, kept, getkey):
     options = FlowMCMC(chains=4, draws=draws, moves=Moves(local=1, flow=1), thin=thin, rounds=Rounds(buffer=32))
     flow = Stretched(Gaussian([0.0]), jnp.asarray(0.5))
     frozen = Frozen(flow, options.local, Diagonal(jnp.ones(1)), jnp.asarray(0.3))
-    made = produce(counted([]), kT_array(1.0), frozen, jnp.ones((4, 1)), getkey(), options.moves, pieces_of(options))
+    made = produce(
+        count_energies([]), kT_array(1.0), frozen, jnp.ones((4, 1)), getkey(), options.moves, pieces_of(options)
+    )
     total = 10 * -(-draws // 10)
     assert made.energy.shape == (4, total)
     assert made.positions.shape[1] == len(made.kept_draws) == kept
@@ -270,13 +272,13 @@ def test_about_two_thousand_configurations_are_kept():
 
 
 def adaptive(system, key, flow=None):
-    flow = mismatched() if flow is None else flow
+    flow = make_mismatched() if flow is None else flow
     positions = jax.random.normal(key, (OPTIONS.chains, 1))
-    warm = warmed(system, positions, key, OPTIONS)
+    warm = run_warm_up(system, positions, key, OPTIONS)
     return warm, begin(system, kT_array(1.0), warm, flow, key, OPTIONS.local, OPTIONS.rounds.optimiser)
 
 
-def warmed(system, positions, key, options):
+def run_warm_up(system, positions, key, options):
     return warm_up(
         system,
         kT_array(1.0),
@@ -297,7 +299,7 @@ def one_round(system, kT, warm, state):
 
 def test_all_rounds_and_temperatures_share_one_compilation(getkey):
     counter = []
-    system = counted(counter)
+    system = count_energies(counter)
     warm, state = adaptive(system, getkey())
     state, _ = one_round(system, 1.0, warm, state)
     once = len(counter)
@@ -310,7 +312,7 @@ def test_all_rounds_and_temperatures_share_one_compilation(getkey):
 def test_a_further_temperature_traces_nothing(getkey):
     """The second one still traces the score of a flow that a neighbour has trained."""
     counter = []
-    system = counted(counter)
+    system = count_energies(counter)
     found = run_point(with_array_parameters(system), {"kT": 1.0}, getkey(), OPTIONS)
     found = run_point(with_array_parameters(system), {"kT": 0.9}, getkey(), OPTIONS, warm_start=found.trained)
     so_far = len(counter)
@@ -338,7 +340,7 @@ def test_a_parameter_of_the_system_costs_no_compilation(getkey):
 
 
 def test_rounds_keep_the_best_flow_and_fill_the_buffer_in_turn(getkey):
-    system = counted([])
+    system = count_energies([])
     warm, state = adaptive(system, getkey())
     scores, positions = [], []
     for _ in range(4):
@@ -375,7 +377,7 @@ def test_the_warm_up_tunes_to_the_scale_of_each_coordinate(getkey):
     options = FlowMCMC(chains=32, start=Start(warm_up=400), rounds=Rounds(buffer=1024))
     system = sf.Hamiltonian(energy, space=sf.Euclidean(2))
     positions = jax.random.normal(getkey(), (32, 2)) * jnp.asarray([0.3, 3.0])
-    warm = warmed(system, positions, getkey(), options)
+    warm = run_warm_up(system, positions, getkey(), options)
     assert warm.samples.shape == (1024, 2)
     assert warm.preconditioner.scale[1] > 2 * warm.preconditioner.scale[0]
     assert np.all(np.isfinite(warm.positions))
@@ -391,8 +393,8 @@ def test_refining_lowers_the_error_of_log_q(getkey):
     assert int(finer.steps) > 1
     assert error < 1e-3
     normal = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Euclidean(1))
-    same, none = refine(normal, kT_array(1.0), mismatched(), getkey(), 16)
-    assert eqx.tree_equal(same, mismatched())
+    same, none = refine(normal, kT_array(1.0), make_mismatched(), getkey(), 16)
+    assert eqx.tree_equal(same, make_mismatched())
     assert none < 1e-4
 
 

@@ -109,13 +109,13 @@ def worse(flow):
         tame = jax.tree.map(lambda a: 0.2 * a if eqx.is_inexact_array(a) else a, flow.velocity)
         return eqx.tree_at(lambda f: (f.field, f.velocity), flow, (worse(flow.field), tame))
     if isinstance(flow, SiteField):
-        return eqx.tree_at(lambda f: f.field.levels, flow, replace_fn=_rippled)
+        return eqx.tree_at(lambda f: f.field.levels, flow, replace_fn=_ripple)
     if isinstance(flow.branches[0], RadialBranch):
-        return eqx.tree_at(lambda f: f.branches[0].log_density, flow, replace_fn=_rippled)
+        return eqx.tree_at(lambda f: f.branches[0].log_density, flow, replace_fn=_ripple)
     return flow
 
 
-def _rippled(log_density):
+def _ripple(log_density):
     return log_density + 1.5 * jnp.sin(0.3 * jnp.arange(log_density.size))
 
 

@@ -229,15 +229,15 @@ def test_a_few_rejected_steps_are_what_the_guard_is_there_for():
         "rejected": np.asarray([10.0, 10.0]),
         "candidate": np.full(2, "a", object),
     }
-    assert _of_training(kept(history, "a")) == []
-    many = _of_training(kept(history | {"rejected": np.asarray([10.0, 11.0])}, "a"))
+    assert _of_training(keep(history, "a")) == []
+    many = _of_training(keep(history | {"rejected": np.asarray([10.0, 11.0])}, "a"))
     assert many[0].startswith("11 of 1000 training steps blew up")
     dropped = history | {"rejected": np.asarray([0.0, 200.0]), "candidate": np.asarray(["a", "b"], object)}
-    assert _of_training(kept(dropped, "a")) == []
-    assert _of_training(kept(dropped, "b"))[0].startswith("200 of 500")
+    assert _of_training(keep(dropped, "a")) == []
+    assert _of_training(keep(dropped, "b"))[0].startswith("200 of 500")
 
 
-def kept(history, candidate):
+def keep(history, candidate):
     return Adapted(None, None, None, None, 0.9, candidate, history)
 
 

@@ -11,16 +11,16 @@ from statphys_flows.bases import Diagonal, Gaussian, Mixture
 from statphys_flows.flows import DefensiveMixture, Flow, Untransformed, spline_coupling
 from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling.adaptive import adapt as driver
-from statphys_flows.sampling.adaptive.candidates import Adapted, better_of, with_defence, with_missed
+from statphys_flows.sampling.adaptive.candidates import Adapted, better_of, count_missed, with_defence
 from statphys_flows.sampling.adaptive.round import adapt_round, begin
 from statphys_flows.sampling.adaptive.search import search
 from statphys_flows.sampling.adaptive.stages import round_plan
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
 from statphys_flows.sampling.coverage.scores import log_q_error
-from statphys_flows.sampling.samplers.assess import _missed
+from statphys_flows.sampling.samplers.assess import _estimate_missed
 from statphys_flows.theory.basins import basin_mixture
-from statphys_flows.thresholds import UNCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import UNDERCOVERED_LOG_WEIGHT
 from statphys_flows.training import MaximumLikelihood
 from statphys_flows.treatments import flows_for
 
@@ -146,7 +146,7 @@ def test_a_bent_mode_that_few_have_found_is_told_by_walkers_of_its_own():
     harmonic = Gaussian([-20.0, 0.0], [1.0, 0.1])
     unseen = jnp.asarray(mode(2, 2000))
     log_p = -jax.vmap(Bent().energy)(unseen) - np.log(2 * np.pi * 0.1)
-    left_out = [np.mean(log_p - jax.vmap(g.log_prob)(unseen) > UNCOVERED_LOG_WEIGHT) for g in (harmonic, rare[0])]
+    left_out = [np.mean(log_p - jax.vmap(g.log_prob)(unseen) > UNDERCOVERED_LOG_WEIGHT) for g in (harmonic, rare[0])]
     assert left_out[1] < 0.6 * left_out[0]
 
 
@@ -156,13 +156,13 @@ def test_what_the_flow_leaves_out_is_proposed_by_what_is_mixed_in():
     ] * jnp.asarray([1.0, 0.0])
     blind = Untransformed(Gaussian([8.0, 0.0], [1.1, 1.1]))
     safe = Untransformed(basin_mixture(Two(), 1.0, particles))
-    kept = with_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, "blind", {}, particles), jax.random.key(0))
+    kept = count_missed(Two(), ONE, Adapted(blind, None, None, None, 0.9, "blind", {}, particles), jax.random.key(0))
     np.testing.assert_allclose(kept.missed, 0.01)
     defended = with_defence(Two(), ONE, kept, safe, jax.random.key(0))
     assert isinstance(defended.flow, DefensiveMixture)
     assert defended.missed == 0.0
     assert with_defence(Two(), ONE, kept, blind, jax.random.key(0)) is kept
-    whole = with_missed(Two(), ONE, kept._replace(flow=safe), jax.random.key(0))
+    whole = count_missed(Two(), ONE, kept._replace(flow=safe), jax.random.key(0))
     assert with_defence(Two(), ONE, whole, safe, jax.random.key(0)) is whole
 
 
@@ -243,18 +243,18 @@ def test_what_flow_and_chains_leave_out_of_the_particles_is_handed_over():
     particles = jnp.asarray(np.random.default_rng(0).normal(size=(2000, 2)), jnp.float32)
     particles = particles.at[:, 0].add(jnp.where(jnp.arange(2000) % 3 == 0, -8.0, 8.0))
     flow = Untransformed(Gaussian(RIGHT[0]))
-    adapted = with_missed(Two(), ONE, Adapted(flow, RIGHT, None, None, 0.9, "blind", {}, particles), jax.random.key(0))
+    adapted = count_missed(Two(), ONE, Adapted(flow, RIGHT, None, None, 0.9, "blind", {}, particles), jax.random.key(0))
     share = np.mean(particles[1000:, 0] < 0)
     assert adapted.missed == pytest.approx(share)
-    missed = _missed(Two(), adapted, 0.1)
+    missed = _estimate_missed(Two(), adapted, 0.1)
     assert missed is not None
     # Of weights a and b, in chains that have a fraction 0.1 of b's kind: w to mix in so that it is the share.
     assert (1 - missed.weight) * 0.1 + missed.weight == pytest.approx(share)
     assert len(missed.energy) == len(missed.order_parameter) == round(1000 * share)
     np.testing.assert_array_equal(missed.order_parameter, -1.0)
     # Chains that have as much of it lack nothing, and a few particles may have strayed.
-    assert _missed(Two(), adapted, 0.4) is None
-    assert _missed(Two(), adapted._replace(missed=1e-3), 0.0) is None
+    assert _estimate_missed(Two(), adapted, 0.4) is None
+    assert _estimate_missed(Two(), adapted._replace(missed=1e-3), 0.0) is None
 
 
 @pytest.mark.slow
@@ -368,11 +368,11 @@ def test_nothing_of_a_flow_is_made_from_the_particles_that_judge_it(monkeypatch)
         monkeypatch.setattr(driver, "search", lambda *_: particles)
         original = flows_for
 
-        def recorded(*arguments, samples, **options):
+        def record(*arguments, samples, **options):
             built.append(samples)
             return original(*arguments, samples=samples, **options)
 
-        monkeypatch.setattr(driver, "flows_for", recorded)
+        monkeypatch.setattr(driver, "flows_for", record)
         options = sf.FlowMCMC(
             start=sf.Start(particles=256, warm_up=20),
             chains=16,

@@ -91,7 +91,7 @@ def test_without_a_flow_there_is_nothing_to_differ():
     assert disagreement(found | {"log_z_importance": Estimate(-3.0, 0.1)}) == 0.0
 
 
-def drawn(chains, draws, offset=0.0, observables=None):
+def make_draws(chains, draws, offset=0.0, observables=None):
     energy = offset + np.random.default_rng(0).normal(size=(chains, draws))
     rate = np.full((chains, draws), 0.5)
     return Production(None, energy, energy - offset, observables or {}, {}, rate, rate, np.arange(draws))
@@ -99,23 +99,23 @@ def drawn(chains, draws, offset=0.0, observables=None):
 
 def test_blocks_that_are_shorter_than_correlations_are_said():
     short = {"autocorrelation_time": 3.0}
-    assert "error bars come from blocks of 12 draws of 4 chains" in of_draws(drawn(4, 100), 1.0, short)[0]
-    assert of_draws(drawn(16, 100), 1.0, short) == []
-    assert of_draws(drawn(4, 100), 1.0, {"autocorrelation_time": 0.5}) == []
+    assert "error bars come from blocks of 12 draws of 4 chains" in of_draws(make_draws(4, 100), 1.0, short)[0]
+    assert of_draws(make_draws(16, 100), 1.0, short) == []
+    assert of_draws(make_draws(4, 100), 1.0, {"autocorrelation_time": 0.5}) == []
 
 
 def test_energies_that_are_rounded_are_said():
     good = {"autocorrelation_time": 0.5}
-    assert "subtract a constant from U" in of_draws(drawn(16, 20, 1e6), 0.1, good)[0]
-    assert of_draws(drawn(16, 20, 1e6), 1e3, good) == []
+    assert "subtract a constant from U" in of_draws(make_draws(16, 20, 1e6), 0.1, good)[0]
+    assert of_draws(make_draws(16, 20, 1e6), 1e3, good) == []
 
 
 def test_chains_that_are_stuck_in_what_the_energy_does_not_show():
     """An observable that each chain has a value of its own of, and one that is always the same."""
     own = np.repeat(np.arange(16.0) % 2, 20).reshape(16, 20)
-    assert _of_chains(drawn(16, 20))["r_hat"] < 1.1
-    assert _of_chains(drawn(16, 20, observables={"same": np.ones((16, 20))}))["r_hat"] < 1.1
-    assert _of_chains(drawn(16, 20, observables={"side": own}))["r_hat"] == np.inf
+    assert _of_chains(make_draws(16, 20))["r_hat"] < 1.1
+    assert _of_chains(make_draws(16, 20, observables={"same": np.ones((16, 20))}))["r_hat"] < 1.1
+    assert _of_chains(make_draws(16, 20, observables={"side": own}))["r_hat"] == np.inf
 
 
 def test_an_estimate_that_failed_is_said():
@@ -127,25 +127,25 @@ def test_an_estimate_that_failed_is_said():
     assert disagreement(lost) == 0.0
 
 
-def told(**changes):
-    return of_draws(drawn(128, 100)._replace(**changes), 1.0, {"autocorrelation_time": 2.0})
+def diagnose(**changes):
+    return of_draws(make_draws(128, 100)._replace(**changes), 1.0, {"autocorrelation_time": 2.0})
 
 
 def test_a_drift_of_all_chains_is_said_whatever_shows_it():
     still = ar1(np.random.default_rng(3), (128, 100), 0.6)
     drift = still + 0.5 * np.exp(-np.arange(100) / 50)
-    assert told(energy=still) == []
+    assert diagnose(energy=still) == []
     for name in ("energy", "order_parameter", "log_weights"):
-        (said,) = told(**{name: drift})
+        (said,) = diagnose(**{name: drift})
         assert "drift together" in said
         assert name.replace("_", " ").removesuffix("s") in said
-    (said,) = told(observables={"side": drift, "gone": np.full((128, 100), np.nan)})
+    (said,) = diagnose(observables={"side": drift, "gone": np.full((128, 100), np.nan)})
     assert "the mean of side moves by -0.1" in said
 
 
 def test_of_many_quantities_none_drifts_by_chance():
     many = {f"{i}": np.random.default_rng(i).normal(size=(16, 40)) for i in range(50)}
-    found = drifts(drawn(16, 40, observables=many))
+    found = drifts(make_draws(16, 40, observables=many))
     assert len(found) == 52
     assert min(found.values()) > 0.05
 
@@ -153,8 +153,8 @@ def test_of_many_quantities_none_drifts_by_chance():
 def test_what_r_hat_means_is_said():
     short = ar1(np.random.default_rng(7), (128, 100), np.exp(-1 / 30))
     stuck = ar1(np.random.default_rng(8), (128, 100), 0.6) + 3.0 * (np.arange(128) % 2)[:, None]
-    assert "short compared with their correlation time" in told(energy=short)[0]
-    assert "stay where they are" in told(energy=stuck)[0]
+    assert "short compared with their correlation time" in diagnose(energy=short)[0]
+    assert "stay where they are" in diagnose(energy=stuck)[0]
 
 
 def test_few_chains_are_taken_to_be_in_equilibrium():

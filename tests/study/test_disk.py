@@ -15,7 +15,7 @@ import xarray as xr
 
 import statphys_flows as sf
 from statphys_flows.files import whole_file
-from statphys_flows.study.storage.lock import _acquire, _identity, _lock_of, _remove_stale, held
+from statphys_flows.study.storage.lock import _acquire, _identity, _lock_of, _remove_stale, hold_lock
 
 SAMPLER = sf.LocalMCMC(chains=8, draws=40, warm_up=20)
 ROOT = Path(sf.__path__[0]).parent
@@ -141,7 +141,7 @@ def lock_of(out, **changes):
 
 def test_the_second_run_is_refused_with_who_holds_the_file(tmp_path):
     out = tmp_path / "spring.nc"
-    with held(out):
+    with hold_lock(out):
         for options in ({}, {"resume": True}, {"overwrite": True}):
             with pytest.raises(sf.StudyError) as caught:
                 spring().run(out, progress=False, **options)
@@ -169,12 +169,12 @@ def test_a_run_holds_its_file_to_its_end(tmp_path, monkeypatch):
 def test_another_process_that_lives(tmp_path, other):
     out = tmp_path / "a.nc"
     lock_of(out, pid=other.pid, started=None)
-    with pytest.raises(sf.StudyError, match=f"process {other.pid} on"), held(out):
+    with pytest.raises(sf.StudyError, match=f"process {other.pid} on"), hold_lock(out):
         pass
     assert _lock_of(out).exists()
     # Its number, but it started at another time: the one that held the file is gone.
     lock_of(out, pid=other.pid)
-    with held(out):
+    with hold_lock(out):
         assert json.loads(_lock_of(out).read_text())["pid"] == os.getpid()
     assert list(tmp_path.iterdir()) == []
 
@@ -184,7 +184,7 @@ def test_a_stale_lock_is_taken_over(tmp_path, other):
     lock_of(out, pid=other.pid, started=None)
     other.kill()
     other.wait()
-    with held(out):
+    with hold_lock(out):
         assert json.loads(_lock_of(out).read_text())["pid"] == os.getpid()
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +192,7 @@ def test_a_stale_lock_is_taken_over(tmp_path, other):
 def test_a_process_of_another_machine_is_believed(tmp_path):
     out = tmp_path / "a.nc"
     lock_of(out, host="elsewhere", pid=2**22 + 1)
-    with pytest.raises(sf.StudyError, match=r"on elsewhere, since .*any more, delete .*a\.nc\.lock"), held(out):
+    with pytest.raises(sf.StudyError, match=r"on elsewhere, since .*any more, delete .*a\.nc\.lock"), hold_lock(out):
         pass
 
 
@@ -202,7 +202,7 @@ def test_a_lock_that_says_nothing(tmp_path, text):
     _lock_of(out).write_text(text)
     with (
         pytest.raises(sf.StudyError, match=r"a run is writing .*, but not which run: if there is none, delete it"),
-        held(out),
+        hold_lock(out),
     ):
         pass
 
@@ -212,7 +212,7 @@ def test_a_lock_that_was_taken_over_meanwhile_is_left(tmp_path):
     lock_of(out)
     _remove_stale(_lock_of(out))
     assert _lock_of(out).exists()
-    with held(tmp_path / "b.nc"):
+    with hold_lock(tmp_path / "b.nc"):
         lock_of(tmp_path / "b.nc", pid=1)
     assert _lock_of(tmp_path / "b.nc").exists()
 

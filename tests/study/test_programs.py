@@ -88,7 +88,7 @@ class Well(sf.System):
 """
 
 
-def declared(text=DECLARED, **changes):
+def declare(text=DECLARED, **changes):
     """The module, after these of its names were replaced: as if it had been edited between two sessions."""
     module = types.ModuleType("declared")
     sys.modules["declared"] = module
@@ -100,7 +100,7 @@ def declared(text=DECLARED, **changes):
 
 
 def study(module=None, **options):
-    return sf.Study((module or declared()).Well(), **{"kT": [1.0, 0.5], "sampler": SAMPLER} | options)
+    return sf.Study((module or declare()).Well(), **{"kT": [1.0, 0.5], "sampler": SAMPLER} | options)
 
 
 CHANGES = {
@@ -124,7 +124,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_decides_the_numbers_is_in_the_configuration(change):
     changes, sentence = CHANGES[change]
-    before, after = study().configuration(), study(declared(**changes)).configuration()
+    before, after = study().configuration(), study(declare(**changes)).configuration()
     # Where a class was typed at a prompt its methods are compared too: here what it uses is looked at.
     before["system"]["code"] = after["system"]["code"]
     with pytest.raises(sf.StudyError, match="belongs to another study, which differs in") as caught:
@@ -158,9 +158,9 @@ def test_what_functions_close_over():
 def test_typed_at_a_prompt():
     """Without a source methods count, one and all; a function within one has no address in what is kept."""
     typed = DECLARED.replace("return Within.shift * smooth(x[1])", "return (lambda y: 0.25 * y)(x[1])")
-    before = study(declared(typed)).configuration()
-    assert before == study(declared(typed)).configuration()
-    edited = study(declared(typed.replace("0.25 * y", "0.26 * y"))).configuration()
+    before = study(declare(typed)).configuration()
+    assert before == study(declare(typed)).configuration()
+    edited = study(declare(typed.replace("0.25 * y", "0.26 * y"))).configuration()
     assert before["system"]["code"] != edited["system"]["code"]
     assert before["programs"]["energy"] != edited["programs"]["energy"]
 
@@ -245,7 +245,7 @@ def test_a_finished_and_an_unfinished_run_of_a_changed_problem_are_refused(tmp_p
     out = tmp_path / "well.nc"
     run = study().run(out, progress=False)
     for each in ({"resume": True}, {}):
-        call = study(declared(SCALE=1.1)).run if each else study(declared(SCALE=1.1)).extend
+        call = study(declare(SCALE=1.1)).run if each else study(declare(SCALE=1.1)).extend
         arguments = (out,) if each else (run,)
         with pytest.raises(sf.StudyError, match=r"energy \(edited, or something that it uses"):
             call(*arguments, progress=False, **each)
@@ -255,19 +255,19 @@ def test_a_finished_and_an_unfinished_run_of_a_changed_problem_are_refused(tmp_p
     with pytest.raises(ZeroDivisionError):
         study().run(other, progress=False)
     with pytest.raises(sf.StudyError, match=r"parts belongs to another study, which differs in energy \(edited"):
-        study(declared(SCALE=1.1)).run(other, resume=True, progress=False)
+        study(declare(SCALE=1.1)).run(other, resume=True, progress=False)
     changed = run.copy()
-    changed.attrs["configuration"] = json.dumps(study(declared(SCALE=1.1)).configuration())
+    changed.attrs["configuration"] = json.dumps(study(declare(SCALE=1.1)).configuration())
     with pytest.raises(sf.StudyError, match=r"energy \(edited, or something that it uses"):
         sf.concat(run, changed)
 
 
 def test_a_function_that_needs_numbers_has_those_of_both_ends():
     """`float(kT)` cannot be traced: the reference is digested as it is at the lowest and the highest temperature."""
-    found = programs(declared().Well(), [1.0, 2.0, 0.5])["reference"]
+    found = programs(declare().Well(), [1.0, 2.0, 0.5])["reference"]
     assert [part.split(":")[0] for part in found.split("; ")] == ["kT=0.5", "kT=2"]
     assert (
-        programs(declared().Well(), [0.5, 2.0])["reference"] == found != programs(declared().Well(), [1.0])["reference"]
+        programs(declare().Well(), [0.5, 2.0])["reference"] == found != programs(declare().Well(), [1.0])["reference"]
     )
 
 
@@ -276,7 +276,7 @@ def test_a_change_within_one_session_changes_the_numbers(large):
     """What was compiled before is known by the system's fields and functions, not by what these use; and so is what was
     made a field of the system because it is large."""
     table = np.linspace(0.0, 1e-3, 300_000, dtype=np.float32)
-    module = declared(TABLE=table) if large else declared()
+    module = declare(TABLE=table) if large else declare()
     system = module.Well()
     first = sf.run_study(system, 1.0, sampler=SAMPLER, progress=False)
     if large:

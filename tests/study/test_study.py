@@ -408,7 +408,7 @@ def test_an_unfinished_run_is_not_thrown_away_unasked(interrupted):
 # What is refused before any compute
 
 
-def refused(out=None, **options):
+def refuse(out=None, **options):
     """The sentence in which a run is refused; the energy is never compiled, so this costs no time."""
     return refusal(run_study, SYSTEM, 0.2, sampler=SAMPLER, out=out, progress=False, **options)
 
@@ -416,7 +416,7 @@ def refused(out=None, **options):
 def test_a_damaged_result(tmp_path):
     out = tmp_path / "result.nc"
     out.write_bytes(b"no such thing")
-    message = refused(out, resume=True)
+    message = refuse(out, resume=True)
     assert "result.nc is damaged" in message
     assert "delete it" in message
 
@@ -424,26 +424,26 @@ def test_a_damaged_result(tmp_path):
 def test_a_result_of_something_else(tmp_path):
     out = tmp_path / "result.nc"
     xr.Dataset({"a": ("b", [1.0])}).to_netcdf(out)
-    assert "was not written by a study: choose another out" in refused(out, resume=True)
+    assert "was not written by a study: choose another out" in refuse(out, resume=True)
 
 
 def test_an_earlier_result_is_kept(tmp_path):
     out = tmp_path / "result.nc"
     out.write_text("precious")
-    message = refused(out)
+    message = refuse(out)
     assert "exists already" in message
     assert "overwrite=True" in message
     assert out.read_text() == "precious"
 
 
 def test_folders(tmp_path, monkeypatch):
-    assert "does not exist; make it first" in refused(tmp_path / "none" / "result.nc")
-    assert "is a folder; give the name of a file" in refused(tmp_path)
-    assert "give one of them" in refused(tmp_path / "a.nc", resume=True, overwrite=True)
-    assert "resume=True needs out=" in refused(resume=True)
+    assert "does not exist; make it first" in refuse(tmp_path / "none" / "result.nc")
+    assert "is a folder; give the name of a file" in refuse(tmp_path)
+    assert "give one of them" in refuse(tmp_path / "a.nc", resume=True, overwrite=True)
+    assert "resume=True needs out=" in refuse(resume=True)
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode, **k: mode != os.W_OK and access(path, mode, **k))
-    assert "cannot be written to" in refused(tmp_path / "result.nc")
+    assert "cannot be written to" in refuse(tmp_path / "result.nc")
     assert files(tmp_path) == []
 
 

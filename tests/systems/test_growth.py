@@ -84,7 +84,7 @@ WITH = {
 }
 
 
-def checked(energy, space, **options):
+def check(energy, space, **options):
     check_system(sf.Hamiltonian(energy, space=space, **options), 1.0, KEY)
 
 
@@ -92,13 +92,13 @@ def checked(energy, space, **options):
 def test_what_has_no_z_is_refused(name):
     energy, space, where = WITHOUT[name]
     with pytest.raises(sf.StudyError, match=r"Z does not exist: U does not grow along .* Did you mean") as caught:
-        checked(energy, space)
+        check(energy, space)
     assert where in str(caught.value)
 
 
 @pytest.mark.parametrize("name", WITH)
 def test_what_has_one_is_not(name):
-    checked(*WITH[name])
+    check(*WITH[name])
 
 
 @pytest.mark.parametrize("key", range(3))
@@ -110,9 +110,9 @@ def test_a_posterior_in_large_units_has_a_z(key):
 
 
 def test_known_states_that_are_special_points_change_nothing():
-    checked(lambda x: x[1] ** 2 * (1 + x[0] ** 4) + 0.01 * x[1] ** 4, R2, states=np.zeros((1, 2)))
+    check(lambda x: x[1] ** 2 * (1 + x[0] ** 4) + 0.01 * x[1] ** 4, R2, states=np.zeros((1, 2)))
     with pytest.raises(sf.StudyError, match="constant field"):
-        checked(stiffness, LATTICE, states=np.zeros((2, 4, 4)))
+        check(stiffness, LATTICE, states=np.zeros((2, 4, 4)))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "systems").glob("*.py")), ids=lambda p: p.name)

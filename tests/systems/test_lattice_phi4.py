@@ -26,7 +26,7 @@ SHAPES = {
 }
 
 
-def declared(convention, shape, boundary, field=0.0):
+def declare(convention, shape, boundary, field=0.0):
     """A system and its couplings as the oracle takes them."""
     if convention == "H":
         system = LatticePhi4.hopping_form(shape, 0.3, 0.02, boundary=boundary, field=field)
@@ -42,7 +42,7 @@ def shape(request, x64):
 
 @pytest.mark.parametrize("convention", ["A", "S", "H"])
 def test_the_energy_is_the_sum_over_links(convention, shape, getkey):
-    system, couplings = declared(convention, *shape, field=0.4)
+    system, couplings = declare(convention, *shape, field=0.4)
     phi = np.asarray(jax.random.normal(getkey(), system.space.shape))
     exact = phi4_energy(phi, system.space.periodic, convention, **couplings)
     np.testing.assert_allclose(system.energy(phi), exact, rtol=1e-12)
@@ -51,15 +51,15 @@ def test_the_energy_is_the_sum_over_links(convention, shape, getkey):
 @pytest.mark.parametrize("to", ["A", "S", "H"])
 @pytest.mark.parametrize("convention", ["A", "S", "H"])
 def test_conversion_keeps_the_energy_of_the_scaled_field(convention, to, shape, getkey):
-    system, _ = declared(convention, *shape, field=0.4)
-    other, offset = system.converted(to)
+    system, _ = declare(convention, *shape, field=0.4)
+    other, offset = system.convert(to)
     assert other.convention == to
     assert other.space == system.space
     phi = jax.random.normal(getkey(), system.space.shape)
     # log Z here - log Z there = V log(φ here / φ there).
     there = phi * np.exp(-offset / system.space.sites)
     np.testing.assert_allclose(other.energy(there), system.energy(phi), rtol=1e-12)
-    back, offset_back = other.converted(convention)
+    back, offset_back = other.convert(convention)
     np.testing.assert_allclose(back.energy(phi), system.energy(phi), rtol=1e-12)
     np.testing.assert_allclose(offset_back, -offset, rtol=1e-12, atol=1e-12)
 
@@ -67,11 +67,11 @@ def test_conversion_keeps_the_energy_of_the_scaled_field(convention, to, shape, 
 def test_the_literature_s_formulas():
     """φ_A = √κ φ_H, m² = (1 - 2λ_H)/κ - 2d, λ_A = λ_H/κ², log Z_A = log Z_H + (V/2) log κ; φ_A = φ_S/√2."""
     hopping, coupling = 0.27088, 0.022
-    other, offset = LatticePhi4.hopping_form((4, 4), hopping, coupling).converted("A")
+    other, offset = LatticePhi4.hopping_form((4, 4), hopping, coupling).convert("A")
     np.testing.assert_allclose(other.mass_squared, (1 - 2 * coupling) / hopping - 4, rtol=1e-14)
     np.testing.assert_allclose(other.coupling, coupling / hopping**2, rtol=1e-14)
     np.testing.assert_allclose(offset, -8 * np.log(hopping), rtol=1e-14)
-    other, offset = LatticePhi4((4, 4), -4.0, 6.0).converted("S")
+    other, offset = LatticePhi4((4, 4), -4.0, 6.0).convert("S")
     assert (other.mass_squared, other.coupling) == (-4.0, 6.0)
     np.testing.assert_allclose(offset, -8 * np.log(2), rtol=1e-14)
 
@@ -79,22 +79,22 @@ def test_the_literature_s_formulas():
 @pytest.mark.parametrize("mass_squared", [0.5, -1.0])
 def test_the_hopping_form_of_weak_couplings(mass_squared):
     """The root is found without cancellation."""
-    other, _ = LatticePhi4((4, 4), mass_squared, 1e-13).converted("H")
+    other, _ = LatticePhi4((4, 4), mass_squared, 1e-13).convert("H")
     np.testing.assert_allclose(other.hopping, 1 / (mass_squared + 4), rtol=1e-12)
 
 
 def test_the_hopping_form_deep_in_the_broken_phase():
     """m² + 2d < 0."""
     system = LatticePhi4((4, 4), -9.0, 0.5)
-    back, _ = system.converted("H")[0].converted("A")
+    back, _ = system.convert("H")[0].convert("A")
     np.testing.assert_allclose([back.mass_squared, back.coupling], [-9.0, 0.5], rtol=1e-12)
 
 
 @pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
 @pytest.mark.parametrize("convention", ["S", "H"])
 def test_the_offset_of_log_z_is_that_of_the_integrals(convention, boundary, x64):
-    system, couplings = declared(convention, (2,), boundary, field=0.4)
-    other, offset = system.converted("A")
+    system, couplings = declare(convention, (2,), boundary, field=0.4)
+    other, offset = system.convert("A")
     there = {"coupling": other.coupling, "mass_squared": other.mass_squared, "field": other.field}
 
     def log_z(convention, couplings, half_width):
@@ -139,7 +139,7 @@ def test_what_is_averaged(getkey, x64):
 def test_couplings_can_be_scanned(getkey):
     assert {"mass_squared", "coupling", "field"} <= set(float_parameters(LatticePhi4((4, 4))))
     for convention in ("A", "S", "H"):
-        system, _ = declared(convention, (3, 2), ("periodic", "dirichlet"))
+        system, _ = declare(convention, (3, 2), ("periodic", "dirichlet"))
         check_system(system, 1.0, getkey())
 
 
@@ -168,7 +168,7 @@ def test_a_dirichlet_lattice_is_stable_at_small_negative_masses():
 
 def test_another_convention_is_refused():
     with pytest.raises(StudyError, match=r'converted\("?.?B.*: write "A", "S" or "H"'):
-        LatticePhi4((4, 4)).converted("B")
+        LatticePhi4((4, 4)).convert("B")
 
 
 # The free field, untrained
@@ -177,7 +177,7 @@ def test_another_convention_is_refused():
 @pytest.mark.parametrize("convention", ["S", "A", "H"])
 def test_an_untrained_flow_is_the_free_field(convention, getkey, x64):
     free = LatticePhi4((16, 16), 0.5, 0.0, "S")
-    system, offset = free.converted(convention)
+    system, offset = free.convert(convention)
     log_z = 60.25326554 - offset
     flow = flow_for(system, kT=1.0, key=getkey())
     draws = jax.vmap(flow.base.sample)(jax.random.split(getkey(), 2048))

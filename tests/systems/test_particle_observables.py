@@ -25,7 +25,7 @@ def square_lattice(side):
     return np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2) / side
 
 
-def labelled(values):
+def label(values):
     return xr.DataArray(values, dims=("chain", "draw", "particle", "component"), coords={"chain": [3, 4]})
 
 
@@ -75,7 +75,7 @@ def test_clusters_reach_over_the_boundary():
 
 
 def test_labels_are_kept():
-    x = labelled(RNG.uniform(size=(2, 5, 6, 2)))
+    x = label(RNG.uniform(size=(2, 5, 6, 2)))
     for result, dims in (
         (cluster_fraction(x, 1.0, 0.2), ("chain", "draw")),
         (density_mode_amplitudes(x, 1.0), ("chain", "draw", "mode")),
@@ -98,20 +98,20 @@ def test_what_is_counted_in_a_run_is_what_stored_draws_say(n, lengths, x64):
     x[:, : n // 2] = np.asarray(lengths) + 0.1 * RNG.normal(size=(3, n // 2, d)) * lengths
     distance = 0.4 * min(lengths) * n ** (-1 / d)
 
-    def counted(function):
+    def count(function):
         return np.asarray(jax.jit(jax.vmap(function))(jnp.asarray(x)))
 
     index = (-1, 2, 1)[:d]
     amplitude = np.abs(np.exp(2j * np.pi * (x @ (np.asarray(index) / lengths))).mean(axis=-1))
-    np.testing.assert_allclose(counted(sf.DensityModeAt(index, lengths)), amplitude, atol=1e-12)
-    np.testing.assert_allclose(counted(sf.StructureFactorAt(index, lengths)), n * amplitude**2, atol=1e-12)
+    np.testing.assert_allclose(count(sf.DensityModeAt(index, lengths)), amplitude, atol=1e-12)
+    np.testing.assert_allclose(count(sf.StructureFactorAt(index, lengths)), n * amplitude**2, atol=1e-12)
     edges = [0.0, 0.1 * min(lengths), 0.5 * min(lengths)]
     stored = np.stack([pair_correlation(one, lengths, edges) for one in x])
     for i, (low, high) in enumerate(itertools.pairwise(edges)):
-        np.testing.assert_allclose(counted(sf.PairCorrelationAt(low, high, lengths)), stored[:, i], rtol=1e-12)
+        np.testing.assert_allclose(count(sf.PairCorrelationAt(low, high, lengths)), stored[:, i], rtol=1e-12)
     largest = cluster_fraction(x, lengths, distance)
     assert n == 2 or np.unique(largest).size > 1
-    np.testing.assert_allclose(counted(sf.LargestCluster(distance, lengths)), largest, rtol=1e-12)
+    np.testing.assert_allclose(count(sf.LargestCluster(distance, lengths)), largest, rtol=1e-12)
 
 
 def test_a_chain_of_particles_is_one_cluster():

@@ -31,7 +31,7 @@ def model(**changes):
     return sf.RadialVelocity(**arguments)
 
 
-def drawn(system, draws=4000):
+def draw(system, draws=4000):
     x = jax.vmap(system.sample_prior)(jax.random.split(jax.random.key(5), draws))
     return {name: np.asarray(values, float) for name, values in jax.vmap(system.parameters)(x).items()}
 
@@ -81,7 +81,7 @@ def laws():
 
 def test_every_parameter_has_the_documented_prior():
     system, expected = laws()
-    found = drawn(system)
+    found = draw(system)
     assert set(found) == set(expected)
     p_values = {name: scipy.stats.kstest(found[name], law).pvalue for name, law in expected.items()}
     assert min(p_values.values()) > 0.001, p_values  # the least of 16 is below 0.001 once in 60 seeds
@@ -89,7 +89,7 @@ def test_every_parameter_has_the_documented_prior():
 
 
 def test_parameters_are_independent():
-    found = drawn(model())
+    found = draw(model())
     found["ratio"] = np.log(found["period_1"] / 5) / np.log(found["period_2"] / 5)
     assert scipy.stats.kstest(found["ratio"], "uniform").pvalue > 0.001  # P₁ given P₂ is uniform below, in log P
     del found["period_1"]
@@ -98,7 +98,7 @@ def test_parameters_are_independent():
 
 
 def test_a_range_for_each_planet():
-    found = drawn(model(period=[(5.0, 10.0), (8.0, 80.0)]))
+    found = draw(model(period=[(5.0, 10.0), (8.0, 80.0)]))
     for p, ends in ((1, (5.0, 10.0)), (2, (8.0, 80.0))):
         assert scipy.stats.kstest(found[f"period_{p}"], scipy.stats.loguniform(*ends).cdf).pvalue > 0.001
 

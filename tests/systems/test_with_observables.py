@@ -10,11 +10,12 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows import StudyError
-from statphys_flows.flows import LatentField, SiteField, flows_for
+from statphys_flows.flows import LatentField, SiteField
 from statphys_flows.study.shell.settings import replace_fields
 from statphys_flows.systems import float_parameters, with_array_parameters
-from statphys_flows.systems.lifting import lifted
+from statphys_flows.systems.lifting import lift_constants
 from statphys_flows.theory.check import check_system
+from statphys_flows.treatments import flows_for
 
 SAMPLER = sf.FlowMCMC(
     chains=16,
@@ -169,7 +170,7 @@ def test_large_arrays_of_the_system_are_lifted_as_without():
         return jnp.sum(x**2) + jnp.sum(jnp.cos(table)) * x[0]
 
     inner = sf.Hamiltonian(energy, space=2)
-    found = lifted(with_array_parameters(sf.WithObservables(inner, {"radius": radius})))
+    found = lift_constants(with_array_parameters(sf.WithObservables(inner, {"radius": radius})))
     assert found.unwrapped.lifted_functions is not None
     x = jnp.asarray([0.5, 2.0])
     np.testing.assert_allclose(found.energy(x), energy(x), rtol=1e-6)

@@ -40,7 +40,7 @@ def scan():
     return conditional(flows, TEMPERATURES, order=1)
 
 
-def trained(objective, key, samples=None):
+def train_flow(objective, key, samples=None):
     flow, optimiser = scan(), Optimiser(learning_rate=0.1, batch=64)
     samples = jnp.zeros((8, len(TEMPERATURES), 2)) if samples is None else samples
     run = eqx.filter_jit(
@@ -67,7 +67,7 @@ def target(key, n=2000):
 @pytest.mark.parametrize("objective", [ReverseKL(), MaximumLikelihood()])
 def test_every_point_of_the_scan_is_learnt(objective, getkey):
     samples = target(getkey())
-    found, state, losses = trained(Conditional(objective, points=2), getkey(), samples)
+    found, state, losses = train_flow(Conditional(objective, points=2), getkey(), samples)
     assert int(state.rejected) == 0
     assert losses.shape == (300,)
     for i, kT in enumerate(TEMPERATURES):

@@ -16,7 +16,7 @@ SIGMAS = 4.5
 SCALE = 2.0
 
 
-def learned(key):
+def learn_path(key):
     path = LearnedPath(5, harmonics=3)
     arrays, structure = jax.tree.flatten(path)
     keys = jax.random.split(key, len(arrays))
@@ -30,7 +30,7 @@ PATHS = {
     "trigonometric": lambda key: Trigonometric(),
     "encoder_decoder": lambda key: EncoderDecoder(),
     "user": lambda key: UserPath(lambda t, start, end: (1 - t**2) * start + t**2 * end),
-    "learned": learned,
+    "learned": learn_path,
 }
 
 

@@ -131,7 +131,7 @@ def test_what_gives_no_score_is_refused(base, path, message, getkey):
 # Denoising score matching
 
 
-def blurred():
+def blur():
     """Mean and covariance of what a `ScoreVelocity` with this cut-off is trained towards."""
     alpha, beta = 0.1, np.sqrt(1 - 0.1**2)
     return CENTRE + beta * (MEAN - CENTRE), alpha**2 * BASE_FACTOR @ BASE_FACTOR.T + beta**2 * COVARIANCE
@@ -147,7 +147,7 @@ def test_an_untrained_score_is_the_bases_and_its_flow_the_identity(getkey):
 
 
 def test_the_probability_flow_has_the_density_of_the_blurred_target(getkey):
-    mean, covariance = blurred()
+    mean, covariance = blur()
     x = mean + jax.random.normal(getkey(), (5, 2))
     exact = Gaussian(mean, np.linalg.cholesky(covariance))
     np.testing.assert_allclose(score_flow().log_prob(x), jax.vmap(exact.log_prob)(x), atol=1e-3)
@@ -158,7 +158,7 @@ def test_the_probability_flow_has_the_density_of_the_blurred_target(getkey):
 def test_the_reverse_sde_samples_the_blurred_target(getkey):
     flow = score_flow()
     draws = sample_sde(flow, getkey(), 8000, steps=100, noise=jnp.asarray(2.0))
-    within_errors(draws, *blurred())
+    within_errors(draws, *blur())
 
 
 def test_the_denoising_loss_is_stationary_at_the_score(getkey):

@@ -42,7 +42,7 @@ def target(key, n):
     return MEAN + jax.random.normal(key, (n, 2)) @ (TURN * WIDTHS).T
 
 
-def trained(getkey, path_rate):
+def train_flow(getkey, path_rate):
     flow = ContinuousFlow(Gaussian(jnp.zeros(2)), Affine.at_rest(), steps=8)
     return train_path(
         flow,
@@ -56,7 +56,7 @@ def trained(getkey, path_rate):
 
 
 def test_the_kinetic_energy_falls_towards_the_transport_cost(getkey):
-    still, learned = trained(getkey, 0.0), trained(getkey, 0.1)
+    still, learned = train_flow(getkey, 0.0), train_flow(getkey, 0.1)
     key, n = getkey(), 4096
     before, after = (np.asarray(kinetic_energy(found.flow, key, n), float) for found in (still, learned))
     cost = transport_cost()
@@ -76,7 +76,7 @@ def test_the_kinetic_energy_falls_towards_the_transport_cost(getkey):
 
 
 def test_without_ascent_the_path_stays_trigonometric(getkey):
-    found = trained(getkey, 0.0)
+    found = train_flow(getkey, 0.0)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(found.path))
     start, end = jax.random.normal(getkey(), (2, 2))
     t = jnp.asarray(0.3)

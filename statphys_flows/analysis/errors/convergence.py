@@ -28,7 +28,7 @@ def r_hat(x: ArrayLike) -> float:
     constant but they differ. Raises ValueError for fewer than four draws per chain. Source: Gelman et al.,
     Bayesian Data Analysis (3rd edition, 2013), §11.4; Vehtari et al., arXiv:1903.08008, §2.
     """
-    x = _standardised(x)
+    x = _standardise(x)
     halves = x[:, x.shape[1] % 2 :].reshape(2 * x.shape[0], -1)
     if np.all(np.ptp(halves, axis=1) == 0.0):
         return float("nan") if np.ptp(halves) == 0.0 else float("inf")
@@ -43,7 +43,7 @@ def effective_sample_size(x: ArrayLike) -> float:
     constant but they differ. Raises ValueError for fewer than four draws per chain. Source: Gelman et al.,
     Bayesian Data Analysis (3rd edition, 2013), §11.5; Vehtari et al., arXiv:1903.08008, §3.
     """
-    x = _standardised(x)
+    x = _standardise(x)
     return float("nan") if np.ptp(x) == 0.0 else float(_effective_sample_size(x))
 
 
@@ -54,7 +54,7 @@ def bulk_effective_sample_size(x: ArrayLike) -> float:
     decay). It exists even if x has no finite variance, and shows chains that drift. Arguments, NaN and errors as there.
     Source: Vehtari et al., arXiv:1903.08008, §4.
     """
-    x = _standardised(x)
+    x = _standardise(x)
     if np.ptp(x) == 0.0:
         return float("nan")
     half = x.shape[1] // 2
@@ -75,7 +75,7 @@ def drift_p_value(x: ArrayLike) -> float:
 
     NaN for one chain, or a constant series. Raises ValueError for fewer than four draws per chain.
     """
-    x = _standardised(x)
+    x = _standardise(x)
     if len(x) < 2 or np.ptp(x) == 0.0:
         return float("nan")
     time = np.arange(x.shape[1]) - 0.5 * (x.shape[1] - 1)
@@ -92,7 +92,7 @@ def chain_memory(x: ArrayLike) -> float:
     `x` is (chain, draw), finite. Stationary chains with Γ(t) ∝ exp(-t/τ) have 0.1 for 10τ draws, 0.4 for 3τ, 0.7 for τ.
     NaN if either half has the same mean in all chains. Raises ValueError for fewer than four draws per chain.
     """
-    x = _standardised(x)
+    x = _standardise(x)
     half = x.shape[1] // 2
     first, second = x[:, :half].mean(axis=1), x[:, -half:].mean(axis=1)
     if len(x) < 2 or np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
@@ -100,7 +100,7 @@ def chain_memory(x: ArrayLike) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _standardised(x: ArrayLike) -> Array:
+def _standardise(x: ArrayLike) -> Array:
     """x with mean 0 and variance 1. Neither diagnostic depends on shift and scale, but blackjax computes in 32 bits if
     x64 is off, and energies of -1e5 ± 1 would lose their digits."""
     x = as_finite_chains(x, "x")

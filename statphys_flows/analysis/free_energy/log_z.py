@@ -97,7 +97,7 @@ def bar_log_z(log_w_forward: ArrayLike, log_w_chain: ArrayLike) -> Estimate:
     return Estimate(value, float(np.hypot(error_of_replicas(steps), np.sqrt(beside))))
 
 
-def bar_left_out(log_w_forward: ArrayLike, log_w_chain: ArrayLike, blocks: int) -> Array:
+def bar_leave_one_out(log_w_forward: ArrayLike, log_w_chain: ArrayLike, blocks: int) -> Array:
     """`bar_log_z` without each of the groups into which chains are cut, `blocks` from each chain, (groups,)."""
     forward = check_forward(log_w_forward, "log_w_forward")
     value, steps, _ = _bar(forward, check_reverse(log_w_chain, "log_w_chain"), blocks)
@@ -142,8 +142,8 @@ def _bar(forward: Array, reverse: Array, blocks: int) -> tuple[float, Array, flo
     # exact in both limits: if q and p agree the step is small, and if they almost do not overlap the difference of the
     # logarithms is linear in C. Solving each replica again would cost groups times more and change the error by less
     # than its own uncertainty.
-    sum_f, slope_f = _left_out_fermi(fold(forward, blocks) - root)
-    sum_r, slope_r = _left_out_fermi(root - fold(reverse, blocks))
+    sum_f, slope_f = _leave_one_out_fermi(fold(forward, blocks) - root)
+    sum_r, slope_r = _leave_one_out_fermi(root - fold(reverse, blocks))
     with np.errstate(invalid="ignore"):
         steps = (sum_f - sum_r) / (slope_f + slope_r)
     # If one group has all the weight, nothing is left without it.
@@ -193,7 +193,7 @@ def _leave_one_out(log_sums: Array) -> Array:
     return np.logaddexp(before, after)
 
 
-def _left_out_fermi(z: Array) -> tuple[Array, Array]:
+def _leave_one_out_fermi(z: Array) -> tuple[Array, Array]:
     """log Σ σ(z) without each group, and its derivative Σ σ(z) σ(-z) / Σ σ(z) along z."""
     log_fermi = log_expit(z)
     log_sum = _leave_one_out(logsumexp(log_fermi, axis=1))
@@ -213,7 +213,7 @@ def _bar_root(forward: Array, reverse: Array) -> float:
     low, high = _bracket(imbalance, start)
     root, status = brentq(imbalance, low, high, xtol=TOLERANCE, full_output=True, disp=False)
     if not status.converged:
-        raise RuntimeError(_not_found(low, high))
+        raise RuntimeError(_explain_no_root(low, high))
     return float(root)
 
 
@@ -226,10 +226,10 @@ def _bracket(imbalance: Callable[[float], float], start: float) -> tuple[float, 
         if direction * imbalance(far) <= 0:
             return min(near, far), max(near, far)
         near, step = far, 2 * step
-    raise RuntimeError(_not_found(min(start, near), max(start, near)))
+    raise RuntimeError(_explain_no_root(min(start, near), max(start, near)))
 
 
-def _not_found(low: float, high: float) -> str:
+def _explain_no_root(low: float, high: float) -> str:
     return (
         f"BAR found no log Z between {low:.6g} and {high:.6g}. The log weights of proposals and chain are too far "
         "apart: check the units of the energy, or train the proposal further."

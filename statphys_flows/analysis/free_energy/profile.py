@@ -44,7 +44,7 @@ def free_energy_profile(order_parameter: ArrayLike, kT: float, edges: ArrayLike)
     return np.where(counts > 0, free_energy, np.nan), error
 
 
-def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
+def pool_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     r"""The same at every point of a study, from the draws of all points,
 
     $$F_b = -kT \log \frac{\sum_{n: m_n \in b} w_n}{w_b \sum_n w_n},$$
@@ -72,16 +72,16 @@ def pooled_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     moved = np.exp(data.log_z - data.log_z_replicas)
     multiplicity = data.multiplicity.astype(float)
 
-    def summed(weights: Array) -> Array:
+    def sum_bins(weights: Array) -> Array:
         return np.bincount(cells, weights, groups * (bins + 1)).reshape(groups, bins + 1)
 
     values, errors = np.empty((2, len(draws.points), bins))
     for t, (kT, natural) in enumerate(zip(draws.points[:, 0], data.natural, strict=True)):
         log_w = -(natural @ data.statistics) - data.log_mixture
         w = np.exp(log_w - log_w.max())
-        of_groups = summed(w)
+        of_groups = sum_bins(w)
         # As in `pool`: the effect of a replica's log Z on the denominators, to first order.
-        total = np.sum([(multiplicity @ summed(w * p)) / moved[:, k, None] for k, p in enumerate(share)], axis=0)
+        total = np.sum([(multiplicity @ sum_bins(w * p)) / moved[:, k, None] for k, p in enumerate(share)], axis=0)
         sums = of_groups.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             values[t] = -kT * np.log(sums[:-1] / (sums.sum() * np.diff(edges)))

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 Array = np.ndarray
 
 
-def checked_energies(reduced_energies: ArrayLike, counts: ArrayLike) -> tuple[Array, Array]:
+def check_energies(reduced_energies: ArrayLike, counts: ArrayLike) -> tuple[Array, Array]:
     u, n = np.asarray(reduced_energies), np.asarray(counts)
     if u.ndim != 2 or n.shape != u.shape[:1]:
         raise ValueError(
@@ -36,7 +36,7 @@ def checked_energies(reduced_energies: ArrayLike, counts: ArrayLike) -> tuple[Ar
     return u, n.astype(np.int64)
 
 
-def checked_weights(weights: ArrayLike | None, n: Array) -> Array | None:
+def check_weights(weights: ArrayLike | None, n: Array) -> Array | None:
     if weights is None:
         return None
     w = np.asarray(weights)
@@ -47,7 +47,7 @@ def checked_weights(weights: ArrayLike | None, n: Array) -> Array | None:
     return w
 
 
-def checked_log_z(log_z: ArrayLike, states: int) -> Array:
+def check_log_z(log_z: ArrayLike, states: int) -> Array:
     log_z = np.asarray(log_z, np.float64)
     if log_z.shape != (states,) or not np.isfinite(log_z).all():
         raise ValueError(f"log_z (or start) must be {states} finite numbers, one for each state, but is {log_z}.")

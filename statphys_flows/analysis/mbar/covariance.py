@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from statphys_flows.analysis.mbar.checks import checked_energies, checked_log_z
+from statphys_flows.analysis.mbar.checks import check_energies, check_log_z
 from statphys_flows.analysis.mbar.sums import level_of, portions, portions_of_weights, total_of, weight_products
 
 Array = np.ndarray
@@ -43,8 +43,8 @@ def overlap_matrix(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayL
 
 def _overlap(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike) -> tuple[Array, Array]:
     """W'W, n."""
-    u, n = checked_energies(reduced_energies, counts)
-    f = -checked_log_z(log_z, len(n))
+    u, n = check_energies(reduced_energies, counts)
+    f = -check_log_z(log_z, len(n))
     with jax.enable_x64(True):
         samples, _ = portions(u, n > 0, f)
         weights = portions_of_weights(np.ones(u.shape[1]), samples)

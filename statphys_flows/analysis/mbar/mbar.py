@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
-from statphys_flows.analysis.mbar.checks import checked_energies, checked_log_z, checked_weights, refuse_forbidden
+from statphys_flows.analysis.mbar.checks import check_energies, check_log_z, check_weights, refuse_forbidden
 from statphys_flows.analysis.mbar.newton import Weighted, solve
 from statphys_flows.analysis.mbar.replicas import solve_replicas
 from statphys_flows.analysis.mbar.sums import level_of, log_density, per_state, portions
@@ -61,9 +61,9 @@ def mbar(
     samples. Raises RuntimeError if the states fall into groups without overlap (`NothingSharedError`, with the
     `groups`), or if no solution is found.
     """
-    u, n = checked_energies(reduced_energies, counts)
-    w = checked_weights(weights, n)
-    guess = _guess(u, n) if start is None else -checked_log_z(start, len(n))
+    u, n = check_energies(reduced_energies, counts)
+    w = check_weights(weights, n)
+    guess = _guess(u, n) if start is None else -check_log_z(start, len(n))
     with jax.enable_x64(True):
         samples, _ = portions(u, n > 0, guess)
         common = w if w is not None and w.ndim == 1 else np.ones(u.shape[1])
@@ -81,8 +81,8 @@ def log_mixture(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike
     -u(x_n) - log D(x_n) is the log weight of x_n for any other u, and the log of their sum its log Z. Arguments and
     ValueError as for `mbar`.
     """
-    u, n = checked_energies(reduced_energies, counts)
-    f = -checked_log_z(log_z, len(n))
+    u, n = check_energies(reduced_energies, counts)
+    f = -check_log_z(log_z, len(n))
     with jax.enable_x64(True):
         samples, lowest = portions(u, n > 0, f)
         above = [np.asarray(log_density(block, level_of(n, np.zeros(len(n))))) for block in samples]

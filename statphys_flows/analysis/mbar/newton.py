@@ -72,7 +72,7 @@ class Weighted:
         total, sums = total_of(gradient_sums, self.samples, self.weights, level_of(self.n, f))
         return float(total - self.n @ f), sums - self.n
 
-    def shared(self, f: Array) -> Array:
+    def sum_shared(self, f: Array) -> Array:
         """Σ w p_k p_l."""
         return total_of(shared_sums, self.samples, self.weights, level_of(self.n, f))
 
@@ -96,7 +96,7 @@ def solve(problem: Weighted, f: Array, tolerance: float) -> Array:
     if len(sampled) > 1:
         found = _minimise(problem, sampled, f, tolerance, _SOON)
         if found is None:
-            found = _minimise(problem, sampled, _annealed(problem, sampled, f), tolerance, _ITERATIONS)
+            found = _minimise(problem, sampled, _anneal(problem, sampled, f), tolerance, _ITERATIONS)
         if found is None:
             raise RuntimeError(
                 f"MBAR found no solution in {_ITERATIONS} iterations. States with little overlap need other states "
@@ -106,7 +106,7 @@ def solve(problem: Weighted, f: Array, tolerance: float) -> Array:
     return f if len(sampled) == len(f) else np.where(problem.n > 0, f, problem.self_consistent(f))
 
 
-def _annealed(problem: Weighted, sampled: Array, f: Array) -> Array:
+def _anneal(problem: Weighted, sampled: Array, f: Array) -> Array:
     """A start for Newton's steps: the minima of F with u/T and f/T for u and f, where T is halved until it is 1. If
     states do not overlap, F has nearly flat faces that meet in edges, at which steps fail; T rounds the edges off."""
     temperature = 1.0
@@ -134,7 +134,7 @@ def _minimise(problem: Weighted, sampled: Array, f: Array, tolerance: float, ite
             return f
         fresh, step = newton is None, np.zeros_like(f)
         if newton is None:
-            at, shared, last = f, problem.shared(f)[np.ix_(sampled, sampled)], np.inf
+            at, shared, last = f, problem.sum_shared(f)[np.ix_(sampled, sampled)], np.inf
             newton = inverse_laplacian(shared, n)
         step[sampled] = np.clip(-newton(gradient[sampled]), -_REACH, _REACH)
         length = float(np.abs(step).max())
@@ -215,13 +215,13 @@ def _refuse_groups(shared: Array, sampled: Array, n: Array) -> None:
     groups = [sampled[states] for states in _groups(shared, n, SHARED_OVERLAP)]
     if len(groups) > 1:
         raise NothingSharedError(
-            f"The states fall into {len(groups)} groups that share nothing: {' | '.join(map(_listed, groups))} (no "
+            f"The states fall into {len(groups)} groups that share nothing: {' | '.join(map(_list, groups))} (no "
             f"overlap between them above {SHARED_OVERLAP:.0e}), so the differences of log Z are unknown. Sample states "
             "between them.",
             groups,
         )
 
 
-def _listed(states: Array) -> str:
+def _list(states: Array) -> str:
     shown = ", ".join(str(k) for k in states[:8])
     return shown if len(states) <= 8 else f"{shown}, ... ({len(states)} states)"

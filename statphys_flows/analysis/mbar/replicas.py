@@ -38,7 +38,7 @@ def _solve_together(problem: Weighted, w: Array, n: Array, f: Array, tolerance: 
         w = w.astype(np.min_scalar_type(int(w.max())))
     counts = per_state(w, n)
     sampled = np.flatnonzero(n > 0)
-    shared = problem.shared(f)[np.ix_(sampled, sampled)]
+    shared = problem.sum_shared(f)[np.ix_(sampled, sampled)]
     newton = inverse_laplacian(shared, problem.n[sampled])
     scale = n.sum() / counts.sum(axis=1, keepdims=True)
     weights = portions_of_weights(w, problem.samples)

@@ -54,7 +54,7 @@ def weight_products(u: jax.Array, w: jax.Array, level: jax.Array, f: jax.Array) 
 def replica_sums(u: jax.Array, w: jax.Array, level: jax.Array, f: jax.Array, densities: jax.Array) -> jax.Array:
     """Σ_n w_bn W_kn/Σ_l densities_bl W_ln: (B, K), with W of the level and f that all replicas share."""
     weight = jnp.exp(f[:, None] - u - log_density(u, level))
-    return _reweighted(w, densities @ weight) @ weight.T
+    return _reweight(w, densities @ weight) @ weight.T
 
 
 @jax.jit
@@ -62,12 +62,12 @@ def replica_links(u, w, level, f, densities, a, b) -> tuple[jax.Array, jax.Array
     """The same, and Σ_n w_bn p_an p_bn of the links between states a and b, (B, links)."""
     weight = jnp.exp(f[:, None] - u - log_density(u, level))
     density = densities @ weight
-    reweighted = _reweighted(w, density)
-    links = _reweighted(reweighted, density) @ (weight[a] * weight[b]).T
+    reweighted = _reweight(w, density)
+    links = _reweight(reweighted, density) @ (weight[a] * weight[b]).T
     return reweighted @ weight.T, densities[:, a] * densities[:, b] * links
 
 
-def _reweighted(w: jax.Array, density: jax.Array) -> jax.Array:
+def _reweight(w: jax.Array, density: jax.Array) -> jax.Array:
     # A sample that a replica did not draw may have no state there.
     return jnp.where(w > 0, w / density, 0.0)
 

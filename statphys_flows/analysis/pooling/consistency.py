@@ -26,7 +26,7 @@ import xarray as xr
 from statphys_flows.analysis import formulas
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.free_energy.thermodynamic_integration import integrate, integration_weights
-from statphys_flows.analysis.pooling.reweighting import Pooled, pooled
+from statphys_flows.analysis.pooling.reweighting import Pooled, pool_draws
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.thresholds import FEWEST_TEMPERATURES_OF_AN_INTEGRAL, LARGEST_INCONSISTENCY, NUMERICS_OF_LOG_Z
 
@@ -76,7 +76,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     **Raises:** `ValueError` if there are fewer than two points, or if the draws cannot be pooled (`reweight`).
     """
     tree = over_the_scan(tree)
-    data = pooled(tree) if draws is None else draws
+    data = pool_draws(tree) if draws is None else draws
     count, groups = len(data.points), data.pool.groups
     if count < 2:
         raise ValueError("A study of one point cannot be compared with others: give two temperatures or more.")
@@ -86,7 +86,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
     by_mbar = _log_z(data, data.pool.log_z_mbar)
     for points in data.pool.linked:
         if np.count_nonzero(weight[points]) > 1:
-            left = _left(own.of(points), by_mbar.of(points), weight[points], groups)
+            left = _subtract_mean(own.of(points), by_mbar.of(points), weight[points], groups)
             for whole, part in zip(found["log_z_minus_mbar"], left, strict=True):
                 whole[points] = part
     energy, capacity = _energies(data)
@@ -96,7 +96,7 @@ def consistency(tree: xr.DataTree, draws: Pooled | None = None) -> xr.Dataset:
         for name, (value, error) in left.items():
             found[name][0][line], found[name][1][line] = value, error
     said = _gaps(data.pool.linked, weight)
-    return _labelled(tree, data, found, [_sentence(at, found) or said.get(at, "") for at in range(count)])
+    return _label(tree, data, found, [_sentence(at, found) or said.get(at, "") for at in range(count)])
 
 
 def _of_line(
@@ -114,7 +114,7 @@ def _of_line(
     weights = integration_weights(parameter)
     found = {}
     for name, (known, slope) in integrals.items():
-        value, error = _left(known, _Moved(weights @ slope.value, slope.replicas @ weights.T), weight, groups)
+        value, error = _subtract_mean(known, _Moved(weights @ slope.value, slope.replicas @ weights.T), weight, groups)
         apart = integrate(parameter, slope.value, np.zeros_like(kT)).discretisation / _COARSER
         # The constant has an error as well, that of the mean over all points.
         found[name] = value, np.hypot(error, apart + weight @ apart / weight.sum())
@@ -166,7 +166,7 @@ def _weight(own: _Moved, groups: int) -> Array:
     return np.where(known, 1 / (error**2 + NUMERICS_OF_LOG_Z**2), 0.0)
 
 
-def _left(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array, Array]:
+def _subtract_mean(own: _Moved, other: _Moved, weight: Array, groups: int) -> tuple[Array, Array]:
     """own - other minus its weighted mean, with its error."""
     value, replicas = own.value - other.value, own.replicas - other.replicas
     share = weight / weight.sum()
@@ -206,9 +206,7 @@ def _gaps(linked: tuple[Array, ...], weight: Array) -> dict[int, str]:
     }
 
 
-def _labelled(
-    tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Array]], sentences: list[str]
-) -> xr.Dataset:
+def _label(tree: xr.DataTree, data: Pooled, found: dict[str, tuple[Array, Array]], sentences: list[str]) -> xr.Dataset:
     known = tree["thermodynamics"].to_dataset()
     result = xr.Dataset(coords={name: known[name] for name in data.names})
     places = data.places(known)

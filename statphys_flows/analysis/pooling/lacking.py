@@ -8,7 +8,7 @@ import xarray as xr
 
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.selection import over_the_scan
-from statphys_flows.analysis.thermodynamics import estimated_mean, thermodynamics
+from statphys_flows.analysis.thermodynamics import estimate_mean, thermodynamics
 from statphys_flows.thresholds import ROUNDING_OF_AN_ERROR
 
 Array = np.ndarray
@@ -36,18 +36,18 @@ def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Ma
 
 
 def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
-    x = {str(name): _known(data) for name, data in draws.items()}
+    x = {str(name): _strip_padding(data) for name, data in draws.items()}
     # An order parameter that is not always a number has no error at all.
     m, energy = x["order_parameter"], x["energy"]
     m = m if m.shape == energy.shape and np.isfinite(m).all() else np.zeros_like(energy)
     found = thermodynamics(energy, m, Estimate(0.0, 0.0), kT=kT)
     for name in ("free_energy", "entropy"):
         del found[name]
-    means = {name: estimated_mean(values) for name, values in x.items() if values.size and np.isfinite(values).all()}
+    means = {name: estimate_mean(values) for name, values in x.items() if values.size and np.isfinite(values).all()}
     return means | found
 
 
-def _known(x: xr.DataArray) -> Array:
+def _strip_padding(x: xr.DataArray) -> Array:
     """(chain, draw) without the padding of a point that has fewer of either."""
     values = x.transpose("chain", "draw").values.astype(float)
     kept = np.isfinite(values)

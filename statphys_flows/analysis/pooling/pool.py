@@ -143,7 +143,7 @@ def pool(
     known = np.isfinite(log_z_error) & np.isfinite(log_z)
     linked, *found = differences_of(natural @ s, counts, multiplicity)
     differences = found[0], found[1]
-    z, z_replicas = _combined(own, known, differences, linked)
+    z, z_replicas = _combine(own, known, differences, linked)
     mixture = log_mixture(natural @ s, counts, z)
     known_own = np.where(known, own[0], np.nan), np.where(known, own[1], np.nan)
     return Pool(natural, s, centre, f, z, z_replicas, mixture, multiplicity, known_own, differences, linked)
@@ -168,10 +168,10 @@ def averages(pool: Pool, targets: Array) -> Averages:
     found = _of_sums(sums, (share.sum(axis=1) - n_k) @ slopes, shift, s_count, pool.centre)
     moved = np.exp(pool.log_z - pool.log_z_replicas)
 
-    def weighted(here: slice) -> Array:
+    def weigh(here: slice) -> Array:
         return (w[:, None, here] * features[:, here]).reshape(-1, here.stop - here.start)
 
-    rows = _of_replicas(pool, share, moved, weighted)
+    rows = _of_replicas(pool, share, moved, weigh)
     total, shares = rows[:, :-k_count].reshape(-1, *sums.shape), moved * rows[:, -k_count:]
     # If each share is multiplied by moved_k, w's coefficients on the shares are divided by it.
     of_replicas = _of_sums(total, ((shares - n_k) / moved) @ slopes, shift, s_count, pool.centre)
@@ -238,7 +238,7 @@ def _own(log_z, left_out, error, systematic, multiplicity, seed: int) -> tuple[A
     return log_z, shared + moved + noise * beside, error
 
 
-def _combined(own, known: Array, differences, linked: tuple[Array, ...]) -> tuple[Array, Array]:
+def _combine(own, known: Array, differences, linked: tuple[Array, ...]) -> tuple[Array, Array]:
     """z_k from both, by the inverse squares of their errors; differences of neighbours count as independent."""
     value, replicas, error = own
     z, z_replicas = differences
@@ -259,8 +259,8 @@ def _combined(own, known: Array, differences, linked: tuple[Array, ...]) -> tupl
     value, replicas = np.where(known, value, 0.0), np.where(known, replicas, 0.0)
     matrix = np.diag(weight_own) + difference.T @ (weight[:, None] * difference)
 
-    def solved(value, d):
+    def solve(value, d):
         right = weight_own * value + (weight * d) @ difference
         return np.linalg.solve(matrix, right.T).T
 
-    return solved(value, d), solved(replicas, d_replicas)
+    return solve(value, d), solve(replicas, d_replicas)

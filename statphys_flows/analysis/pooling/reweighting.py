@@ -12,7 +12,7 @@ from statphys_flows.analysis import formulas
 from statphys_flows.analysis.decimals import decimals
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain
-from statphys_flows.analysis.free_energy.log_z import bar_left_out
+from statphys_flows.analysis.free_energy.log_z import bar_leave_one_out
 from statphys_flows.analysis.pooling.lacking import beside_draws
 from statphys_flows.analysis.pooling.pool import REPLICAS, Averages, Pool, averages, pool
 from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
@@ -44,7 +44,7 @@ class Pooled(NamedTuple):
         return shifted / parameters[:, :1]
 
 
-def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Pooled:
+def pool_draws(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Pooled:
     """The draws of a study with all its parameters, for `curves`.
 
     **Raises:** `ValueError` if they cannot be pooled: U is not linear in a scanned field, there are no draws, or points
@@ -88,7 +88,7 @@ def pooled(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) -> Poo
     if "proposal_log_weight" in flat and "log_weight" in flat:
         blocks = blocks_per_chain(energy[0])
         weights = zip(of("proposal_log_weight", "proposal"), of("log_weight"), strict=True)
-        left_out = np.stack([_left_out(forward, chain, blocks) for forward, chain in weights])
+        left_out = np.stack([_leave_one_out(forward, chain, blocks) for forward, chain in weights])
     statistics = np.stack([energy, *derivatives])
     bare = Pooled(None, names, points, reference, energy[0].size, observables)  # pyright: ignore[reportArgumentType]
     natural = bare.natural(points)
@@ -134,10 +134,10 @@ def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
     return (xr.zeros_like(log_z) if found is None else found).stack(point=names).values
 
 
-def _left_out(forward: Array, chain: Array, blocks: int) -> Array:
+def _leave_one_out(forward: Array, chain: Array, blocks: int) -> Array:
     """NaN if the point has no log Z by Bennett's ratio: its draws may still be pooled."""
     try:
-        return bar_left_out(forward, chain, blocks)
+        return bar_leave_one_out(forward, chain, blocks)
     except (RuntimeError, ValueError):
         return np.full(len(chain) * blocks, np.nan)
 
@@ -214,7 +214,7 @@ def reweight(
 
     **Raises:** `ValueError` for a parameter that was not scanned, or a study whose draws cannot be pooled.
     """
-    data = pooled(tree)
+    data = pool_draws(tree)
     wanted = {**(targets or {}), **parameters}
     if unknown := [name for name in wanted if name not in data.names]:
         raise ValueError(f"{unknown[0]} was not scanned in this study: give one of {', '.join(data.names)}.")

@@ -60,20 +60,20 @@ def coexistence(data: Pooled, along: int, at: Array, low: float, high: float) ->
     peaks = two_peaks(first)
     if peaks is None:
         return None
-    x = float(_moved(along, at, x, _even(first, np.asarray([peaks.dip[0]])))[0])
+    x = float(_shift_parameter(along, at, x, _even(first, np.asarray([peaks.dip[0]])))[0])
     if not low <= x <= high:
         return None
-    return _measured(data.pool.groups, along, at, x, histogram(data.pool, target(x), e), (low, high))
+    return _measure(data.pool.groups, along, at, x, histogram(data.pool, target(x), e), (low, high))
 
 
-def _measured(groups: int, along: int, at: Array, x: float, found: Histogram, ends) -> Coexistence | None:
+def _measure(groups: int, along: int, at: Array, x: float, found: Histogram, ends) -> Coexistence | None:
     peaks = two_peaks(found)
     if peaks is None:
         return None
     split = np.full(len(found.weight), peaks.dip[0])
     for _ in range(_ROUNDS):
         shift = _even(found, split)
-        tilted = found.tilted(shift)
+        tilted = found.tilt(shift)
         guess = peaks.guess - shift[:, None] * (found.centres - peaks.dip[0])
         dip = extremum(tilted, guess, *peaks.dip, -1, groups)
         if dip is None:
@@ -86,7 +86,7 @@ def _measured(groups: int, along: int, at: Array, x: float, found: Histogram, en
     barrier = _barrier(tilted, known, dip, peaks, groups)
     if barrier is None or not np.isfinite(shift[0]):
         return None
-    moved = _moved(along, at, x, shift)
+    moved = _shift_parameter(along, at, x, shift)
     moved = np.where((moved >= ends[0]) & (moved <= ends[1]), moved, np.nan)
     _, below, above = tilted.below(split)
     return Coexistence(_estimate(moved, groups), _estimate(above - below, groups), barrier)
@@ -139,7 +139,7 @@ def _even(found: Histogram, split: Array) -> Array:
     """The tilt of every row at which the weights below and above its split are equal, by Newton's method."""
     by = np.zeros(len(found.weight))
     for _ in range(30):
-        share, below, above = found.tilted(by).below(split)
+        share, below, above = found.tilt(by).below(split)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.log(1 - share) - np.log(share)
         # d log(W_high/W_low)/dt = -latent heat.
@@ -150,7 +150,7 @@ def _even(found: Histogram, split: Array) -> Array:
     return by
 
 
-def _moved(along: int, at: Array, x: float, tilt: Array) -> Array:
+def _shift_parameter(along: int, at: Array, x: float, tilt: Array) -> Array:
     """The parameter at which weights have an additional factor exp(-tilt·e) compared with those at `x`."""
     if along:
         return x + at[0] * tilt

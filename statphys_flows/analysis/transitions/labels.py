@@ -62,7 +62,7 @@ def column_of(parameter: str) -> str:
     return f"{parameter}_parameter" if taken else parameter
 
 
-def labelled(rows: list[dict], study: xr.DataTree) -> xr.Dataset:
+def label_rows(rows: list[dict], study: xr.DataTree) -> xr.Dataset:
     data = xr.Dataset(coords={"transition": np.arange(len(rows))})
     for name, column in COLUMNS.items():
         if column.is_estimate:
@@ -75,10 +75,10 @@ def labelled(rows: list[dict], study: xr.DataTree) -> xr.Dataset:
             data[name] = ("transition", np.asarray([str(row.get(name, "")) for row in rows], dtype=object))
     for name in sorted({n for row in rows for n in row} - set(COLUMNS)):
         data[name] = ("transition", np.asarray([row.get(name, np.nan) for row in rows], float))
-    return _described(data, study)
+    return _describe(data, study)
 
 
-def _described(data: xr.Dataset, study: xr.DataTree) -> xr.Dataset:
+def _describe(data: xr.Dataset, study: xr.DataTree) -> xr.Dataset:
     known = study["thermodynamics"].to_dataset()
     units = _units(known, next(iter(data["parameter"].values), "kT"))
     data["transition"].attrs = {"units": "1", "long_name": "transition"}

@@ -8,12 +8,12 @@ import xarray as xr
 
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.estimate import Estimate
-from statphys_flows.analysis.pooling.reweighting import Pooled, curves, pooled
+from statphys_flows.analysis.pooling.reweighting import Pooled, curves, pool_draws
 from statphys_flows.analysis.thermodynamics import vanishes
 from statphys_flows.analysis.transitions.coexistence import Coexistence, coexistence
 from statphys_flows.analysis.transitions.crossing import crossing
 from statphys_flows.analysis.transitions.finite_size import Sampled, binder_fit, exponent
-from statphys_flows.analysis.transitions.labels import UNKNOWN, column_of, labelled
+from statphys_flows.analysis.transitions.labels import UNKNOWN, column_of, label_rows
 from statphys_flows.analysis.transitions.line import Line, line_along, others
 from statphys_flows.analysis.transitions.order import order_of_one, order_of_several
 from statphys_flows.analysis.transitions.peak import Peak, peak, stands_out, widest
@@ -54,14 +54,14 @@ def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: P
     """
     sizes = dict(_sizes(study))
     if not sizes:
-        return labelled(list(_of_one(pooled(study) if draws is None else draws, along)), study)
-    studies = {size: pooled(tree, seed=17 + i) for i, (size, tree) in enumerate(sizes.items())}
+        return label_rows(list(_of_one(pool_draws(study) if draws is None else draws, along)), study)
+    studies = {size: pool_draws(tree, seed=17 + i) for i, (size, tree) in enumerate(sizes.items())}
     first = next(iter(sizes.values()))
     rows: list[dict] = []
     for at in others(next(iter(studies.values())), along):
         lines = {size: line_along(data, along, at) for size, data in studies.items()}
         rows += _of_sizes(lines, sizes)
-    return labelled(rows, first)
+    return label_rows(rows, first)
 
 
 def _sizes(study: xr.DataTree) -> Iterator[tuple[float, xr.DataTree]]:
@@ -131,7 +131,7 @@ def _of_sizes(lines: dict[float, Line], studies: dict[float, xr.DataTree]) -> li
     )
     fit = None
     if crossings:
-        sampled = [_sampled(size, line, studies[size]) for size, line in lines.items()]
+        sampled = [_estimate_binder(size, line, studies[size]) for size, line in lines.items()]
         fit = binder_fit(sampled, crossings[-1][2])
     if fit is not None:
         rows.append(
@@ -164,7 +164,7 @@ def _heights(peaks: dict[float, dict[str, Peak | None]], sites: dict[float, floa
     return {size: Estimate(sites[size] * height.value, sites[size] * height.error) for size, height in found.items()}
 
 
-def _sampled(size: float, line: Line, study: xr.DataTree) -> Sampled:
+def _estimate_binder(size: float, line: Line, study: xr.DataTree) -> Sampled:
     """U₄ of each point from its own draws alone."""
     binder = study["thermodynamics"].to_dataset()[["binder_cumulant", "binder_cumulant_err"]]
     name = line.data.names[line.along]

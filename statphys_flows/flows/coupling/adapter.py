@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from statphys_flows.bases import Base
-from statphys_flows.flows.flow import Flow, strongly_typed
+from statphys_flows.flows.flow import Flow, make_strongly_typed
 from statphys_flows.precision import full_precision
 
 # Layers of a coupling flow, unless it was built with others.
@@ -49,7 +49,7 @@ class CouplingFlow(Flow):
         bijection = _with_shared_functions(bijection, built_from)
         if frame is not None:
             bijection = fb.Chain([fb.Invert(frame), bijection, frame])
-        return strongly_typed(cls(base, bijection))
+        return make_strongly_typed(cls(base, bijection))
 
     @property
     def evaluations_per_map(self) -> int:

@@ -39,7 +39,7 @@ def real_nvp(
       act on (x - location)/scale.
     - `layers`, `width`, `depth`: coupling layers; width and number of hidden layers of their networks.
     """
-    return _coupled(CouplingFlow, key, base, _affine(base, _MAX_LOG_SCALE), location, scale, layers, width, depth)
+    return _couple(CouplingFlow, key, base, _affine(base, _MAX_LOG_SCALE), location, scale, layers, width, depth)
 
 
 class HierarchicalCoupling(CouplingFlow):
@@ -59,9 +59,7 @@ def hierarchical_coupling(
     `real_nvp`; `scale` should be that of the bulk and not a standard deviation, which the tails dominate.
     """
     transformer = _affine(base, _MAX_LOG_SCALE_SQUASHED)
-    return _coupled(
-        HierarchicalCoupling, key, base, transformer, location, scale, layers, width, depth, seen="squashed"
-    )
+    return _couple(HierarchicalCoupling, key, base, transformer, location, scale, layers, width, depth, seen="squashed")
 
 
 def nice(
@@ -78,7 +76,7 @@ def nice(
     every loss, because E[x_b | x_a] = 0 and a shift has no other gradient.
     """
     shift = fb.Loc(jnp.zeros(()))
-    return _coupled(CouplingFlow, key, base, shift, location, scale, layers, width, depth, start_at_zero=False)
+    return _couple(CouplingFlow, key, base, shift, location, scale, layers, width, depth, start_at_zero=False)
 
 
 def _affine(base: Base, max_log_scale: float) -> fb.AbstractBijection:
@@ -88,7 +86,7 @@ def _affine(base: Base, max_log_scale: float) -> fb.AbstractBijection:
     return eqx.tree_at(lambda a: a.scale, fb.Affine(), bounded)
 
 
-def _coupled(
+def _couple(
     kind: type[F],
     key,
     base,

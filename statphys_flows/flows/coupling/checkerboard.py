@@ -61,9 +61,9 @@ class CheckerboardCoupling(fb.AbstractBijection):
         channels = [1] + [width] * (depth - 1)
         self.hidden = tuple(convolution(k, c, width, not even) for k, c in zip(hidden, channels, strict=True))
         seen = width if even else 2 * width
-        self.shift = _zeroed(convolution(shift, seen, 1, not even))
+        self.shift = _zero(convolution(shift, seen, 1, not even))
         # A constant is even: the bias of the log-scale stays.
-        self.log_scale = _zeroed(convolution(log_scale, seen, 1, True))
+        self.log_scale = _zero(convolution(log_scale, seen, 1, True))
 
     def transform_and_log_det(self, x, condition=None):
         log_scale, shift = self._parameters(x)
@@ -78,13 +78,13 @@ class CheckerboardCoupling(fb.AbstractBijection):
         moves = (jnp.asarray(np.indices(self.shape).sum(axis=0)) + self.colour) % 2 == 0
         h = jnp.where(moves, 0, x)[None]
         for layer in self.hidden:
-            h = jnp.tanh(layer(self._padded(h)))
+            h = jnp.tanh(layer(self._pad(h)))
         odd, both = (h, h**2) if self.even else (jnp.concatenate([h, h**2]),) * 2
-        shift, raw = self.shift(self._padded(odd))[0], self.log_scale(self._padded(both))[0]
+        shift, raw = self.shift(self._pad(odd))[0], self.log_scale(self._pad(both))[0]
         log_scale = _MAX_LOG_SCALE * jnp.tanh(raw / _MAX_LOG_SCALE)
         return jnp.where(moves, log_scale, 0), jnp.where(moves, shift, 0)
 
-    def _padded(self, h):
+    def _pad(self, h):
         reach = self.shift.kernel_size[0] // 2
         for axis, periodic in enumerate(self.lattice.periodic, start=1):
             widths = [(reach, reach) if i == axis else (0, 0) for i in range(h.ndim)]
@@ -92,7 +92,7 @@ class CheckerboardCoupling(fb.AbstractBijection):
         return h
 
 
-def _zeroed(layer: eqx.nn.Conv) -> eqx.nn.Conv:
+def _zero(layer: eqx.nn.Conv) -> eqx.nn.Conv:
     return jax.tree.map(lambda a: jnp.zeros_like(a) if eqx.is_inexact_array(a) else a, layer)
 
 
@@ -138,12 +138,12 @@ def checkerboard_coupling(
         )
 
     keys, colours = jax.random.split(key, layers), jnp.arange(layers) % 2
-    bijection = fb.Scan(_stacked(keys, colours, lattice, even, width, depth, kernel))
+    bijection = fb.Scan(_stack(keys, colours, lattice, even, width, depth, kernel))
     return CouplingFlow.of(base, bijection, built_from=("checkerboard", lattice, even, layers, width, depth, kernel))
 
 
 @eqx.filter_jit
-def _stacked(keys, colours, lattice: Lattice, even: bool, width: int, depth: int, kernel: int) -> CheckerboardCoupling:
+def _stack(keys, colours, lattice: Lattice, even: bool, width: int, depth: int, kernel: int) -> CheckerboardCoupling:
     def layer(key, colour):
         return CheckerboardCoupling(key, lattice, colour, even=even, width=width, depth=depth, kernel=kernel)
 

@@ -34,7 +34,7 @@ class CircularSpline(fb.AbstractBijection):
 
     def __init__(self, knots: int):
         spline = fb.RationalQuadraticSpline(knots=knots, interval=(0, 1))
-        slopes = paramax.Parameterize(_closed, jnp.zeros(knots + 1))
+        slopes = paramax.Parameterize(_close_slopes, jnp.zeros(knots + 1))
         self.spline = eqx.tree_at(lambda s: s.derivatives, spline, slopes)
         self.shift = jnp.zeros(())
 
@@ -47,7 +47,7 @@ class CircularSpline(fb.AbstractBijection):
         return x, log_det
 
 
-def _closed(raw):
+def _close_slopes(raw):
     """Positive slopes at all knots; the last equals the first."""
     slopes = jax.nn.softplus(raw + _UNIT_SLOPE) + _MIN_SLOPE
     return jnp.append(slopes, slopes[..., :1], axis=-1)

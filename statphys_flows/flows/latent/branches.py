@@ -70,13 +70,13 @@ class DropletBranch(Branch):
         centre = lengths * jax.random.uniform(place_key, lengths.shape, dtype)
         delta = self._product(self.directions, self.spread * jax.random.normal(key, self.spread.shape, dtype))
         half = self.modes.many
-        c = self._moved(self.profile + jax.lax.complex(delta[:half], delta[half:]), centre)
+        c = self._translate(self.profile + jax.lax.complex(delta[:half], delta[half:]), centre)
         away = self.centre(c) - centre
         away = jnp.abs(away - lengths * jnp.round(away / lengths)) / lengths
         return jnp.where(jnp.all(away < 1e-3), c, jnp.nan)
 
     def log_prob(self, c):
-        back = self._moved(c, -self.centre(c))
+        back = self._translate(c, -self.centre(c))
         delta = back - self.profile
         z = self._product(self.directions.T, jnp.concatenate([delta.real, delta.imag])) / self.spread
         gaussian = -jnp.sum(0.5 * z**2 + 0.5 * jnp.log(2 * jnp.pi) + jnp.log(self.spread))
@@ -101,7 +101,7 @@ class DropletBranch(Branch):
 
         return jax.lax.fori_loop(0, _NEWTON_STEPS, newton, start)
 
-    def _moved(self, c, by):
+    def _translate(self, c, by):
         return c * jnp.exp(-1j * self._product(jnp.asarray(self.modes.wave_vectors, by.dtype), by))
 
     @staticmethod

@@ -10,7 +10,7 @@ import numpy as np
 
 from statphys_flows.bases import UniformTorus
 from statphys_flows.errors import StudyError
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.flows.latent.branches import Branch, DropletBranch, GasBranch
 from statphys_flows.flows.latent.latent_field import LatentField
 from statphys_flows.flows.latent.modes import TorusModes
@@ -63,7 +63,7 @@ def latent_field(system: PairParticles, kT: float) -> LatentField | None:
     log_volume = 0.0 if system.space.normalised else np.log(system.space.volume)
     arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (strengths, np.zeros(len(branches)), log_volume)]
     base = UniformTorus.in_box(system.space)
-    return strongly_typed(LatentField(base, field, arrays[0], tuple(branches), arrays[1], arrays[2], n))
+    return make_strongly_typed(LatentField(base, field, arrays[0], tuple(branches), arrays[1], arrays[2], n))
 
 
 def phases(system: PairParticles, kT: float, field: TorusModes, strengths: np.ndarray) -> list[Branch]:
@@ -84,14 +84,14 @@ def _grid_error(field: TorusModes, branches: Sequence[Branch]) -> float:
     finer = dataclasses.replace(field, grid=2 * field.grid)
     errors = []
     for branch in branches:
-        for c in np.asarray(_drawn(branch), complex):
+        for c in np.asarray(_draw(branch), complex):
             if np.all(np.isfinite(c)):
                 errors.append(abs(_log_normaliser(field, c) - _log_normaliser(finer, c)))
     return max(errors, default=0.0)
 
 
 @eqx.filter_jit
-def _drawn(branch: Branch):
+def _draw(branch: Branch):
     return jax.vmap(branch.sample)(jax.random.split(jax.random.key(0), _TRIED))
 
 
@@ -114,7 +114,7 @@ def _gas_spreads(field: TorusModes, strengths: np.ndarray, n: int) -> np.ndarray
     spreads = 1 / np.sqrt(n * np.maximum(1 / strengths - 1, 0.1 / strengths))
     for _ in range(_GAP_STEPS):
         c = spreads * (normal[0] + 1j * normal[1])
-        order = np.mean([np.abs(_tilted_modes(field, one)) ** 2 for one in c], axis=0)
+        order = np.mean([np.abs(_tilt_modes(field, one)) ** 2 for one in c], axis=0)
         found = 1 / np.sqrt(n * np.maximum(1 / strengths - 1 + order, 1e-3 / strengths))
         if np.max(np.abs(found / spreads - 1)) < 1e-4:
             break
@@ -160,7 +160,7 @@ def _droplet(system: PairParticles, kT: float, field: TorusModes, strengths: np.
     )
 
 
-def _tilted_modes(field: TorusModes, c: np.ndarray) -> np.ndarray:
+def _tilt_modes(field: TorusModes, c: np.ndarray) -> np.ndarray:
     """ρ̂_k of exp(u)/∫exp(u)."""
     indices, u = np.asarray(field.harmonics), _on_grid(field, c)
     weight = np.exp(u - u.max())

@@ -44,7 +44,7 @@ class LogLinear(eqx.Module):
         steep = half + jnp.log(-jnp.expm1(-2 * half) / (2 * jnp.where(half > 0, half, 1.0)))
         return self.levels + jnp.log(self.widths) + jnp.where(half > 0.05, steep, half**2 / 6 - half**4 / 180)
 
-    def tilted(self, a: Float[Array, ""]) -> "LogLinear":
+    def tilt(self, a: Float[Array, ""]) -> "LogLinear":
         """f(x) e^{ax}."""
         return LogLinear(self.edges, self.levels + a * self.centres, self.slopes + a)
 

@@ -35,7 +35,7 @@ class MovedLatentField(ContinuousFlow):
         self.field = field
 
     def sample_base(self, key, n):
-        return self._drawn(key, n)[0]
+        return self._draw_frozen(key, n)[0]
 
     def sample_and_log_prob(self, key, n):
         x, _, log_q = self.sample_with_branch(key, n)
@@ -58,7 +58,7 @@ class MovedLatentField(ContinuousFlow):
 
     def sample_with_branch(self, key, n):
         """n draws, the log responsibilities of the field's branches (n, branches), and their log q."""
-        start, log_responsibilities, log_q = self._drawn(key, n)
+        start, log_responsibilities, log_q = self._draw_frozen(key, n)
         x, log_det = self.forward(start)
         return x, log_responsibilities, log_q - log_det
 
@@ -81,7 +81,7 @@ class MovedLatentField(ContinuousFlow):
         drawn = jnp.all(jnp.isfinite(start), axis=(1, 2)) & jnp.isfinite(log_q)
         return x, log_q - log_det, jnp.where(drawn, error, 0.0)
 
-    def _drawn(self, key, n):
+    def _draw_frozen(self, key, n):
         # Rejection has no derivative and needs none: only the velocity is trained.
         frozen = jax.tree.map(lambda a: jax.lax.stop_gradient(a) if eqx.is_array(a) else a, self.field)
         return jax.lax.stop_gradient(frozen.sample_with_branch(key, n))

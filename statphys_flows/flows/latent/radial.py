@@ -104,12 +104,12 @@ def _along(field: TorusModes, strengths: np.ndarray | Float[Array, " modes"], n:
     c = np.zeros((r.size, field.many))
     c[:, 0] = r
     for _ in range(_ITERATIONS):
-        weight, log_mean = _tilted(c @ phi)
+        weight, log_mean = _tilt(c @ phi)
         step = strengths[1:] * (weight @ phi[1:].T) - c[:, 1:]
         c[:, 1:] += 0.7 * step
         if np.max(np.abs(step), initial=0.0) < 1e-10:
             break
-    weight, log_mean = _tilted(c @ phi)
+    weight, log_mean = _tilt(c @ phi)
     log_density = np.log(r) - n * (np.sum(c**2 / (2 * strengths), axis=1) - log_mean)
     factors = []
     for basis in (phi[1:], psi[1:]):
@@ -124,7 +124,7 @@ def _along(field: TorusModes, strengths: np.ndarray | Float[Array, " modes"], n:
     return log_density, c[:, 1:], np.stack(factors)
 
 
-def _tilted(u: np.ndarray):
+def _tilt(u: np.ndarray):
     """e^u at each r, normalised over the circle, and the log of its mean."""
     top = u.max(axis=1, keepdims=True)
     weight = np.exp(u - top)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base, Gaussian
 from statphys_flows.errors import StudyError
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.flows.latent.auxiliary import split_key
 from statphys_flows.flows.latent.log_linear import LogLinear
 from statphys_flows.flows.latent.site_law import SiteLaw, SiteTable, site_law
@@ -128,7 +128,7 @@ def site_field(system: MeanFieldSites, kT: float) -> SiteField | None:
     own = with_array_parameters(system)
     assert isinstance(own, MeanFieldSites)
     sites = site_law(own, kT, table, furthest + spread)
-    return strongly_typed(SiteField(base, sites, _with_tails(a, log_q, furthest + spread)))
+    return make_strongly_typed(SiteField(base, sites, _with_tails(a, log_q, furthest + spread)))
 
 
 def _reach(log_density, furthest: float) -> np.ndarray:

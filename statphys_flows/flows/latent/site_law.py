@@ -88,7 +88,7 @@ class SiteLaw(eqx.Module):
 
     def sample(self, key: PRNGKeyArray, a: Float[Array, ""], n: int) -> Float[Array, " n"]:
         """n independent sites in the field a."""
-        draw = self.bound.tilted(a).inverse()
+        draw = self.bound.tilt(a).inverse()
         dtype = self.kT.dtype
 
         def propose(state):

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from statphys_flows.pickling import reduced
+from statphys_flows.pickling import reduce_module
 
 
 class Velocity(eqx.Module):
@@ -37,7 +37,7 @@ class Velocity(eqx.Module):
         smooth, the solver's error, and with it that of log q, falls slowly with the number of steps."""
 
     def __reduce__(self):
-        return reduced(self)
+        return reduce_module(self)
 
     def field(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """v_t(x) alone, arguments as `__call__`: for losses that need no divergence or estimate it. By default the

@@ -46,7 +46,7 @@ class Colours:
         return float(self._norm(value))
 
 
-def centred(values: np.ndarray) -> Normalize:
+def centre_norm(values: np.ndarray) -> Normalize:
     largest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
     return Normalize(-(largest or 1.0), largest or 1.0)
 

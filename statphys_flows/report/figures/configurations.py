@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from statphys_flows.report.figures.axes import BLUE, label, new_figure, title, unit
-from statphys_flows.report.figures.colours import centred, diverging
+from statphys_flows.report.figures.colours import centre_norm, diverging
 from statphys_flows.report.figures.draws import bin_edges, each, spread
 from statphys_flows.report.groups import along_of, first_values, group, values_of
 
@@ -46,8 +46,8 @@ def _paths(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
     s = data["s"].values if "s" in data.coords else np.arange(data.sizes["site"])
     position = label(data["s"]) if "s" in data.coords else "site"
     phi = data["phi"].stack(sample=("chain", "draw")).transpose(along, "sample", "site").values
-    colour = _stacked(data["order_parameter"], along) if "order_parameter" in data else phi.mean(axis=2)
-    scale = ScalarMappable(norm=centred(colour), cmap=diverging())
+    colour = _stack(data["order_parameter"], along) if "order_parameter" in data else phi.mean(axis=2)
+    scale = ScalarMappable(norm=centre_norm(colour), cmap=diverging())
     for i, ax in enumerate(axes):
         usable = np.flatnonzero(np.isfinite(phi[i]).all(axis=1))
         for j in spread(usable, _PATHS):
@@ -60,7 +60,7 @@ def _paths(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
 
 def _scatter(axes: Sequence[Axes], data: xr.Dataset, along: str) -> None:
     x = data["x"].stack(sample=("chain", "draw")).transpose(along, "sample", "component").values[..., :2]
-    energy = _stacked(data["energy"], along) if "energy" in data else np.zeros(x.shape[:2])
+    energy = _stack(data["energy"], along) if "energy" in data else np.zeros(x.shape[:2])
     # The few largest energies would take up the whole scale.
     low, high = np.nanpercentile(energy, [0, 98]) if np.isfinite(energy).any() else (0.0, 1.0)
     norm = Normalize(low, high if high > low else low + 1.0)
@@ -91,5 +91,5 @@ def _component(data: xr.Dataset, i: int) -> str:
     return f"{name}" if isinstance(name, str) else f"x[{name}]{unit(data['x'])}"
 
 
-def _stacked(variable: xr.DataArray, along: str) -> np.ndarray:
+def _stack(variable: xr.DataArray, along: str) -> np.ndarray:
     return variable.stack(sample=("chain", "draw")).transpose(along, "sample").values

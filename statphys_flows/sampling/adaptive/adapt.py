@@ -11,12 +11,12 @@ from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import (
     Adapted,
     better_of,
+    count_missed,
     in_halves,
     is_blinder,
-    trained,
-    untrained,
+    score_untrained,
+    summarise_training,
     with_defence,
-    with_missed,
 )
 from statphys_flows.sampling.adaptive.round import AdaptiveState, begin, with_score
 from statphys_flows.sampling.adaptive.rounds import Limits, settle, train_in_rounds
@@ -42,13 +42,13 @@ def adapt(
     tick: Callable[[str], None] = lambda _: None,
     journal: Journal = NOWHERE,
 ) -> Adapted:
-    """Look for modes, seed walkers, tune local moves, and train the flow while sampling; try the next candidate flow
-    if the first stays below `Rounds.good_enough`, or does not reach some of the particles that the search found. A
-    later one is sharper and leaves out more. It is kept only if it scores higher, or reaches what the first does not,
-    and if it also covers the states that the chains of the first have visited, except for a fraction `MOST_UNCOVERED`
-    or what the first misses. If reverse KL follows, at many times the cost, the candidate must first come nearer to the
-    target than the flow kept so far. A candidate that does not improve is dropped. When `Rounds.budget` is used up, the
-    best flow so far is kept.
+    """Look for modes, seed walkers, tune local moves, and train the flow while sampling; try the next candidate
+    flow if the first stays below `Rounds.good_enough`, or does not reach some of the particles that the search
+    found. A later one is sharper and leaves out more. It is kept only if it scores higher, or reaches what the
+    first does not, and if it also covers the states that the chains of the first have visited, except for a
+    fraction `MOST_UNDERCOVERED` or what the first misses. If reverse KL follows, at many times the cost, the
+    candidate must first come nearer to the target than the flow kept so far. A candidate that does not improve is
+    dropped. When `Rounds.budget` is used up, the best flow so far is kept.
 
     Flows are made from one half of the particles that the search found; the other half shows what they leave out.
 
@@ -123,8 +123,8 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         if index == 0 and warm_start is not None and warm_start.ready:
             name = warm_start.candidate  # of the whole scan, in place of the first of this point
         if not flow.has_map and kept is None:
-            ready = untrained(system, kT, warm, flow, keys.rounds, name, found)
-            ready = with_missed(system, kT, ready, keys.cover)
+            ready = score_untrained(system, kT, warm, flow, keys.rounds, name, found)
+            ready = count_missed(system, kT, ready, keys.cover)
             if ready.score >= rounds.target_ess and ready.covers:
                 return ready
         neighbour = warm_start if index == first else None
@@ -137,7 +137,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
             system, kT, warm, state, point.adaptation, point.tick, limits, point.journal, f"rounds_{index}"
         )
         left -= history["evaluations"].max(initial=0.0)
-        adapted = with_missed(system, kT, trained(state, warm, name, history, found), keys.cover)
+        adapted = count_missed(system, kT, summarise_training(state, warm, name, history, found), keys.cover)
         if kept is not None and is_blinder(system, kT, adapted.flow, kept.flow, warm.samples, keys.cover):
             adapted = adapted._replace(score=0.0)
         kept = better_of(kept, adapted, rounds.good_enough)
@@ -169,8 +169,8 @@ def _begin(
     if neighbour.ready or float(state.best_score) >= enough:
         settled, history = settle(system, kT, warm, state, adaptation, point.tick)
         if float(settled.best_score) >= enough:
-            adapted = trained(settled, warm, name, history, found)
-            return state, with_missed(system, kT, adapted, point.keys.cover)
+            adapted = summarise_training(settled, warm, name, history, found)
+            return state, count_missed(system, kT, adapted, point.keys.cover)
     return state, None
 
 

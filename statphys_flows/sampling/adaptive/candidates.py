@@ -13,7 +13,7 @@ from statphys_flows.sampling.adaptive.rounds import History, history_of_one
 from statphys_flows.sampling.adaptive.warm_up import WarmChains, step_of
 from statphys_flows.sampling.coverage.scores import is_undercovered, score_flow, undercoverage
 from statphys_flows.systems import System
-from statphys_flows.thresholds import HOPELESS, MOST_MISSED, MOST_UNCOVERED
+from statphys_flows.thresholds import HOPELESS, MOST_MISSED, MOST_UNDERCOVERED
 from statphys_flows.treatments import flows_for
 
 
@@ -57,7 +57,7 @@ def in_halves(particles):
     return particles[: len(particles) - half], particles[half:]
 
 
-def trained(state: AdaptiveState, warm: WarmChains, name: str, history: History, found) -> Adapted:
+def summarise_training(state: AdaptiveState, warm: WarmChains, name: str, history: History, found) -> Adapted:
     """The result of the rounds of one candidate."""
     return Adapted(
         state.best,
@@ -71,14 +71,14 @@ def trained(state: AdaptiveState, warm: WarmChains, name: str, history: History,
     )
 
 
-def untrained(system, kT, warm: WarmChains, flow: Proposal, key, name: str, found) -> Adapted:
+def score_untrained(system, kT, warm: WarmChains, flow: Proposal, key, name: str, found) -> Adapted:
     """A flow without a map to learn, scored on the states of the warm-up."""
     value, forward, reverse = (float(figure) for figure in score_flow(system, kT, flow, warm.samples, key))
     history = {**history_of_one(forward, reverse), "candidate": np.full(1, name, dtype=object)}
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, name, history, found)
 
 
-def with_missed(system: System, kT, adapted: Adapted, key) -> Adapted:
+def count_missed(system: System, kT, adapted: Adapted, key) -> Adapted:
     """Adds the held-out particles that its flow almost never proposes."""
     held_out = adapted.held_out
     if held_out is None:
@@ -94,7 +94,7 @@ def with_defence(system: System, kT, kept: Adapted, safe: Proposal, key) -> Adap
     if kept.missed == 0.0 or kept.particles is None or kept.flow is safe:
         return kept
     known, _ = in_halves(kept.particles)
-    mixed = with_missed(system, kT, kept._replace(flow=DefensiveMixture.of(kept.flow, safe, known, key)), key)
+    mixed = count_missed(system, kT, kept._replace(flow=DefensiveMixture.of(kept.flow, safe, known, key)), key)
     if mixed.missed >= kept.missed:
         return kept
     everything = flows_for(system, kT=float(kT), key=key, samples=kept.particles)[0]
@@ -106,7 +106,7 @@ def with_defence(system: System, kT, kept: Adapted, safe: Proposal, key) -> Adap
 def is_blinder(system: System, kT, later: Proposal, kept: Proposal, visited, key) -> bool:
     """Whether a later flow misses states that chains have visited, and more of them than the flow kept so far."""
     missed = float(undercoverage(system, kT, later, visited, key))
-    return missed > MOST_UNCOVERED and missed > float(undercoverage(system, kT, kept, visited, key))
+    return missed > MOST_UNDERCOVERED and missed > float(undercoverage(system, kT, kept, visited, key))
 
 
 def better_of(kept: Adapted | None, found: Adapted, good_enough: float) -> Adapted:

@@ -20,7 +20,7 @@ def refine(
     `tolerance`, or stops falling, or it is as fine as can be. Returns the proposal and the error. Compiles once."""
     error = float(log_q_error(system, kT, flow, key, n))
     while flow.can_be_refined and not (error < tolerance or flow.is_finest):
-        finer = flow.refined()
+        finer = flow.refine()
         new_error = float(log_q_error(system, kT, finer, key, n))
         if new_error > STILL_FALLING * error:
             break

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.sampling.adaptive.warm_up import WarmChains, step_of
 from statphys_flows.sampling.coverage.scores import (
     EVALUATION_DRAWS,
@@ -97,7 +97,7 @@ def begin(
     state = AdaptiveState(
         chains=chains,
         # Dual averaging's state holds Python numbers, which would be compiled in.
-        step_size=jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a)), _tuned(start, warm.step_size)),
+        step_size=jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a)), _restart_step_size(start, warm.step_size)),
         buffer=warm.samples,
         position=jnp.zeros((), jnp.int32),
         flow=flow,
@@ -106,7 +106,7 @@ def begin(
         best_score=jnp.asarray(-1.0, warm.positions.dtype),
         key=key,
     )
-    return strongly_typed(state)
+    return make_strongly_typed(state)
 
 
 @eqx.filter_jit
@@ -148,7 +148,7 @@ def adapt_round(
     state = AdaptiveState(
         chains=chains,
         step_size=tuning,
-        **_refilled(state, visited),
+        **_refill(state, visited),
         flow=flow,
         fit=fit_state,
         best=best,
@@ -190,10 +190,10 @@ def _train(state: AdaptiveState, objective: Objective | None, samples, reduced_e
 def _refine(flow: Proposal, fit_state: FitState, error, best: Proposal, rejected):
     """Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on with more
     solver steps; where it is finer than need be, with fewer."""
-    given_up = _given_up(fit_state, rejected)
+    given_up = _give_up(fit_state, rejected)
     flow, fit_state = _select(error < WORTHLESS_LOG_Q, (flow, fit_state), (best, given_up))
-    coarse_enough = _select(error < FINE_LOG_Q, flow.coarsened(), flow)
-    return _select(error > SOLVER_TOLERANCE, flow.refined(), coarse_enough), fit_state
+    coarse_enough = _select(error < FINE_LOG_Q, flow.coarsen(), flow)
+    return _select(error > SOLVER_TOLERANCE, flow.refine(), coarse_enough), fit_state
 
 
 @eqx.filter_jit
@@ -201,7 +201,7 @@ def begin_stage(state: AdaptiveState, optimiser: Optimiser) -> AdaptiveState:
     """The state before the first round of another objective: training starts again from the best flow."""
     fresh = FitState.create(state.best, optimiser)
     fresh = eqx.tree_at(lambda s: s.rejected, fresh, state.fit.rejected)
-    return strongly_typed(eqx.tree_at(lambda s: (s.flow, s.fit), state, (state.best, fresh)))
+    return make_strongly_typed(eqx.tree_at(lambda s: (s.flow, s.fit), state, (state.best, fresh)))
 
 
 def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> AdaptiveState:
@@ -226,19 +226,19 @@ def _advance(density, preconditioner, state: AdaptiveState, flow, key, plan: Rou
     return chains, tuning, infos, history
 
 
-def _refilled(state: AdaptiveState, visited) -> dict[str, Array]:
+def _refill(state: AdaptiveState, visited) -> dict[str, Array]:
     """The buffer, with its oldest states replaced by those just visited."""
     size = state.buffer.shape[0]
     slots = (state.position + jnp.arange(visited.shape[0], dtype=jnp.int32)) % size
     return {"buffer": state.buffer.at[slots].set(visited), "position": (state.position + visited.shape[0]) % size}
 
 
-def _given_up(state: FitState, rejected) -> FitState:
+def _give_up(state: FitState, rejected) -> FitState:
     """The training state after steps that were all discarded: they count as rejected, and the rate is halved."""
     return eqx.tree_at(lambda s: (s.rate, s.rejected), state, (0.5 * state.rate, rejected))
 
 
-def _tuned(start, step_size) -> DualAveragingAdaptationState:
+def _restart_step_size(start, step_size) -> DualAveragingAdaptationState:
     # Dual averaging pulls towards ten times the step size it is started with: it expects a guess, not a tuned value.
     return start(step_size / 10)._replace(log_step_size=jnp.log(step_size), log_step_size_avg=jnp.log(step_size))
 

@@ -71,7 +71,7 @@ def train_in_rounds(
         while (
             len(scores) < stage.rounds
             and not stage.ends(scores, limits.score, more_follow=stage is not stages[-1])
-            and _spent(infos) < limits.evaluations
+            and _evaluations_so_far(infos) < limits.evaluations
         ):
             state, info = adapt_round(
                 system,
@@ -84,7 +84,7 @@ def train_in_rounds(
                 found=warm.found,
             )
             taken = (infos[-1]["step"] if infos else 0) + stage.plan.steps
-            evaluations = _spent(infos) + _evaluations(state, stage)
+            evaluations = _evaluations_so_far(infos) + _evaluations(state, stage)
             infos.append(_figures(info) | {"step": taken, "stage": number, "evaluations": evaluations})
             scores.append(infos[-1]["score"])
             journal.save(name, (state, _table(infos, most)))
@@ -137,7 +137,7 @@ def _evaluations(state: AdaptiveState, stage: Stage) -> float:
     return float(chains + plan.steps * plan.optimiser.batch * (1 if one else each))
 
 
-def _spent(infos: list[dict[str, float]]) -> float:
+def _evaluations_so_far(infos: list[dict[str, float]]) -> float:
     return infos[-1]["evaluations"] if infos else 0.0
 
 

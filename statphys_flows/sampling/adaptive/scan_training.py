@@ -53,7 +53,7 @@ def train_scan(
     **Returns:** the flow at each point, to start it with.
     """
     flow_key, chain_key, fit_key = jax.random.split(key, 3)
-    rounds, shared = adaptation.rounds, _shared(adaptation, len(kT))
+    rounds, shared = adaptation.rounds, _share_chains(adaptation, len(kT))
     temperatures = [jnp.asarray(t, jnp.result_type(float)) for t in kT]
     keys = jax.random.split(chain_key, len(kT))
     warm = []
@@ -90,7 +90,7 @@ def train_scan(
     ]
 
 
-def _shared(adaptation: Adaptation, points: int) -> Adaptation:
+def _share_chains(adaptation: Adaptation, points: int) -> Adaptation:
     """With fewer chains at each point, so that all points together have few more than a single point has."""
     chains = min(adaptation.chains, max(_FEWEST_CHAINS, _CHAINS * adaptation.chains // points))
     return adaptation._replace(chains=chains)
@@ -105,14 +105,14 @@ def _untrained_flow(flows: Sequence[Proposal], conditions: np.ndarray) -> Condit
     """**Raises:** `StudyError` where no flow of a scan can be made of them."""
     values = [len(np.unique(column)) for column in conditions.T]
     if not (len(conditions.T) and all(flow.has_map for flow in flows)):
-        raise StudyError(_does_not_fit("its flow has no map that could depend on the scanned parameters"))
+        raise StudyError(_explain_misfit("its flow has no map that could depend on the scanned parameters"))
     try:
         return conditional(flows, conditions, order=min(_ORDER, min(values) - 1))
     except StudyError as error:
-        raise StudyError(_does_not_fit(str(error))) from error
+        raise StudyError(_explain_misfit(str(error))) from error
 
 
-def _does_not_fit(reason: str) -> str:
+def _explain_misfit(reason: str) -> str:
     return f'strategy="conditional" does not fit this system: {reason}. Use "neighbours".'
 
 

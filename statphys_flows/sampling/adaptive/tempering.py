@@ -208,7 +208,7 @@ def _blank_plan(start, steps: _Steps, preconditioner, levels, record: bool) -> P
     blank = Plan(levels, None, None, jnp.zeros((), jnp.int32))
     if not record:
         return blank
-    like = (steps, jax.eval_shape(lambda x: _kept(_shape_of(x, preconditioner)), start))
+    like = (steps, jax.eval_shape(lambda x: _thin_shape(_shape_of(x, preconditioner)), start))
     empty = jax.tree.map(lambda a: jnp.zeros((_MOST_LEVELS, *a.shape), a.dtype), like)
     return blank._replace(steps=empty[0], shape=empty[1])
 
@@ -222,7 +222,7 @@ def _shape_of(x, preconditioner) -> _Shape:
     return _Shape(scale, _differences(x, Diagonal(scale)) if _walks(x, preconditioner) else None)
 
 
-def _kept(shape: _Shape) -> _Shape:
+def _thin_shape(shape: _Shape) -> _Shape:
     """The part of a shape that a plan holds: directions of some particles stand for those of all."""
     if shape.directions is None:
         return shape
@@ -283,7 +283,7 @@ def _update(density, reference, level, steps: _Steps, moves: int, preconditioner
             jnp.clip(steps.walk + _GAIN * (walked - _WALK_ACCEPTANCE), -10.0, 5.0) if walks else steps.walk,
             0.5 * (langevin + walked) if walks else langevin,
         )
-        return x, (tuned, _kept(given))
+        return x, (tuned, _thin_shape(given))
 
     return update
 

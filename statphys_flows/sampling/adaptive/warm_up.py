@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Dense, Diagonal, Factor
 from statphys_flows.bases.factors import at_least_rounding
-from statphys_flows.flows.flow import strongly_typed
+from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.sampling.kernels.local import LocalKernel
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
@@ -68,7 +68,7 @@ def warm_up(
     keep = max(buffer // chains, 1)
     recorded = min(keep, length) if rescale is None else length
     step_size = jnp.asarray(_FIRST_STEP, positions.dtype)
-    positions, preconditioner = strongly_typed((positions, preconditioner))
+    positions, preconditioner = make_strongly_typed((positions, preconditioner))
     history = positions[None]
     for i, own in enumerate(keys):
         if i and rescale is not None:
@@ -87,17 +87,17 @@ def _run_phase(system, kT, local: LocalKernel, positions, factor, step_size, key
     density = log_density(system, kT)
     start, update, final = dual_averaging_adaptation(local.target_acceptance)
 
-    def whitened(z):
+    def whitened_density(z):
         return density(factor.apply(z))
 
     def move(carry, key):
         states, tuning = carry
         keys = jax.random.split(key, positions.shape[0])
         epsilon = step_of(tuning.log_step_size)
-        states, info = jax.vmap(lambda k, s: local.move(k, s, whitened, epsilon))(keys, states)
+        states, info = jax.vmap(lambda k, s: local.move(k, s, whitened_density, epsilon))(keys, states)
         return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position
 
-    states = jax.vmap(lambda x: local.init(factor.solve(x), whitened))(positions)
+    states = jax.vmap(lambda x: local.init(factor.solve(x), whitened_density))(positions)
     (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, moves))
     history = jax.vmap(jax.vmap(factor.apply))(history[-recorded:])
     return jax.vmap(factor.apply)(states.position), jnp.minimum(final(tuning), _LARGEST_STEP), history

@@ -75,7 +75,7 @@ def missing_mass(
     far, excess = _far(own, np.sqrt(squared_distances(others, states).min(axis=1)))
     each = [_beyond_along(direction, states, owner, others) for direction in _axes(states, others, weights)]
     each.append((far, excess, float(np.median([effective for _, _, effective in each]))))
-    each += _held_out(states, owner, others, weights)
+    each += _cross_validate(states, owner, others, weights)
     fractions = [0.0]
     # By the Gaussian tail, and by what is missed by chance, so that all directions together hold the rate.
     unlikely = np.log(len(each) / FALSE_ALARMS)
@@ -95,7 +95,7 @@ def _axes(states: np.ndarray, others: np.ndarray, weights: np.ndarray) -> np.nda
     return np.eye(states.shape[1])[np.argsort(-np.abs(mean) / spread)[:_AXES]]
 
 
-def _held_out(states, owner, others, weights) -> list[tuple[np.ndarray, float, float]]:
+def _cross_validate(states, owner, others, weights) -> list[tuple[np.ndarray, float, float]]:
     """The same for directions that are fitted to one half of the chains and of the others, and tested on the other."""
     if states.shape[1] > _DENSE or owner[-1] < 1:
         return []
@@ -111,14 +111,14 @@ def _held_out(states, owner, others, weights) -> list[tuple[np.ndarray, float, f
     return [(one[0] | two[0], 0.5 * (one[1] + two[1]), min(one[2], two[2])) for one, two in zip(*halves, strict=True)]
 
 
-def _beyond_along(direction, states, owner, others, judged_states: Any = slice(None), judged_others: Any = slice(None)):
+def _beyond_along(direction, states, owner, others, tested_states: Any = slice(None), tested_others: Any = slice(None)):
     """Which of the tested others lie far from any chain along a direction, what fraction of the chains' own states
     does, and how many independent states the chains are worth."""
     t, s = states @ direction, others @ direction
-    is_far, excess = _far(_nearest_of_another(t, owner)[judged_states], _nearest_on_a_line(s, t))
+    is_far, excess = _far(_nearest_of_another(t, owner)[tested_states], _nearest_on_a_line(s, t))
     far = np.zeros(len(others), bool)
-    far[judged_others] = is_far[judged_others]
-    return far, excess, _independent(t[judged_states], owner[judged_states]) * len(t) / len(t[judged_states])
+    far[tested_others] = is_far[tested_others]
+    return far, excess, _independent(t[tested_states], owner[tested_states]) * len(t) / len(t[tested_states])
 
 
 def _independent(t: np.ndarray, owner: np.ndarray) -> float:

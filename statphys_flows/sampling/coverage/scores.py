@@ -11,7 +11,7 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.flows import Proposal
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import bound_inside, log_density
-from statphys_flows.thresholds import CAPPED, SOLVER_TOLERANCE, UNCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import CAPPED, SOLVER_TOLERANCE, UNDERCOVERED_LOG_WEIGHT
 
 # Draws of a flow that its forward ESS and its bound come from, and those that tell the error of log q.
 EVALUATION_DRAWS = 2048
@@ -74,7 +74,7 @@ def is_undercovered(
     """Which of them."""
     log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples, key)
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
-    return log_w > jnp.median(log_w) + UNCOVERED_LOG_WEIGHT
+    return log_w > jnp.median(log_w) + UNDERCOVERED_LOG_WEIGHT
 
 
 def forward_ess(log_w):

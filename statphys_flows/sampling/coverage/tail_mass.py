@@ -54,7 +54,7 @@ def tail_mass(system: System, kT: float, draws: Float[np.ndarray, "draws ..."]) 
         values, vectors = np.linalg.eigh(np.cov(z, rowvar=False))
         frame = (vectors * np.sqrt(np.maximum(values, 1e-6 * values[-1]))).T
         white = z @ np.linalg.inv(frame)
-        found.append(np.max(out.along(z, *out.turned(frame, *_combinations(z, white, frame)))))
+        found.append(np.max(out.along(z, *out.turn_lines(frame, *_combinations(z, white, frame)))))
     return float(max(found))
 
 
@@ -102,12 +102,14 @@ class _Out:
         shells = np.log(_APART) * distances[:, None, :-1] * np.where(np.arange(_SHELLS) == 0, 0.5, 1.0)
         return np.sum(0.68 / width[:, None, None] * density * shells, axis=(1, 2))
 
-    def turned(self, frame: np.ndarray, functionals: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def turn_lines(
+        self, frame: np.ndarray, functionals: np.ndarray, steps: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Lines after a few of Newton's steps far out, with the draws' covariance for the inverse of the Hessian: they
         undo the displacement in coordinates with light tails, and change almost nothing in one with a heavy tail, where
         the gradient is small. A line that they bring home is left as it is."""
         numbers = _as_arrays(functionals, steps, frame)
-        return functionals, np.asarray(_turned(self.system, self.kT, *self.units, *numbers), float)
+        return functionals, np.asarray(_turn(self.system, self.kT, *self.units, *numbers), float)
 
 
 def _coordinates(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +130,7 @@ def _combinations(z: np.ndarray, white: np.ndarray, frame: np.ndarray) -> tuple[
 
 
 @eqx.filter_jit
-def _turned(system: System, kT, centre, sigma, functionals, steps, frame) -> Float[Array, "lines n"]:
+def _turn(system: System, kT, centre, sigma, functionals, steps, frame) -> Float[Array, "lines n"]:
     gradient = jax.grad(lambda z: -_log_p_at(system, kT, centre, sigma, z[None])[0])
 
     def turn(line):

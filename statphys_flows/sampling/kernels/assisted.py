@@ -53,16 +53,16 @@ def local_sweep(
     **Returns:** position, log density, mean acceptance probability, evaluations of the density.
     """
 
-    def whitened(z):
+    def whitened_density(z):
         return logdensity_fn(preconditioner.apply(z))
 
     def body(_, carry):
         key, state, rate, evaluations = carry
         key, own = jax.random.split(key)
-        state, info = local.move(own, state, whitened, epsilon)
+        state, info = local.move(own, state, whitened_density, epsilon)
         return key, state, rate + info.acceptance_rate, evaluations + info.evaluations
 
-    start = local.init(preconditioner.solve(position), whitened)
+    start = local.init(preconditioner.solve(position), whitened_density)
     epsilon = jnp.asarray(step_size, start.logdensity.dtype)
     zero = jnp.zeros_like(start.logdensity)
     _, state, rate, evaluations = jax.lax.fori_loop(0, moves, body, (rng_key, start, zero, zero + 1))

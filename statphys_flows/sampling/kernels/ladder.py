@@ -18,7 +18,7 @@ from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.sampling.kernels.local import LocalKernel
-from statphys_flows.sampling.record import observed
+from statphys_flows.sampling.record import observe
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 
@@ -92,7 +92,7 @@ def run_ladder(ladder: Ladder, local: LocalKernel, factors: Factor, steps, posit
             rates.append(found)
         x = positions[-1]
         return positions, {
-            **observed(system, x),
+            **observe(system, x),
             "energy": jax.vmap(system.energy)(x),
             "local_acceptance_rate": rate[-1],
             "evaluations": jnp.sum(evaluations, axis=0) + shape[0],

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from statphys_flows.analysis import integrated_autocorrelation_time
-from statphys_flows.thresholds import CHEAPER, UNCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import CHEAPER, UNDERCOVERED_LOG_WEIGHT
 
 # As multiples of the usual number of local moves: (draws from one sweep to the next, moves in a sweep).
 _SPARSER = ((1, 0.2), (4, 0.2))
@@ -56,7 +56,7 @@ def tune_schedule(
     record = pilot(first)
     best, least = first, cost(first, record)
     log_w = record["log_weights"]
-    if np.isnan(least) or np.max(log_w) > np.median(log_w) + UNCOVERED_LOG_WEIGHT:
+    if np.isnan(least) or np.max(log_w) > np.median(log_w) + UNDERCOVERED_LOG_WEIGHT:
         return first
     for every, fraction in _SPARSER:
         schedule = interleaving(every, max(1, round(fraction * usual)))

@@ -15,10 +15,10 @@ from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.coverage.missing_mass import draw_proposals, features, missing_mass
 from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, rounded_size, with_rounding
 from statphys_flows.sampling.plan import Adaptation
-from statphys_flows.sampling.record import Pieces, Production, observed
+from statphys_flows.sampling.record import Pieces, Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.systems import System
-from statphys_flows.thresholds import MOST_REJECTED, UNCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import MOST_REJECTED, UNDERCOVERED_LOG_WEIGHT
 
 
 def assess(
@@ -39,8 +39,8 @@ def assess(
     log_z = _estimate(analysis.bar_log_z, size, forward, chain)
     diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size) | {"log_z_bar": log_z}
     diagnostics |= _rates(forward, chain, log_z)
-    uncovered = float(np.mean(chain > np.median(chain) + UNCOVERED_LOG_WEIGHT))
-    diagnostics["undercoverage"] = max(uncovered, adapted.missed)
+    undercovered = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
+    diagnostics["undercoverage"] = max(undercovered, adapted.missed)
     diagnostics["missing_mass"] = _missing_mass(system, kT, flow, production, adapted, key)
     diagnostics["defensive_share"] = float(flow.defensive_share)
     diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each)
@@ -52,7 +52,7 @@ def assess(
         adapted.history,
         searched=adapted.particles is not None,
         log_z_systematic=_unseen(adapted),
-        missed=_missed(system, adapted, uncovered),
+        missed=_estimate_missed(system, adapted, undercovered),
         log_z_by="by Bennett's acceptance ratio between the flow's proposals and the chains' states",
     )
 
@@ -163,14 +163,14 @@ def _unseen(adapted: Adapted) -> float:
     return float(-np.log1p(-min(max(adapted.missed, least), 1 - least)))
 
 
-def _missed(system: System, adapted: Adapted, uncovered: float) -> Missed | None:
+def _estimate_missed(system: System, adapted: Adapted, undercovered: float) -> Missed | None:
     """The held-out particles that the flow almost never proposes, if there are more of them than strays, with the
     weight that the chains lack: a fraction `uncovered` of the chains' states is like these particles. The effect of a
     state that is too rare for the search has no bound: it may have any energy."""
-    weight = (adapted.missed - uncovered) / (1 - uncovered) if uncovered < 1 else 0.0
+    weight = (adapted.missed - undercovered) / (1 - undercovered) if undercovered < 1 else 0.0
     if adapted.unreached is None or adapted.covers or weight <= 0.0:
         return None
-    seen = observed(system, adapted.unreached) | {"energy": jax.vmap(system.energy)(adapted.unreached)}
+    seen = observe(system, adapted.unreached) | {"energy": jax.vmap(system.energy)(adapted.unreached)}
     seen = jax.tree.map(lambda a: np.asarray(a, float), seen)
     derivatives = {DERIVATIVE + name: values for name, values in seen["derivatives"].items()}
     return Missed(weight, seen["energy"], seen["order_parameter"], seen["observables"] | derivatives)

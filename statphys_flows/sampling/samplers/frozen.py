@@ -17,7 +17,7 @@ from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.sampling.kernels.local import LocalKernel
 from statphys_flows.sampling.kernels.schedule import Interleaving, interleaving, tune_schedule
 from statphys_flows.sampling.plan import Moves
-from statphys_flows.sampling.record import Pieces, Production, join, observed, run_in_pieces
+from statphys_flows.sampling.record import Pieces, Production, join, observe, run_in_pieces
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 
@@ -131,7 +131,7 @@ def _run(
         )
         states, info = jax.vmap(lambda k, s: propose(k, s, density, flow))(global_keys, states)
         return states, {
-            **observed(system, states.position),
+            **observe(system, states.position),
             "energy": -kT * states.logdensity,
             "log_weights": states.logdensity - states.log_q,
             "proposal_log_weights": info.proposal_log_weights,

@@ -15,7 +15,7 @@ from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
-from statphys_flows.sampling.record import Production, join, observed, pieces_of, run_in_pieces
+from statphys_flows.sampling.record import Production, join, observe, pieces_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
@@ -119,13 +119,13 @@ def _start(system, kT, local: LocalKernel, factor: Factor, positions):
 def _run(system, kT, local: LocalKernel, factor, step_size, states, key, *, moves: int, length: int):
     density = log_density(system, kT)
 
-    def whitened(z):
+    def whitened_density(z):
         return density(factor.apply(z))
 
     def chain(key, state):
         def move(carry, key):
             state, rate, evaluations = carry
-            state, info = local.move(key, state, whitened, step_size)
+            state, info = local.move(key, state, whitened_density, step_size)
             return (state, rate + info.acceptance_rate, evaluations + info.evaluations), None
 
         zero = jnp.zeros_like(state.logdensity)
@@ -137,7 +137,7 @@ def _run(system, kT, local: LocalKernel, factor, step_size, states, key, *, move
         states, rate, evaluations = jax.vmap(chain)(jax.random.split(key, states.position.shape[0]), states)
         positions = jax.vmap(factor.apply)(states.position)
         return states, {
-            **observed(system, positions),
+            **observe(system, positions),
             "energy": -kT * states.logdensity,
             "local_acceptance_rate": rate,
             "evaluations": evaluations,

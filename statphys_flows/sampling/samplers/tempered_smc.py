@@ -15,7 +15,7 @@ from statphys_flows.sampling.coverage.scores import with_rounding
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.plan import check_counts
-from statphys_flows.sampling.record import Production, observed, thinning
+from statphys_flows.sampling.record import Production, observe, thinning
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
@@ -106,7 +106,7 @@ class TemperedSMC(Sampler):
     def _record(self, system, found) -> Production:
         thin = thinning(self)
         kept = np.arange(thin - 1, self.draws, thin)
-        seen = jax.tree.map(lambda a: np.asarray(a, np.float64), _measured(system, jnp.asarray(found.particles)))
+        seen = jax.tree.map(lambda a: np.asarray(a, np.float64), _measure(system, jnp.asarray(found.particles)))
         wide = np.ones((1, self.draws))
         return Production(
             positions=seen["positions"][:, kept],
@@ -126,9 +126,9 @@ def _populations(system, kT, reference, plan, keys, options):
 
 
 @eqx.filter_jit
-def _measured(system, particles):
+def _measure(system, particles):
     def one(population):
-        return observed(system, population) | {"energy": jax.vmap(system.energy)(population)}
+        return observe(system, population) | {"energy": jax.vmap(system.energy)(population)}
 
     return jax.vmap(one)(particles)
 

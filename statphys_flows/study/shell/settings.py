@@ -42,10 +42,10 @@ def parse_scan(settings: Sequence[str]) -> dict[str, tuple[float, ...]]:
 
 
 def _values(text: str) -> tuple[float, ...]:
-    return _evenly_spaced(text) if ":" in text else tuple(float(word) for word in text.split(","))
+    return _space_evenly(text) if ":" in text else tuple(float(word) for word in text.split(","))
 
 
-def _evenly_spaced(text: str) -> tuple[float, ...]:
+def _space_evenly(text: str) -> tuple[float, ...]:
     first, last, count = text.split(":")
     a, b, n = float(first), float(last), int(count)
     if n < 2:

@@ -97,7 +97,7 @@ def _add_object(value: Any, digest: Digest, seen: dict[int, Any]) -> None:
         parts = [value.__func__, value.__self__]
     elif isinstance(function, (type, types.FunctionType)) and is_own(function):
         digest.text(_source(function))
-        parts = _used_by(function) if isinstance(function, types.FunctionType) else _methods_of(function)
+        parts = _find_used(function) if isinstance(function, types.FunctionType) else _methods_of(function)
     elif isinstance(function, (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)):
         digest.text(f"{getattr(function, '__module__', '')} {function.__name__}")
     else:
@@ -126,7 +126,7 @@ def _methods_of(kind: type) -> list[types.FunctionType]:
     return found
 
 
-def _used_by(function: types.FunctionType) -> list:
+def _find_used(function: types.FunctionType) -> list:
     try:
         used = inspect.getclosurevars(function)
     except ValueError:  # a variable that has no value yet

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from statphys_flows.errors import StudyError
-from statphys_flows.files import whole_file, written
+from statphys_flows.files import explain_write_errors, whole_file
 from statphys_flows.sampling import Journal
 
 # Seconds between two writes: at most this much of a run must be repeated.
@@ -36,7 +36,7 @@ class FileJournal(Journal):
 
     def flush(self) -> None:
         """Write the collected notes."""
-        with written(self.folder, RESUME):
+        with explain_write_errors(self.folder, RESUME):
             self.folder.mkdir(exist_ok=True)
         for name, state in self._pending.items():
             with whole_file(self._path(name), RESUME) as temporary, temporary.open("wb") as file:
@@ -56,7 +56,7 @@ class FileJournal(Journal):
                 f"{path} is damaged ({type(error).__name__}): delete {self.folder}, and resume=True computes that "
                 "point again from its beginning."
             ) from error
-        return jax.tree.map(_restored, structure, plain)
+        return jax.tree.map(_restore, structure, plain)
 
     def remove(self) -> None:
         """Delete everything, once the point is finished."""
@@ -71,7 +71,7 @@ def _is_key(leaf) -> bool:
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _restored(was, leaf):
+def _restore(was, leaf):
     """The array as it was, on the devices where it was: chains may be spread over devices."""
     if _is_key(was):
         leaf = jax.random.wrap_key_data(leaf)

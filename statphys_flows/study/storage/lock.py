@@ -16,7 +16,7 @@ _LOOKS, _APART = 10, 0.1
 
 
 @contextlib.contextmanager
-def held(out: Path) -> Iterator[None]:
+def hold_lock(out: Path) -> Iterator[None]:
     """Reserve `out` for this run, by a file `out.lock` beside it that says which process holds it. The file is made in
     one step that fails if it exists (`O_EXCL`, also on network file systems), and removed at the end in every case. A
     lock whose process on this machine has ended is taken over.
@@ -85,7 +85,7 @@ def _text(path: Path) -> str | None:
 def _identity() -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return json.dumps(
-        {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "started": _started(os.getpid())}
+        {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "started": _start_time(os.getpid())}
     )
 
 
@@ -109,11 +109,11 @@ def _is_stale(text: str) -> bool:
     except PermissionError:
         pass  # it is running, and belongs to another user
     # Process numbers are reused.
-    now, then = _started(holder["pid"]), holder.get("started")
+    now, then = _start_time(holder["pid"]), holder.get("started")
     return None not in (now, then) and now != then
 
 
-def _started(pid: int) -> str | None:
+def _start_time(pid: int) -> str | None:
     """When a process started, in any units; empty for a process that has ended but was not yet waited for; None if the
     system does not tell."""
     try:

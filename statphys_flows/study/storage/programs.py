@@ -16,7 +16,7 @@ from jax.extend import core
 
 from statphys_flows.study.storage.digests import Digest, digest_of, without_addresses
 from statphys_flows.systems import System, with_array_parameters
-from statphys_flows.systems.lifting import forget, known_as
+from statphys_flows.systems.lifting import forget, identify
 
 # Parameters of operations that change no number: names, locations of arrays, rules for derivatives (the program of the
 # gradient contains their effect).
@@ -57,11 +57,11 @@ def programs(system: System, kT: Iterable[float]) -> dict[str, str]:
         "order_parameter": _digest(lambda system, x: system.order_parameter(x), system, x),
         "observables": _digest(lambda system, x: dict(system.observables(x)), system, x),
         "known_states": _digest(lambda system: system.known_states(), system)
-        or _told(lambda: digest_of(system.known_states())),
+        or _call_or_unknown(lambda: digest_of(system.known_states())),
         "base": _of_density(lambda system, kT: system.base(kT), system, kT, x),
         "reference": _of_density(lambda system, kT: system.reference(kT), system, kT, x),
-        "symmetries": _told(lambda: ", ".join(sorted(system.symmetries()))),
-        "space": _told(lambda: digest_of(system.space)),
+        "symmetries": _call_or_unknown(lambda: ", ".join(sorted(system.symmetries()))),
+        "space": _call_or_unknown(lambda: digest_of(system.space)),
     }
     return {name: "unknown" if value is None else value for name, value in found.items()}
 
@@ -69,21 +69,21 @@ def programs(system: System, kT: Iterable[float]) -> dict[str, str]:
 def _of_density(density: Callable[[System, Any], Any], system: System, kT: list[float], x) -> str:
     key = jax.eval_shape(lambda: jax.random.key(0))
 
-    def used(system, kT, key, x):
+    def draw_and_score(system, kT, key, x):
         found = density(system, kT)
         return None if found is None else (found.sample(key), found.log_prob(x))
 
-    if (abstract := _digest(used, system, jax.ShapeDtypeStruct((), x.dtype), key, x)) is not None:
+    if (abstract := _digest(draw_and_score, system, jax.ShapeDtypeStruct((), x.dtype), key, x)) is not None:
         return abstract
 
     def at(kT: float) -> str:
         found = density(system, kT)
         return _digest(lambda _, key, x: (found.sample(key), found.log_prob(x)), system, key, x) or digest_of(found)
 
-    return _told(lambda: "; ".join(f"kT={t:.17g}: {at(t)}" for t in kT))
+    return _call_or_unknown(lambda: "; ".join(f"kT={t:.17g}: {at(t)}" for t in kT))
 
 
-def _told(function: Callable[[], str]) -> str:
+def _call_or_unknown(function: Callable[[], str]) -> str:
     try:
         return function()
     except Exception:  # a faulty system is refused elsewhere, in a sentence
@@ -158,7 +158,7 @@ _SEEN: dict[tuple, tuple[str, ...]] = {}
 def forget_changed(system: System, found: dict[str, str]) -> None:
     """Forget what was compiled if the same system had other programs before: JAX identifies it by its fields and its
     functions, not by the globals and arrays that these use."""
-    if (name := known_as(system)) is None:
+    if (name := identify(system)) is None:
         return
     now = tuple(value for each, value in found.items() if each != "sampler" and "kT" not in value)
     if _SEEN.setdefault(name, now) != now:

@@ -33,7 +33,7 @@ def configuration(system: System, axes: Mapping[str, Sequence[float]], seed: int
     numbers on the same machine. `axes` are the values of the scanned parameters, temperatures as "kT"."""
     scanned = {name: [float(v) for v in values] for name, values in axes.items() if name != "kT"}
     return {
-        "system": _described(system),
+        "system": _describe(system),
         "kT": [float(t) for t in axes["kT"]],
         **({"scan": scanned} if scanned else {}),
         "seed": int(seed),
@@ -51,7 +51,7 @@ def _of_space(system: System) -> dict[str, str]:
     return {"treatment": digest_of([treatment, *kinds])} if kinds else {}
 
 
-def _described(system: System) -> dict[str, Any]:
+def _describe(system: System) -> dict[str, Any]:
     inner = system.unwrapped
     found = {
         "class": type(inner).__qualname__,
@@ -80,7 +80,7 @@ def attributes(system: System, size: str, seed: int, configuration: dict[str, An
         "configuration": json.dumps(configuration),
         "seed": int(seed),
         "versions": json.dumps(versions()),
-        "thresholds": json.dumps(judged_by()),
+        "thresholds": json.dumps(list_thresholds()),
         "device": device(),
         "measure": system.space.measure,
         "energy_convention": system.conventions,
@@ -97,13 +97,13 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
         return []
     name = path.replace(".parameters", "")
     if name.startswith("programs."):
-        return [_changed(name.removeprefix("programs."), str(old), str(new))]
+        return [_describe_change(name.removeprefix("programs."), str(old), str(new))]
     if name == "system.code":
         return ["system.code: the source of the system's class has changed"]
     return [f"{name}: {old!r} there, {new!r} here"]
 
 
-def _changed(what: str, old: str, new: str) -> str:
+def _describe_change(what: str, old: str, new: str) -> str:
     if what == TRACED_BY:
         return f"JAX: {old} there, {new} here"
     if what == "treatment":
@@ -128,7 +128,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def judged_by() -> dict[str, Any]:
+def list_thresholds() -> dict[str, Any]:
     """The library's thresholds by name. They are no part of the configuration: a user does not set them, and like the
     rest of the library's code they change with its version."""
     return {name: value for name, value in vars(thresholds).items() if name.isupper()}

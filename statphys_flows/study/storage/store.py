@@ -11,7 +11,7 @@ import equinox as eqx
 import xarray as xr
 
 from statphys_flows.errors import StudyError
-from statphys_flows.files import whole_file, written
+from statphys_flows.files import explain_write_errors, whole_file
 from statphys_flows.study.storage.journal import RESUME, FileJournal
 from statphys_flows.study.storage.programs import TRACED_BY
 from statphys_flows.study.storage.provenance import differences
@@ -100,7 +100,7 @@ class Parts:
         self.out, self.folder = out, parts_folder(out)
         if not resume:
             shutil.rmtree(self.folder, ignore_errors=True)
-        with written(self.folder, RESUME):
+        with explain_write_errors(self.folder, RESUME):
             self.folder.mkdir(exist_ok=True)
         # From a run that was killed while it wrote.
         for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
@@ -153,7 +153,7 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def interrupted(done: int, number: str, parts: Parts | None) -> str:
+def explain_interruption(done: int, number: str, parts: Parts | None) -> str:
     """How a run that was interrupted can go on, in words; `number` says how many points it has."""
     after = f"Interrupted after {done} of {number}"
     if parts is None:
@@ -201,11 +201,11 @@ def _comparable(old: dict[str, Any], new: dict[str, Any], where: Path | str) -> 
             stacklevel=4,
         )
 
-    def kept(configuration: dict) -> dict:
+    def keep_common(configuration: dict) -> dict:
         programs = configuration.get("programs", {})
         return configuration | {"programs": {name: value for name, value in programs.items() if name in common}}
 
-    return kept(old), kept(new)
+    return keep_common(old), keep_common(new)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def compare_with_draws(model: BayesianModel, key: PRNGKeyArray) -> tuple[float, 
             f"{type(model).__name__}: log_prior is {log_p[bad]} at x = {np.asarray(second[bad])}, a draw from the "
             "prior; both must belong to the same density."
         )
-    compared = [_compared(model, g, second, log_p, key) for g in _gaussians(np.asarray(first))]
+    compared = [_compare(model, g, second, log_p, key) for g in _gaussians(np.asarray(first))]
     best = max(compared)
     return best if best[0] > LEAST_OVERLAP_OF_A_PRIOR else None
 
@@ -78,7 +78,7 @@ def _gaussians(x: np.ndarray) -> list[Gaussian]:
     return found
 
 
-def _compared(model: BayesianModel, g: Gaussian, x, log_p, key) -> tuple[float, float, float]:
+def _compare(model: BayesianModel, g: Gaussian, x, log_p, key) -> tuple[float, float, float]:
     """The overlap of draws and Gaussian, and log ∫p with its error, by Bennett's acceptance ratio for independent draws
     (J. Comput. Phys. 22 (1976) 245); `analysis.bar_log_z` is the same for chains."""
     forward, chain = (np.asarray(a, float) for a in _log_weights(model, g, x, log_p, key))

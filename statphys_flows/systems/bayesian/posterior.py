@@ -112,19 +112,19 @@ class Posterior(BayesianModel):
         return self.states
 
     def _check(self) -> None:
-        x = _tried("prior_sample", self.sample_prior, jax.random.key(0))
+        x = _try("prior_sample", self.sample_prior, jax.random.key(0))
         if not isinstance(x, jax.ShapeDtypeStruct) or x.shape != self.space.shape:
             raise StudyError(
-                f"Posterior(prior_sample=...) returns {_described(x)}, but a configuration has shape "
+                f"Posterior(prior_sample=...) returns {_describe(x)}, but a configuration has shape "
                 f"{self.space.shape}; return one draw of that shape, or give another space."
             )
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise StudyError(f"Posterior(prior_sample=...) returns {x.dtype}; return floats.")
         for name, function in (("log_prior", self.log_prior), ("log_likelihood", self.log_likelihood)):
-            value = _tried(name, function, x)
+            value = _try(name, function, x)
             if getattr(value, "shape", None) != ():
                 raise StudyError(
-                    f"Posterior: {name} returns {_described(value)} for one x of shape {x.shape}; return a scalar, for "
+                    f"Posterior: {name} returns {_describe(value)} for one x of shape {x.shape}; return a scalar, for "
                     "example with jnp.sum."
                 )
         draws = jax.vmap(self.sample_prior)(jax.random.split(jax.random.key(0), _PROBES))
@@ -147,7 +147,7 @@ def _as_array(leaf):
     return jnp.asarray(array, jnp.result_type(float) if np.issubdtype(array.dtype, np.floating) else None)
 
 
-def _tried(name: str, function: Callable, argument):
+def _try(name: str, function: Callable, argument):
     try:
         return jax.eval_shape(function, argument)
     except Exception as error:
@@ -155,6 +155,6 @@ def _tried(name: str, function: Callable, argument):
         raise StudyError(f"Posterior: {name} failed: {type(error).__name__}: {lines[0]}") from error
 
 
-def _described(value) -> str:
+def _describe(value) -> str:
     shape = getattr(value, "shape", None)
     return type(value).__name__ if shape is None else f"an array of shape {shape}"

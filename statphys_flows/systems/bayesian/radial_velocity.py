@@ -13,7 +13,7 @@ from statphys_flows.spaces import Euclidean
 from statphys_flows.systems.bayesian import priors
 from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
 from statphys_flows.systems.bayesian.kepler import radial_velocity
-from statphys_flows.systems.bayesian.radial_velocity_inputs import checked_data, checked_settings
+from statphys_flows.systems.bayesian.radial_velocity_inputs import check_data, check_settings
 
 _PER_PLANET = 5
 
@@ -103,8 +103,8 @@ class RadialVelocity(BayesianModel):
         epoch: Any = None,
         names: Any = None,
     ):
-        data = checked_data(times, velocities, errors, instruments, epoch, names)
-        settings = checked_settings(data, planets, period, semi_amplitude, eccentricity_max, jitter, offset)
+        data = check_data(times, velocities, errors, instruments, epoch, names)
+        settings = check_settings(data, planets, period, semi_amplitude, eccentricity_max, jitter, offset)
         array = lambda value: jnp.asarray(value, jnp.result_type(float))  # noqa: E731
         self.times, self.velocities, self.errors = array(data.times), array(data.velocities), array(data.errors)
         self.instruments, self.epoch = jnp.asarray(data.instruments, jnp.int32), jnp.asarray(data.epoch, jnp.int32)

@@ -34,7 +34,7 @@ class Settings:
     offset: np.ndarray
 
 
-def checked_data(times, velocities, errors, instruments, epoch, names) -> Data:
+def check_data(times, velocities, errors, instruments, epoch, names) -> Data:
     """The data in 64 bits, times reduced. **Raises:** `StudyError` as `RadialVelocity` describes."""
     columns = {"times": times, "velocities": velocities, "errors": errors}
     columns = {name: _floats(name, values) for name, values in columns.items()}
@@ -67,7 +67,7 @@ def checked_data(times, velocities, errors, instruments, epoch, names) -> Data:
     return Data(t, v, s, index, labels, int(epoch))
 
 
-def checked_settings(data: Data, planets, period, semi_amplitude, eccentricity_max, jitter, offset) -> Settings:
+def check_settings(data: Data, planets, period, semi_amplitude, eccentricity_max, jitter, offset) -> Settings:
     """Planets and priors, with defaults from the data. **Raises:** `StudyError` as `RadialVelocity` describes."""
     planets = whole(planets)
     if not is_count(planets, 0) or planets > 2:

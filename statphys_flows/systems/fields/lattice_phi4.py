@@ -29,7 +29,7 @@ class LatticePhi4(System):
     they are `hopping` κ and `coupling` λ. `LatticePhi4.hopping_form(shape, hopping, coupling)` declares the last form.
 
     A ↔ S: φ_A = φ_S/√2, the same m² and λ. A ↔ H: φ_A = √κ φ_H, m² = (1-2λ_H)/κ - 2d, λ_A = λ_H/κ². Then log Z differs
-    by V times the logarithm of the ratio of the fields: `converted` gives both. Along a Dirichlet axis the links to the
+    by V times the logarithm of the ratio of the fields: `convert` gives both. Along a Dirichlet axis the links to the
     zeros beyond the ends are included, and the conversions hold unchanged.
 
     **Arguments:**
@@ -121,7 +121,7 @@ class LatticePhi4(System):
             "H": "H: S = sum_x [-2 kappa sum_mu phi_x phi_(x+mu) + (1 - 2 lambda) phi^2 + lambda phi^4]",
         }[self.convention]
 
-    def converted(self, convention: Convention) -> tuple["LatticePhi4", float]:
+    def convert(self, convention: Convention) -> tuple["LatticePhi4", float]:
         r"""The same theory in another convention, and log Z of *this* system minus log Z of the returned one,
 
         $V \log(\phi_{\rm here}/\phi_{\rm there})$, at every kT.
@@ -145,7 +145,7 @@ class LatticePhi4(System):
                 self.shape, hopping, a_coupling * hopping**2, field=a_field * np.sqrt(hopping), boundary=self.boundary
             )
         else:
-            raise StudyError(f'converted({convention!r}): write "A", "S" or "H".')
+            raise StudyError(f'convert({convention!r}): write "A", "S" or "H".')
         return other, self.space.sites * float(np.log(other._field_in_a / unit))
 
     @property

@@ -77,7 +77,7 @@ class MeanFieldSites(System):
             near = np.linspace(phi[i - 1], phi[i + 1], 401)
             minima.append(near[np.argmin(uniform_energy(self, near))])
         if not minima:
-            raise _not_confined(self)
+            raise _unconfined_error(self)
         return jnp.broadcast_to(jnp.asarray(minima, jnp.result_type(float))[:, None], (len(minima), self.n))
 
     def symmetries(self):
@@ -118,7 +118,7 @@ def site_range(system: MeanFieldSites, kT: float, depth: float, tilt: float | No
         inside |= exponent > exponent.max() - depth
     kept = np.flatnonzero(inside)
     if kept[0] == 0 or kept[-1] == phi.size - 1:
-        raise _not_confined(system)
+        raise _unconfined_error(system)
     return float(phi[kept[0] - 1]), float(phi[kept[-1] + 1])
 
 
@@ -127,7 +127,7 @@ def _scales() -> np.ndarray:
     return np.concatenate([-positive[::-1], [0.0], positive])
 
 
-def _not_confined(system: MeanFieldSites) -> StudyError:
+def _unconfined_error(system: MeanFieldSites) -> StudyError:
     return StudyError(
         f"{type(system).__name__}.site_energy does not grow faster than coupling φ²/2, with a coupling of "
         f"{float(system.coupling):g}, up to |φ| = {_LARGEST:g}. Therefore Z does not exist; add for example a term φ⁴."

@@ -224,7 +224,9 @@ def _without_overlap(box: ParticleBox, diameter) -> Float[Array, "2 n d"]:
     room for it)."""
     lengths = np.asarray(box.lengths)
     sites = _sites(box.n, lengths)
-    spread = (np.stack(np.unravel_index(_chosen(box.n, sites), sites), axis=1) + 0.5) / np.asarray(sites) * lengths
+    spread = (
+        (np.stack(np.unravel_index(_choose_sites(box.n, sites), sites), axis=1) + 0.5) / np.asarray(sites) * lengths
+    )
     side = int(np.ceil(box.n ** (1 / box.dimension) - 1e-9))
     cube = (side,) * box.dimension
     grid = np.stack(np.unravel_index(np.arange(box.n), cube), axis=1) - 0.5 * (side - 1)
@@ -242,6 +244,6 @@ def _sites(n: int, lengths: np.ndarray) -> tuple[int, ...]:
     return tuple(int(s) for s in sites)
 
 
-def _chosen(n: int, sites: tuple[int, ...]) -> np.ndarray:
+def _choose_sites(n: int, sites: tuple[int, ...]) -> np.ndarray:
     """n of all sites, spread evenly."""
     return np.floor(np.arange(n) * (np.prod(sites) / n)).astype(int)

@@ -218,7 +218,7 @@ def sides_of(what: str) -> Callable[[Any], float | tuple[float, ...]]:
 
     **Raises:** `StudyError` for anything but a positive number or a list of them."""
 
-    def converted(given):
+    def convert(given):
         try:
             sides = np.asarray(given, float)
         except (TypeError, ValueError):
@@ -227,7 +227,7 @@ def sides_of(what: str) -> Callable[[Any], float | tuple[float, ...]]:
             raise StudyError(f"{what}={given!r}): give one positive length, or one for each axis.")
         return float(sides) if sides.ndim == 0 else tuple(sides.tolist())
 
-    return converted
+    return convert
 
 
 def harmonics(name: str, period: float | tuple[float, ...], lengths: Sequence[float]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.pair_particles import PairParticles
-from statphys_flows.theory.mean_field.grid import Grid, particles_of, resolved
+from statphys_flows.theory.mean_field.grid import Grid, particles_of, solve_resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import cold_state, gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import State, energy, lowest_curvature, relative_entropy
@@ -40,7 +40,7 @@ def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None
         found = [[None] + [cold_state(grid, p, t) for p in patterns(grid)] for t in temperatures]
         return found, [state.density for row in found for state in row if state is not None]
 
-    grid, found, tail = resolved(system, solve, points)
+    grid, found, tail = solve_resolved(system, solve, points)
     names = ["gas", *(p.name for p in patterns(grid))]
     box = system.space
     per_particle = box.log_total_measure / box.n

@@ -43,7 +43,7 @@ class Branch:
             return self.states[m]
         nearest = min(self.states, key=lambda known: abs(known - m))
         state = self.states[nearest]
-        guess = self.conditions.moved(state, (m - nearest) * self.conditions.tangent(state))
+        guess = self.conditions.move(state, (m - nearest) * self.conditions.tangent(state))
         self.states[m] = self.conditions.newton(guess, m)
         return self.states[m]
 

@@ -83,7 +83,7 @@ class Grid:
 
     def even(self, field: Array) -> Array:
         """The part that is even under x → -x: otherwise rounding would grow along the translations."""
-        return 0.5 * (field + _reflected(field))
+        return 0.5 * (field + _reflect(field))
 
     def tail(self, density: Array) -> float:
         """The largest Fourier mode of a density near the highest wave number of the grid."""
@@ -99,7 +99,7 @@ class Grid:
         }
 
 
-def _reflected(field: Array) -> Array:
+def _reflect(field: Array) -> Array:
     every = tuple(range(field.ndim))
     return np.roll(np.flip(field, every), 1, every)
 
@@ -129,7 +129,7 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
             f"{values[~np.isfinite(values)][0]} at a displacement of the grid: particles with cores are correlated, "
             "which mean-field theory neglects. Apply it to the soft part of the potential."
         )
-    values = 0.5 * (values + _reflected(values)) * (system.n if system.scaling == "pairwise" else 1)
+    values = 0.5 * (values + _reflect(values)) * (system.n if system.scaling == "pairwise" else 1)
     return Grid(box.lengths, values, float(values.mean()))
 
 
@@ -146,7 +146,7 @@ def particles_of(system: System) -> PairParticles:
     return inner
 
 
-def resolved(system: PairParticles, solve: Callable, points: int | None):
+def solve_resolved(system: PairParticles, solve: Callable, points: int | None):
     """`solve(grid)` on the first grid on which the densities it returns are resolved; `solve` returns them last.
 
     **Raises:** `StudyError` where `points` were given, or the finest grid is reached, and a density is far from it.

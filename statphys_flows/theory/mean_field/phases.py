@@ -5,7 +5,7 @@ import xarray as xr
 
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.theory.mean_field.continuation import Branch, condensed_branch
-from statphys_flows.theory.mean_field.grid import Grid, particles_of, resolved
+from statphys_flows.theory.mean_field.grid import Grid, particles_of, solve_resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import Pattern, gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import State, energy, free_energy, lowest_curvature, relative_entropy
@@ -49,7 +49,7 @@ def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Da
         found = [f for f in found if f is not None]
         return spinodal, found, [state.density for _, _, state in found if state is not None]
 
-    grid, spinodal, found, tail = resolved(system, solve, points)
+    grid, spinodal, found, tail = solve_resolved(system, solve, points)
     count = max([len(branch.states) for branch, *_ in found], default=0)
     data: dict = {"gas_spinodal": spinodal if spinodal > 0 else np.nan}
     rows = [summary for _, summary, _ in found]

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.errors import StudyError
 from statphys_flows.systems.particles.pair_particles import PairParticles
 from statphys_flows.theory.mean_field.continuation import Branch
-from statphys_flows.theory.mean_field.grid import Grid, particles_of, resolved
+from statphys_flows.theory.mean_field.grid import Grid, particles_of, solve_resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import gas_spinodal, patterns
 from statphys_flows.theory.mean_field.states import (
@@ -62,7 +62,7 @@ def mean_field_profile(
                 break
         return found, [state.density for state in found[: max(1, int(0.8 * len(found)))]]
 
-    grid, found, tail = resolved(system, solve, points)
+    grid, found, tail = solve_resolved(system, solve, points)
     columns = {
         "free_energy": [free_energy(grid, s) for s in found],
         "energy": [energy(grid, s) for s in found],

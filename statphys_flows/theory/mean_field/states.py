@@ -36,14 +36,14 @@ class State(NamedTuple):
 
     @property
     def density(self) -> Array:
-        return normalised(self.log_density)
+        return normalise(self.log_density)
 
 
 class NotConverged(Exception):
     """Newton's method found no state from its start."""
 
 
-def normalised(log_density: Array) -> Array:
+def normalise(log_density: Array) -> Array:
     """e^ψ/mean(e^ψ)."""
     weight = np.exp(log_density - log_density.max())
     return weight / weight.mean()
@@ -124,7 +124,7 @@ class Conditions:
         operator = scipy.sparse.linalg.LinearOperator(shape, apply, dtype=float)  # pyright: ignore[reportCallIssue]
         return scipy.sparse.linalg.gmres(operator, right, rtol=1e-9, atol=1e-15, restart=80, maxiter=3)[0]
 
-    def moved(self, state: State, step: Array) -> State:
+    def move(self, state: State, step: Array) -> State:
         psi = self.grid.even(state.log_density + self.from_modes(step[:-1]))
         psi = psi - psi.mean()
         if self.free == "beta":
@@ -144,7 +144,7 @@ class Conditions:
                 return state
             step = -self.solve(state, residual)
             for halving in range(8):
-                trial = self.moved(state, step / 2**halving)
+                trial = self.move(state, step / 2**halving)
                 if trial.beta > 0 and (after := self.residual(trial, m))[0] < size:
                     break
             else:
@@ -164,7 +164,7 @@ def iterate(grid: Grid, log_density: Array, beta: float, steps: int = 2000) -> S
     overshoot. It stops near a fixed point, from which `newton` continues."""
     before = np.inf
     for count in range(steps):
-        change = -beta * grid.convolve(normalised(log_density)) - log_density
+        change = -beta * grid.convolve(normalise(log_density)) - log_density
         size = np.abs(change).max()
         if size < 1e-5:
             break

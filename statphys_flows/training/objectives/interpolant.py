@@ -69,11 +69,11 @@ def on_path(integrand, flow: ContinuousFlow, path: Path, samples, key):
         offset, rate = jax.jvp(lambda t: path.at(t, start - centre, end - centre, latent), (t,), (jnp.ones_like(t),))
         return integrand(t, centre + offset, rate)
 
-    def grouped(x):
+    def group(x):
         return x.reshape(times, n // times, *samples.shape[1:])
 
     over_group = jax.vmap(value, in_axes=(None, 0, 0, 0, 0))
-    return jnp.mean(jax.vmap(over_group)(t, grouped(starts), grouped(samples), grouped(centres), grouped(latents)))
+    return jnp.mean(jax.vmap(over_group)(t, group(starts), group(samples), group(centres), group(latents)))
 
 
 def needs_velocity(flow, name: str) -> None:

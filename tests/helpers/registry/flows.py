@@ -36,7 +36,7 @@ from tests.helpers.registry.bases import GAUSSIANS, MIXTURES, SITES, lower
 ROUGHNESS = 0.05
 
 
-def _roughened(key, tree, size=ROUGHNESS):
+def _roughen(key, tree, size=ROUGHNESS):
     """Noise on every number of a tree but its integers."""
     arrays, rest = eqx.partition(tree, eqx.is_inexact_array)
     return eqx.combine(_noisy(key, arrays, size), rest)
@@ -52,7 +52,7 @@ def _noisy(key, tree, size):
 def path_velocity(key, interval=None, *, even, reflection, **options):
     """A velocity with every parameter moved off its start."""
     interval = Interval(SITES) if interval is None else interval
-    return _roughened(key, PathVelocity(interval, 5.0, even=even, reflection=reflection, **options))
+    return _roughen(key, PathVelocity(interval, 5.0, even=even, reflection=reflection, **options))
 
 
 def lattice_velocity(key, shape, boundary="periodic", *, even=True, **options):
@@ -62,13 +62,13 @@ def lattice_velocity(key, shape, boundary="periodic", *, even=True, **options):
     kind, few = BoundedLatticeVelocity, {"harmonics": 2}
     if all(lattice.periodic):
         kind, few = LatticeVelocity, {"harmonics": 2, "modulators": 1, "smoothers": 1}
-    return _roughened(key, kind(lattice, 0.8, even=even, **few | options), 0.2)
+    return _roughen(key, kind(lattice, 0.8, even=even, **few | options), 0.2)
 
 
 def _network(kind):
     def build(key):
         a, b = jax.random.split(key)
-        return _roughened(
+        return _roughen(
             b, kind(a, 2, width=5, depth=1, times=2, location=jnp.ones(2), scale=jnp.asarray([1, 1.5])), 0.4
         )
 
@@ -81,8 +81,8 @@ def _particles(n, lengths, *, modes=0, kernels=0, size=0.2):
 
     def build(key):
         if modes:
-            return _roughened(key, DensityModeVelocity(box, half_space([1] * box.dimension)[:modes], times=3), size)
-        return _roughened(key, PairVelocity(box, kernels=kernels, times=3), size)
+            return _roughen(key, DensityModeVelocity(box, half_space([1] * box.dimension)[:modes], times=3), size)
+        return _roughen(key, PairVelocity(box, kernels=kernels, times=3), size)
 
     return build
 
@@ -166,7 +166,7 @@ def _coupling(constructor, n, **options):
 
 def _off_the_start(key, flow):
     """Noise on the layers of a coupling flow, not on its frame."""
-    return eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda inner: _roughened(key, inner, 0.3))
+    return eqx.tree_at(lambda f: f.bijection.bijections[1], flow, replace_fn=lambda inner: _roughen(key, inner, 0.3))
 
 
 def _checkerboard(shape, boundary, *, even):
@@ -175,7 +175,7 @@ def _checkerboard(shape, boundary, *, even):
         a, b = jax.random.split(key)
         base = Gaussian(jnp.zeros(shape), Diagonal(jnp.full(shape, 0.8)))
         flow = checkerboard_coupling(a, base, lattice=lattice, even=even, layers=3, width=3)
-        return eqx.tree_at(lambda f: f.bijection, flow, _roughened(b, flow.bijection, 0.2))
+        return eqx.tree_at(lambda f: f.bijection, flow, _roughen(b, flow.bijection, 0.2))
 
     return build
 

@@ -31,7 +31,7 @@ class Histogram(NamedTuple):
     weight: Array
     draws: float
 
-    def tilted(self, by: Array) -> "Histogram":
+    def tilt(self, by: Array) -> "Histogram":
         """Every row with weights times exp(-by·e): the same draws with by·e added to the reduced energy."""
         e = self.centres - self.centres.mean()
         log_factor = -np.asarray(by)[:, None] * e
@@ -88,11 +88,11 @@ def histogram(pool: Pool, target: Array, of: Variable, *, replicas: bool = True)
     multiplicity = pool.multiplicity.astype(float)
     moved = np.exp(pool.log_z - pool.log_z_replicas)
 
-    def drawn(values: Array) -> Array:
+    def bin_draws(values: Array) -> Array:
         return multiplicity @ np.bincount(cells, values, minlength=groups * count).reshape(groups, count)
 
     # The denominator of w to first order in a replica's z: draws of point k have 1/moved_k of the weight.
-    rows = np.sum([drawn(w * share) / moved[:, [k]] for k, share in enumerate(pool.shares())], axis=0)
+    rows = np.sum([bin_draws(w * share) / moved[:, [k]] for k, share in enumerate(pool.shares())], axis=0)
     weight = np.concatenate([own[None], rows])
     return Histogram(centres, width, weight / weight.sum(axis=1, keepdims=True), draws)
 

@@ -73,7 +73,7 @@ def extremum(found: Histogram, guess: Array, near: float, widest: float, sign: i
         weight = np.exp(-0.5 * (score - score.min()))
         weight /= weight.sum()
         kept = [(w, *model) for w, model in zip(weight, models, strict=True) if w > NEGLIGIBLE_FIT]
-        result = _averaged(window, kept, sign, found.width, groups) or result
+        result = _average_models(window, kept, sign, found.width, groups) or result
         # If the highest order is best, the window is too wide.
         if models[int(np.argmin(score))][1] < _ORDERS[-1]:
             break
@@ -107,7 +107,7 @@ def _score(window: _Window, guess: Array, order: int) -> float:
     return float(2 * order - 2 * likelihood * window.draws)
 
 
-def _averaged(window: _Window, models: list[tuple[float, Array, int]], sign: int, width: float, groups: int):
+def _average_models(window: _Window, models: list[tuple[float, Array, int]], sign: int, width: float, groups: int):
     """The average over models (weight, log m, p), each with the extremum of order p + 2. A model whose error is several
     times that of another gives no information."""
     fits = []

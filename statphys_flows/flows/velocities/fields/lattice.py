@@ -108,11 +108,11 @@ class LatticeVelocity(Velocity):
     @full_precision()
     def __call__(self, t, x):
         times = jnp.cos(jnp.pi * jnp.arange(self.kernels.shape[0]) * t).astype(x.dtype)
-        parts = [self._convolved(times, x)]
+        parts = [self._convolve(times, x)]
         if self.modulated.shape[1]:
-            parts.append(self._modulated(times, x))
+            parts.append(self._modulate(times, x))
         if self.smoothed.shape[1]:
-            parts.append(self._smoothed(times, x))
+            parts.append(self._smooth(times, x))
         spectrum, divergence = (sum(p) for p in zip(*parts, strict=True))
         return self._transform(spectrum), divergence
 
@@ -149,7 +149,7 @@ class LatticeVelocity(Velocity):
             "times": self.kernels.shape[0],
         }
 
-    def _convolved(self, times, x):
+    def _convolve(self, times, x):
         index, sizes = displacement_orbits(self.lattice)[1], orbit_sizes(self.lattice)
         weights = jnp.tensordot(times, self.kernels, 1) / jnp.asarray(sizes, x.dtype)
         # By the convolution theorem of the orthonormal transform.
@@ -172,10 +172,10 @@ class LatticeVelocity(Velocity):
             total = total + gate_slope * jnp.sum(self._transform(ungated))
         return spectrum, total
 
-    def _modulated(self, times, x):
+    def _modulate(self, times, x):
         outer, inner = self._green(self.log_modulated_masses), self._green(self.log_modulation_masses)
-        local = self._combined(jnp.tensordot(times, self.modulated, 1), (f for f, _ in self._features(x, False)))
-        even = self._combined(
+        local = self._combine(jnp.tensordot(times, self.modulated, 1), (f for f, _ in self._features(x, False)))
+        even = self._combine(
             jnp.tensordot(times, self.modulation, 1),
             (e for _, e in harmonics(x, jnp.exp(self.log_frequency), self.harmonics)),
         )
@@ -187,10 +187,10 @@ class LatticeVelocity(Velocity):
         through_even = jnp.sum(self._transform(even.slope) * product * self._transform(local.value))
         return spectrum, through_local + through_even
 
-    def _smoothed(self, times, x):
+    def _smooth(self, times, x):
         green = self._green(self.log_smoothed_masses)
         field = self._transform(green * self._transform(x))
-        local = self._combined(jnp.tensordot(times, self.smoothed, 1), (f for f, _ in self._features(field, False)))
+        local = self._combine(jnp.tensordot(times, self.smoothed, 1), (f for f, _ in self._features(field, False)))
         spectrum = jnp.sum(green * self._transform(local.value), axis=0)
         return spectrum, jnp.sum(self._at_zero(green**2) * local.slope)
 
@@ -208,7 +208,7 @@ class LatticeVelocity(Velocity):
     def _over_sites(self, values):
         return values.reshape(*values.shape, *[1] * len(self.lattice.shape))
 
-    def _combined(self, coefficients: Float[Array, "many features"], features: Iterator[Feature]) -> Feature:
+    def _combine(self, coefficients: Float[Array, "many features"], features: Iterator[Feature]) -> Feature:
         total = Feature(jnp.zeros(()), jnp.zeros(()))
         for column, feature in zip(coefficients.T, features, strict=True):
             each = self._over_sites(column)
