@@ -78,6 +78,10 @@ OBJECTS = {
         [registry.FLOWS["continuous_lattice"](jax.random.key(0)) for _ in range(2)], jnp.asarray([0.1, 0.2]), order=1
     ),
     "FlowMCMC": lambda: sf.FlowMCMC(chains=16),
+    "Moves": lambda: sf.Moves(local=3),
+    "Start": lambda: sf.Start(states=[[0.0, 1.0]]),
+    "Rounds": lambda: sf.Rounds(most=2, objective=sf.ReverseKL()),
+    "Polish": lambda: sf.Polish(most=1),
     "LocalMCMC": lambda: sf.LocalMCMC(sf.HMC()),
     "ParallelTempering": lambda: sf.ParallelTempering(),
     "TemperedSMC": lambda: sf.TemperedSMC(),
@@ -130,10 +134,10 @@ OBJECTS = {
     "Sampled": lambda: sf.Sampled(sf.Production(*[np.ones((2, 3))] * 8), sf.Estimate(1.0, 0.1), {}, [], {}),
     "fit_density": density,
 }  # fmt: skip
-# Contracts, of which every flow, potential and system above is one; and what only listens.
-ABSTRACT = {"Base", "BayesianModel", "Factor", "Flow", "GaussianBase", "Journal", "LocalKernel", "MeanFieldSites",
-            "Objective", "Potential", "Progress", "Proposal", "Reference", "Sampler", "Space", "System",
-            "Velocity"}  # fmt: skip
+# Contracts, of which every flow, potential and system above is one; what only listens; flows that are not built yet.
+ABSTRACT = {"Base", "BayesianModel", "Candidates", "Factor", "Flow", "GaussianBase", "Journal", "LocalKernel",
+            "MeanFieldSites", "Objective", "Potential", "Progress", "Proposal", "Reference", "Sampler", "Space",
+            "System", "Treatment", "Velocity"}  # fmt: skip
 
 REGISTRY = {
     f"{kind}-{name}": (lambda build=build: build(jax.random.key(1)))

@@ -17,7 +17,7 @@ def check_scalar(what: str, function: Callable, x: jax.ShapeDtypeStruct) -> None
     except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
         raise StudyError(
             f"{what} converts its argument to a NumPy array or branches on its value, which JAX cannot differentiate; "
-            "use jax.numpy in place of numpy and jnp.where in place of if."
+            "use jax.numpy instead of numpy, and jnp.where instead of if."
         ) from error
     except Exception as error:
         raise StudyError(

@@ -34,7 +34,7 @@ def test_alone_they_give_the_same_tree(name, tmp_path):
     assert -0.15 < float(diagnostics["local_acceptance_rate"]) - target < (0.15 if name != "hmc" else 0.35)
     assert np.isnan(float(diagnostics["ess_forward"]))
     result.to_netcdf(tmp_path / "local.nc")
-    assert "log Z" not in str(diagnostics["warning"].values)
+    assert "log Z from" not in str(diagnostics["warning"].values)  # of which there is none
     assert sf.summary(sf.load(tmp_path / "local.nc"))
 
 

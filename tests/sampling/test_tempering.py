@@ -178,7 +178,7 @@ def test_levels_rise_from_the_reference_to_the_target():
 
 SAMPLERS = {
     "smc": TemperedSMC(draws=2048, moves=5),
-    "ladder": ParallelTempering(levels=8, chains=32, draws=200, warm_up=200),
+    "ladder": ParallelTempering(levels=8, chains=32, draws=300, warm_up=200),
 }
 
 

@@ -231,7 +231,7 @@ def test_an_unknown_space_says_what_to_register(getkey):
 
     system = sf.Hamiltonian(lambda x: jnp.sum(x**2), space=Torus())
     assert seed_states(system, 1.0, getkey(), 2).shape == (2, 2)
-    with pytest.raises(StudyError, match="No flow is known for Torus"):
+    with pytest.raises(StudyError, match="No treatment is known for Torus"):
         sf.flow_for(system, kT=1.0, key=getkey())
 
 

@@ -1,6 +1,7 @@
 """Divergences of vector fields for which no closed form is known."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,8 @@ _CHUNK = 32
 
 
 def with_exact_divergence(
-    function: Callable[[Float[Array, ""], Float[Array, " ..."]], Float[Array, " ..."]],
-    t: Float[Array, ""],
+    function: Callable[[Any, Float[Array, " ..."]], Float[Array, " ..."]],
+    t: float | Float[Array, ""],
     x: Float[Array, " ..."],
 ) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
     r"""$v_t(x)$ and $\nabla\cdot v_t(x) = \sum_i e_i \cdot (\partial v/\partial x)\, e_i$, by d Jacobian-vector

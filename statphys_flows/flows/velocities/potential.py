@@ -39,7 +39,7 @@ class PotentialVelocity(Velocity):
             key, dimension, "scalar", width=width, depth=depth, times=times, location=location, scale=scale
         )
 
-    def potential(self, t: Float[Array, ""], x: Float[Array, " n"]) -> Float[Array, ""]:
+    def potential(self, t: float | Float[Array, ""], x: Float[Array, " n"]) -> Float[Array, ""]:
         """U_t(x)."""
         return self.network(t, x)
 

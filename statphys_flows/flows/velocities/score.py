@@ -86,12 +86,12 @@ class ScoreVelocity(Velocity):
     def field(self, t, x):
         return self._rate(t) * self._frame[1].apply(self.network(t, self.whiten(x)))
 
-    def amplitudes(self, t: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def amplitudes(self, t: float | Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """cos θ and sin θ: the amplitudes of noise and signal in y_t."""
         angle = self._angle * t
         return jnp.cos(angle), jnp.sin(angle)
 
-    def whitened_score(self, t: Float[Array, ""], y: Float[Array, " ..."]) -> Float[Array, " ..."]:
+    def whitened_score(self, t: float | Float[Array, ""], y: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """Aᵀ s_t, as a function of y = A⁻¹(x - μ)."""
         return self.amplitudes(t)[1] * self.network(t, y) - y
 

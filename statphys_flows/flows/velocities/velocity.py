@@ -23,7 +23,9 @@ class Velocity(eqx.Module):
     is_score: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def __call__(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
+    def __call__(
+        self, t: float | Float[Array, ""], x: Float[Array, " ..."]
+    ) -> tuple[Float[Array, " ..."], Float[Array, ""]]:
         """v_t(x) and ∇·v_t(x).
 
         **Arguments:**
@@ -39,7 +41,7 @@ class Velocity(eqx.Module):
     def __reduce__(self):
         return reduce_module(self)
 
-    def field(self, t: Float[Array, ""], x: Float[Array, " ..."]) -> Float[Array, " ..."]:
+    def field(self, t: float | Float[Array, ""], x: Float[Array, " ..."]) -> Float[Array, " ..."]:
         """v_t(x) alone, arguments as `__call__`: for losses that need no divergence or estimate it. By default the
         first item of `__call__`; under jit an unused divergence costs nothing."""
         return self(t, x)[0]

@@ -118,7 +118,7 @@ def adapt_round(
     objective: Objective | None,
     plan: RoundPlan,
     *,
-    total_steps: Int[Array, ""],
+    total_steps: int | Int[Array, ""],
     found: Float[Array, "particles ..."] | None = None,
 ) -> tuple[AdaptiveState, RoundInfo]:
     """One round: train on the buffer and what the search has `found` (not without an objective), rebalance the base,

@@ -62,10 +62,10 @@ def _(primals, tangents):
 
 def radial_velocity(
     mean_anomaly: Float[Array, " n"],
-    semi_amplitude: Float[Array, ""],
-    eccentricity: Float[Array, ""],
-    cos_omega: Float[Array, ""],
-    sin_omega: Float[Array, ""],
+    semi_amplitude: float | Float[Array, ""],
+    eccentricity: float | Float[Array, ""],
+    cos_omega: float | Float[Array, ""],
+    sin_omega: float | Float[Array, ""],
 ) -> Float[Array, " n"]:
     r"""$v = K[\cos(\nu + \omega) + e\cos\omega]$, in the units of K, positive when the star recedes.
 

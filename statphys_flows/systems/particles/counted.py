@@ -4,6 +4,8 @@ Of stored draws the same, as arrays with labels: `observables`. All are invarian
 and take positions in any image.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ _ROWS = 256
 _LARGEST = 2**31
 
 
-def _index(given) -> tuple:
+def _index(given: Any) -> Any:
     return tuple(map(whole, given)) if np.ndim(given) == 1 else given
 
 
