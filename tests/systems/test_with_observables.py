@@ -204,7 +204,7 @@ def test_a_prior_that_is_not_normalised_is_seen_through_it():
         (lambda: sf.WithObservables(DoubleWell(), {"m": 2.0}), r"observables\['m'\]\) is 2.0; give a function of x"),
         (lambda: sf.WithObservables(DoubleWell(), {"m": lambda x: x}), r"array of shape \(2,\)"),
         (lambda: sf.WithObservables(DoubleWell(), {"m": lambda x: jnp.argmax(x)}), "returns int32, not a float"),
-        (lambda: sf.WithObservables(DoubleWell(), {"m": lambda x: np.sin(x[0])}), "use jax.numpy in place of numpy"),
+        (lambda: sf.WithObservables(DoubleWell(), {"m": lambda x: np.sin(x[0])}), "use jax.numpy instead of numpy"),
         (lambda: sf.WithObservables(DoubleWell(), {"m": lambda x: None}), "returns NoneType"),
         (lambda: sf.WithObservables(DoubleWell(), {}, order_parameter=1), r"order_parameter\) is 1; give a function"),
         (lambda: sf.WithObservables(DoubleWell(), {"height": radius}), "DoubleWell has an observable of this name"),
@@ -219,7 +219,7 @@ def test_bad_input_is_refused_when_it_is_declared(build, words):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("energy", "variable or coordinate of its own called energy"),
+        ("energy", "variable, coordinate or group of its own called energy"),
         ("a/b", "NetCDF cannot write"),
         ("tilt", "of its own called tilt"),
         ("height_err", "the standard error of 'height'"),

@@ -5,7 +5,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statphys_flows.errors import StudyError
-from statphys_flows.systems.particles.pair_particles import PairParticles
+from statphys_flows.systems.system import System
 from statphys_flows.theory.mean_field.grid import Grid, particles_of, solve_resolved
 from statphys_flows.theory.mean_field.labels import describe
 from statphys_flows.theory.mean_field.patterns import cold_state, gas_spinodal, patterns
@@ -14,7 +14,7 @@ from statphys_flows.theory.mean_field.states import State, energy, lowest_curvat
 _SCALARS = ("free_energy", "energy", "relative_entropy", "order_parameter", "curvature")
 
 
-def mean_field_branches(system: PairParticles, kT: ArrayLike, points: int | None = None) -> xr.Dataset:
+def mean_field_branches(system: System, kT: ArrayLike, points: int | None = None) -> xr.Dataset:
     r"""Stationary densities of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at kT: the gas, and the
     states reached from point-like, line-like, … starts, by the self-consistency $\rho \propto e^{-W\rho/kT}$.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from statphys_flows.systems.particles.pair_particles import PairParticles
+from statphys_flows.systems.system import System
 from statphys_flows.theory.mean_field.continuation import Branch, condensed_branch
 from statphys_flows.theory.mean_field.grid import Grid, particles_of, solve_resolved
 from statphys_flows.theory.mean_field.labels import describe
@@ -15,7 +15,7 @@ _SUMMARY = ("transition", "spinodal", "latent_energy", "transition_order_paramet
 _CURVE = ("branch_kT", "branch_order_parameter", "branch_free_energy", "branch_energy", "branch_relative_entropy")
 
 
-def mean_field_phases(system: PairParticles, points: int | None = None) -> xr.Dataset:
+def mean_field_phases(system: System, points: int | None = None) -> xr.Dataset:
     r"""Phases of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at all temperatures.
 
     - The gas, ρ = 1, is stable above its spinodal $-\min_k \hat W_k$.

@@ -5,7 +5,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statphys_flows.errors import StudyError
-from statphys_flows.systems.particles.pair_particles import PairParticles
+from statphys_flows.systems.system import System
 from statphys_flows.theory.mean_field.continuation import Branch
 from statphys_flows.theory.mean_field.grid import Grid, particles_of, solve_resolved
 from statphys_flows.theory.mean_field.labels import describe
@@ -23,7 +23,7 @@ _START = 1e-3
 
 
 def mean_field_profile(
-    system: PairParticles, kT: float, order_parameter: ArrayLike | None = None, points: int | None = None
+    system: System, kT: float, order_parameter: ArrayLike | None = None, points: int | None = None
 ) -> xr.Dataset:
     r"""F(m), the minimum of $E(\rho) = \frac12\int\int W\rho\rho + kT\int\rho\log\rho$ at given $m = \int\varphi\rho$,
     where φ is the mean of cos(2πxₐ/Lₐ) over the axes: from the gas over the barrier to the droplet. The waiting time of
