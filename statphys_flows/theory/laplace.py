@@ -129,7 +129,7 @@ def _curvature(system: System, states) -> tuple[Float[Array, "states n"], Float[
     return jax.vmap(one)(states)
 
 
-def _make_positive(diagonal: np.ndarray, off_diagonal: np.ndarray) -> np.ndarray:
+def _make_positive(diagonal: Float[Array, " n"], off_diagonal: Float[Array, " m"]) -> Float[Array, " n"]:
     """The diagonal, raised evenly until the tridiagonal matrix is safely positive definite (at a saddle it is not)."""
     lowest = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1))[0]
     floor = 1e-3 * np.abs(diagonal).mean()

@@ -23,9 +23,10 @@ from statphys_flows.sampling.coverage.scores import score_figures
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.samplers.assess import _of_training
 from statphys_flows.spaces import Lattice
-from statphys_flows.systems import ContinuumPhi4, LatticePhi4
+from statphys_flows.systems import ContinuumPhi4, LatticePhi4, with_array_parameters
 from statphys_flows.thresholds import SOLVER_TOLERANCE
 from statphys_flows.training import ReverseKL
+from statphys_flows.treatments import flows_for
 
 STEPS = 2
 OPTIONS = FlowMCMC(
@@ -197,6 +198,21 @@ def test_a_neighbour_s_candidate_that_there_is_none_of_here(getkey):
     found = adapt(SYSTEM, 1.0, key, options.adaptation, warm_start=Trained(flow(0.1), "elsewhere"))
     assert found.candidate == anew.candidate
     assert eqx.tree_equal(found.flow, anew.flow)
+
+
+def test_a_neighbour_s_candidate_goes_by_its_name(getkey):
+    """What was before it is not tried again; a flow of the whole scan takes the place of the first."""
+    system = with_array_parameters(ContinuumPhi4(sites=4, a=0.1))
+    candidates = flows_for(system, kT=0.3, key=getkey())
+    assert candidates.names == ("variational_bridge", "laplace_chains")
+    rounds = Rounds(most=1, train_steps=1, draws=1, buffer=16, good_enough=1.0, optimiser=Optimiser(batch=2))
+    options = FlowMCMC(chains=8, moves=Moves(local=1, flow=1), start=Start(warm_up=4), rounds=rounds)
+    sharper = Trained(candidates[1], "laplace_chains")
+    found = adapt(system, 0.3, getkey(), options.adaptation, warm_start=sharper)
+    assert set(found.history["candidate"]) == {"laplace_chains"}
+    whole = Trained(candidates[0], "of_the_scan", ready=True)
+    found = adapt(system, 0.3, getkey(), options.adaptation, warm_start=whole)
+    assert found.history["candidate"][0] == "of_the_scan"
 
 
 # A whole study that is trained too fast

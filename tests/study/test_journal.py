@@ -30,7 +30,7 @@ class Impatient(Progress):
 
 SMALL = FlowMCMC(
     chains=16,
-    draws=40,
+    draws=80,
     start=Start(warm_up=20, particles=64),
     rounds=Rounds(most=2, train_steps=5, buffer=64),
     polish=Polish(most=2, steps=2),
@@ -39,9 +39,9 @@ STUDIES = {
     "a search, and two candidate flows": Study(Spring(), 0.3, sampler=SMALL),
     "an interpolant, polished": Study(sf.LatticePhi4((4, 4), mass_squared=-1.0, coupling=3.0), 1.0, sampler=SMALL),
     "parallel tempering with a flow": Study(
-        Spring(), 0.3, sampler=sf.ParallelTempering(levels=3, chains=16, draws=20, warm_up=20, assisted_by=SMALL)
+        Spring(), 0.3, sampler=sf.ParallelTempering(levels=3, chains=16, draws=60, warm_up=20, assisted_by=SMALL)
     ),
-    "local moves": Study(Spring(), 0.3, sampler=sf.LocalMCMC(chains=16, draws=20, warm_up=20)),
+    "local moves": Study(Spring(), 0.3, sampler=sf.LocalMCMC(chains=16, draws=80, warm_up=20)),
 }
 
 

@@ -256,7 +256,7 @@ def test_one_flow_for_all_temperatures(tmp_path):
             assert abs(float(here[name]) - exact[name]) < SIGMAS * float(here[f"{name}_err"]), (t, name)
 
 
-SMALL = FlowMCMC(chains=32, draws=40, start=Start(warm_up=20))
+SMALL = FlowMCMC(chains=32, draws=100, start=Start(warm_up=20))
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def test_a_dirichlet_lattice_is_stable_at_small_negative_masses():
 
 
 def test_another_convention_is_refused():
-    with pytest.raises(StudyError, match=r'converted\("?.?B.*: write "A", "S" or "H"'):
+    with pytest.raises(StudyError, match=r'convert\(.?B.*: write "A", "S" or "H"'):
         LatticePhi4((4, 4)).convert("B")
 
 

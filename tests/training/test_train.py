@@ -117,8 +117,8 @@ def test_a_stage_that_may_not_train_the_base_does_not(getkey):
         ([(Towards(1.0), 0.5)], StudyError, "sum to one"),
         ([(Towards(1.0), 1.5), (Towards(1.0), -0.5)], StudyError, "must be positive"),
         ([], StudyError, "sum to one; write for example Stages"),
-        ([Towards(1.0)], StudyError, "no pair of an objective and a fraction"),
-        ([(0.5, Towards(1.0))], StudyError, "no pair"),
+        ([Towards(1.0)], StudyError, "not a pair of an objective and a fraction"),
+        ([(0.5, Towards(1.0))], StudyError, "not a pair"),
         ([(Stages((Towards(1.0), 1.0)), 1.0)], StudyError, "Stages within Stages"),
     ],
 )
