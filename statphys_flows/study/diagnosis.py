@@ -149,8 +149,8 @@ def _of_mixing(production: Production, tau: float) -> str:
         return (
             f"R-hat is {value:.3f} ({worst}), because chains are short compared with their correlation time: draws are "
             f"correlated over {2 * tau:.0f} of {draws}, but chains do not stay where they are (the means of their "
-            f"halves correlate by {memory:.2f}), and averages are right only if chains started in equilibrium; run more "
-            "draws"
+            f"halves correlate by {memory:.2f}), and averages are right only if chains started in equilibrium; run "
+            "more draws"
         )
     return f"R-hat is {value:.3f} ({worst}): the chains disagree and stay where they are; run more draws or rounds"
 
