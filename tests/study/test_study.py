@@ -172,7 +172,7 @@ def test_groups_and_dimensions(scan):
     stats = tree["sample_stats"].to_dataset()
     assert stats["lp"].shape == (2, 32, 50)
     assert {"acceptance_rate", "global_acceptance_rate", "is_global", "log_weight"} <= set(stats.data_vars)
-    assert stats["proposal_log_weight"].sizes["proposal"] == 50 * SAMPLER.global_moves
+    assert stats["proposal_log_weight"].sizes["proposal"] == 50 * SAMPLER.moves.flow
     kT = stats["kT"]
     np.testing.assert_allclose(stats["lp"], -(stats["energy"] / kT).transpose(*stats["lp"].dims))
     assert tree["training"]["loss"].dims == ("kT", "step")
