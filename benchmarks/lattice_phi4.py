@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows import LatticePhi4, Optimiser, analysis
-from statphys_flows.sampling import FlowMCMC, Frozen, Moves, Rounds, Trained, adapt, pieces_of, produce, refine
+from statphys_flows.sampling import FlowMCMC, Frozen, Moves, Rounds, WarmStart, adapt, pieces_of, produce, refine
 from statphys_flows.systems import with_array_parameters
 
 COUPLINGS = {6: 6.975, 8: 6.008, 10: 5.550, 12: 5.276, 14: 5.113, 20: 4.807, 32: 4.572}
@@ -59,7 +59,7 @@ def run(length: int, seed: int, seconds: float) -> None:
             warm_start=trained,
             tick=tick,
         )
-        trained = Trained(adapted.flow, adapted.candidate)
+        trained = WarmStart(adapted.flow, adapted.candidate)
         print(
             f"  L={size}: {time.perf_counter() - level:.0f} s, best score (smaller of forward and reverse ESS) "
             f"{adapted.score:.3f}; forward by round {np.round(adapted.history['ess_forward'], 3).tolist()}",

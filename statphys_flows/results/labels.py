@@ -8,19 +8,13 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.selection import DERIVATIVE
 from statphys_flows.results import variable as v
 from statphys_flows.results.schema import find
-from statphys_flows.systems import System
 
 _ENERGY, _ORDER = "energy", "order_parameter"
 
 
-def describe(data: xr.Dataset, system: System, group: str) -> xr.Dataset:
-    """`data`, of this group, with `units` and `long_name` on every variable and coordinate, and what else the table
-    says as `comment`; that of an error is of what it is the error of."""
-    return label(data, system.units(), group)
-
-
 def label(data: xr.Dataset, units: Mapping[str, str], group: str) -> xr.Dataset:
-    """`describe`, where the units are known without the system."""
+    """`data`, of this group, with `units` and `long_name` on every variable and coordinate, and what else the table
+    says as `comment`; that of an error is of what it is the error of. `units` are those of the system."""
     for name, variable in data.variables.items():
         where = "coordinates" if name in data.coords else group
         variable.attrs.update(_attributes(where, str(name), units))

@@ -18,7 +18,7 @@ from statphys_flows.sampling.kernels.assisted import (
 from statphys_flows.sampling.kernels.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
 from statphys_flows.sampling.plan import Adaptation, Moves, Polish, Rounds, Start
 from statphys_flows.sampling.record import Pieces, Production, pieces_of
-from statphys_flows.sampling.sampler import Sampled, Sampler, Trained
+from statphys_flows.sampling.sampler import Sampled, Sampler, WarmStart
 from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
 from statphys_flows.sampling.samplers.frozen import Frozen, produce
 from statphys_flows.sampling.samplers.local_mcmc import LocalMCMC
@@ -53,9 +53,9 @@ __all__ = [
     "Sampler",
     "Start",
     "TemperedSMC",
-    "Trained",
     "UserKernel",
     "WarmChains",
+    "WarmStart",
     "adapt",
     "adapt_round",
     "as_top_level_api",

@@ -15,7 +15,7 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.precision import full_precision
-from statphys_flows.results import describe, scalars
+from statphys_flows.results import label, scalars
 from statphys_flows.sampling.coverage.missing_mass import draw_proposals
 from statphys_flows.sampling.coverage.scores import rounded_size, with_rounding
 from statphys_flows.systems import System, with_array_parameters
@@ -79,7 +79,7 @@ def importance(
     shape = analysis.pareto_k(log_w)
     found |= {"ess": analysis.importance_ess(log_w), "pareto_k": shape, "draws": log_w.size}
     found["warning"] = _warning(shape)
-    data = describe(scalars(found).assign_coords(kT=kT), system, "importance")
+    data = label(scalars(found).assign_coords(kT=kT), system.units(), "importance")
     data["log_z"].attrs["comment"] = "by importance sampling: log of the mean weight of the flow's draws"
     return data
 

@@ -17,7 +17,7 @@ from statphys_flows.systems import System
 from statphys_flows.treatments import flows_for, treatment_of
 
 
-class Trained(NamedTuple):
+class WarmStart(NamedTuple):
     """A flow to start from: of a neighbouring point, or, if `ready`, trained for this very point along with the whole
     scan. `candidate` is its name among the candidates."""
 
@@ -47,7 +47,7 @@ class Sampled(NamedTuple):
     diagnostics: dict[str, object]
     warnings: list[str]
     history: dict[str, np.ndarray]
-    trained: Trained | None = None
+    trained: WarmStart | None = None
     searched: bool = False
     log_z_systematic: float = 0.0
     log_z_by: str = ""
@@ -75,7 +75,7 @@ class Sampler(eqx.Module):
         kT: float,
         key: PRNGKeyArray,
         *,
-        warm_start: Trained | None = None,
+        warm_start: WarmStart | None = None,
         tick: Callable[[str], None] = lambda _: None,
         journal: Journal = NOWHERE,
     ) -> Sampled:
@@ -108,8 +108,8 @@ class Sampler(eqx.Module):
     def like(
         self, system: System, kT: float, key: PRNGKeyArray, candidate: str, samples: Float[Array, "samples ..."]
     ) -> Proposal | None:
-        """A flow of the structure of `Trained.flow`, to be filled from a file: all its numbers are read. By default the
-        candidate of this name among those of the system; None where no flow is kept.
+        """A flow of the structure of `WarmStart.flow`, to be filled from a file: all its numbers are read. By default
+        the candidate of this name among those of the system; None where no flow is kept.
 
         **Arguments:**
 
@@ -139,7 +139,7 @@ class Sampler(eqx.Module):
         conditions: np.ndarray,
         key: PRNGKeyArray,
         tick: Callable[[str], None],
-    ) -> list[Trained]:
+    ) -> list[WarmStart]:
         """One flow for all points of a scan, at each of them: of a sampler that trains one. `conditions`, (points, k),
         is what the flow depends on at each point."""
         raise NotImplementedError(f"{type(self).__name__} trains no flow")

@@ -12,10 +12,10 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.formulas import OF_THE_ORDER_PARAMETER
 from statphys_flows.analysis.selection import DERIVATIVE
-from statphys_flows.results import describe, scalars
+from statphys_flows.results import label, scalars
 from statphys_flows.results.schema import of_a_sampler
 from statphys_flows.results.variable import Variable
-from statphys_flows.sampling import NOWHERE, Journal, Production, Sampled, Sampler, Trained
+from statphys_flows.sampling import NOWHERE, Journal, Production, Sampled, Sampler, WarmStart
 from statphys_flows.study import diagnosis
 from statphys_flows.study.scan import Parameters
 from statphys_flows.systems import System
@@ -27,7 +27,7 @@ class Point(NamedTuple):
     """A finished point."""
 
     tree: xr.DataTree
-    trained: Trained | None
+    trained: WarmStart | None
 
 
 def run_point(
@@ -36,7 +36,7 @@ def run_point(
     key: PRNGKeyArray,
     sampler: Sampler,
     *,
-    warm_start: Trained | None = None,
+    warm_start: WarmStart | None = None,
     tick: Callable[[str], None] = lambda _: None,
     journal: Journal = NOWHERE,
 ) -> Point:
@@ -74,7 +74,7 @@ def run_point(
         "diagnostics": scalars(diagnostics),
     }
     axes = {name: [value] for name, value in parameters.items()}
-    tree = {name: describe(data.expand_dims(axes), system, name) for name, data in groups.items()}
+    tree = {name: label(data.expand_dims(axes), system.units(), name) for name, data in groups.items()}
     tree["thermodynamics"]["log_z"].attrs["comment"] = str(diagnostics["log_z_method"])
     return Point(xr.DataTree.from_dict(tree), sampled.trained)
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from statphys_flows.sampling import NOWHERE, Journal, Sampler, Trained
+from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
@@ -53,10 +53,10 @@ class Run(NamedTuple):
         """Run every point that is not in `done`, and put it there."""
         missing = [parameters for parameters in self.scan.points() if name_of(parameters) not in done]
         self.report.start(len(missing), self.sampler.pieces(self.system))
-        trained: dict[str, Trained] = {}
+        trained: dict[str, WarmStart] = {}
         if strategy_of(self.strategy, self.system, self.sampler, len(missing)) == "conditional":
             trained = self._train_together(missing)
-        warm_start: Trained | None = None
+        warm_start: WarmStart | None = None
         for parameters in missing:
             name = name_of(parameters)
             point_key = jax.random.fold_in(self.key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
@@ -103,9 +103,9 @@ class Run(NamedTuple):
         draws = np.reshape(tree["posterior"].to_dataset()[system.space.variable].values, (-1, *system.space.shape))
         samples = jnp.asarray(draws, jnp.result_type(float))
         like = self.sampler.like(system, parameters["kT"], key, candidate, samples)
-        return Point(tree, None if like is None else Trained(self.parts.load_flow(name, like), candidate))
+        return Point(tree, None if like is None else WarmStart(self.parts.load_flow(name, like), candidate))
 
-    def _train_together(self, points: list[Parameters]) -> dict[str, Trained]:
+    def _train_together(self, points: list[Parameters]) -> dict[str, WarmStart]:
         """A flow for each point."""
         systems = [lift_constants(with_array_parameters(at(self.system, parameters))) for parameters in points]
         kT = [parameters["kT"] for parameters in points]
@@ -113,7 +113,7 @@ class Run(NamedTuple):
         if self.parts is not None and self.parts.has_flow(_TOGETHER):
             candidates = [flows_for(system, kT=t, key=scan_key) for system, t in zip(systems, kT, strict=True)]
             saved = self.parts.load_flow(_TOGETHER, [each[0] for each in candidates])
-            flows = [Trained(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
+            flows = [WarmStart(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
         else:
             # Flows change with the logarithm of the temperature.
             conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])

@@ -13,7 +13,7 @@ from statphys_flows import ContinuousFlow, FlowMCMC, Gaussian, Optimiser, StudyE
 from statphys_flows.bases import Diagonal
 from statphys_flows.flows import DefensiveMixture, Untransformed, Velocity
 from statphys_flows.flows.flow import round_trip_error
-from statphys_flows.sampling import Moves, Polish, Rounds, Start, Trained, adapt, refine
+from statphys_flows.sampling import Moves, Polish, Rounds, Start, WarmStart, adapt, refine
 from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.adaptive.round import adapt_round, begin, begin_stage, with_score
 from statphys_flows.sampling.adaptive.rounds import Limits, train_in_rounds
@@ -195,7 +195,7 @@ def test_a_neighbour_s_candidate_that_there_is_none_of_here(getkey):
         rounds=Rounds(most=1, train_steps=1, draws=1, buffer=16, optimiser=Optimiser(batch=2)),
     )
     anew = adapt(SYSTEM, 1.0, key := getkey(), options.adaptation)
-    found = adapt(SYSTEM, 1.0, key, options.adaptation, warm_start=Trained(flow(0.1), "elsewhere"))
+    found = adapt(SYSTEM, 1.0, key, options.adaptation, warm_start=WarmStart(flow(0.1), "elsewhere"))
     assert found.candidate == anew.candidate
     assert eqx.tree_equal(found.flow, anew.flow)
 
@@ -207,10 +207,10 @@ def test_a_neighbour_s_candidate_goes_by_its_name(getkey):
     assert candidates.names == ("variational_bridge", "laplace_chains")
     rounds = Rounds(most=1, train_steps=1, draws=1, buffer=16, good_enough=1.0, optimiser=Optimiser(batch=2))
     options = FlowMCMC(chains=8, moves=Moves(local=1, flow=1), start=Start(warm_up=4), rounds=rounds)
-    sharper = Trained(candidates[1], "laplace_chains")
+    sharper = WarmStart(candidates[1], "laplace_chains")
     found = adapt(system, 0.3, getkey(), options.adaptation, warm_start=sharper)
     assert set(found.history["candidate"]) == {"laplace_chains"}
-    whole = Trained(candidates[0], "of_the_scan", ready=True)
+    whole = WarmStart(candidates[0], "of_the_scan", ready=True)
     found = adapt(system, 0.3, getkey(), options.adaptation, warm_start=whole)
     assert found.history["candidate"][0] == "of_the_scan"
 

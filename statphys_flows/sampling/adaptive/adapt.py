@@ -26,7 +26,7 @@ from statphys_flows.sampling.adaptive.warm_up import WarmChains
 from statphys_flows.sampling.coverage.scores import variational_bound
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.plan import Adaptation
-from statphys_flows.sampling.sampler import Trained
+from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
 from statphys_flows.thresholds import READY, USELESS, USELESS_BESIDE
 from statphys_flows.treatments import flows_for, treatment_of
@@ -38,7 +38,7 @@ def adapt(
     key: PRNGKeyArray,
     adaptation: Adaptation,
     *,
-    warm_start: Trained | None = None,
+    warm_start: WarmStart | None = None,
     tick: Callable[[str], None] = lambda _: None,
     journal: Journal = NOWHERE,
 ) -> Adapted:
@@ -154,7 +154,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
 
 
 def _begin(
-    point: _Point, warm: WarmChains, flow: Proposal, index: int, name: str, neighbour: Trained | None, found
+    point: _Point, warm: WarmChains, flow: Proposal, index: int, name: str, neighbour: WarmStart | None, found
 ) -> tuple[AdaptiveState, Adapted | None]:
     """The state before the rounds of a candidate; and the result, if its training at a neighbour is already enough."""
     system, kT, adaptation = point.system, point.kT, point.adaptation

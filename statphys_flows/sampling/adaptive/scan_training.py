@@ -17,7 +17,7 @@ from statphys_flows.sampling.adaptive.stages import round_plan
 from statphys_flows.sampling.adaptive.walkers import warm_start_chains
 from statphys_flows.sampling.coverage.scores import SOLVER_DRAWS
 from statphys_flows.sampling.plan import Adaptation
-from statphys_flows.sampling.sampler import Trained
+from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
 from statphys_flows.thresholds import SOLVER_TOLERANCE
 from statphys_flows.training import Conditional, FitState, Optimiser, fit, fitting_objective
@@ -41,7 +41,7 @@ def train_scan(
     key: PRNGKeyArray,
     adaptation: Adaptation,
     tick: Callable[[str], None] = lambda _: None,
-) -> list[Trained]:
+) -> list[WarmStart]:
     """Train one `ConditionalFlow` for all points, on chains that run at each of them: an interpolant's loss at four
     points in each step. Between rounds the chains are moved by the flow, so that they get the weights of wells right.
 
@@ -85,7 +85,7 @@ def train_scan(
         flow, fit_state = _fit(flow, fit_state, objective, buffers, own_key, rounds.optimiser, steps, total)
         tick("training")
     return [
-        Trained(_accurate(system, t, flow.at_index(i), own), each.names[0], ready=True)
+        WarmStart(_accurate(system, t, flow.at_index(i), own), each.names[0], ready=True)
         for i, (system, t, own, each) in enumerate(zip(systems, temperatures, keys, candidates, strict=True))
     ]
 

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from statphys_flows.flows import Proposal
@@ -13,6 +12,9 @@ from statphys_flows.systems import System
 from statphys_flows.thresholds import LEVELLED_OFF, NOTHING, PATIENCE, POLISHED, RISE
 from statphys_flows.training import Objective, Optimiser, ReverseKL, fitting_objective
 from statphys_flows.treatments import treatment_of
+
+# For a flow that reverse KL suits on every space.
+_POLISH_ROUNDS = 16
 
 
 class Stage(NamedTuple):
@@ -57,10 +59,6 @@ def polish_rounds(adaptation: Adaptation, system: System, flow: Proposal | None 
     return max(suited, _POLISH_ROUNDS) if flow is not None and flow.recipe.polishes else suited
 
 
-# For a flow that reverse KL suits on every space.
-_POLISH_ROUNDS = 16
-
-
 def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptation: Adaptation) -> list[Stage]:
     """The stages of training for a flow that has reached a `score` already."""
     rounds, polish = adaptation.rounds, polish_rounds(adaptation, system, flow)
@@ -70,7 +68,7 @@ def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptati
     stages = []
     # An interpolant would undo what a neighbour has learned by reverse KL; a flow that learns its weights alone has
     # nothing to learn before.
-    if not (polish and (bool(jnp.asarray(score) > POLISHED) or recipe.objective == "weights")):
+    if not (polish and (bool(score > POLISHED) or recipe.objective == "weights")):
         objective = fitting_objective(flow, rounds.objective)
         plan = round_plan(adaptation, rounds.train_steps, optimiser)
         stages.append(Stage("training", objective, rounds.most, plan, rounds.target_ess))

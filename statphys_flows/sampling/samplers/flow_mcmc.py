@@ -1,12 +1,10 @@
 """Flow-assisted MCMC at one temperature: adapt, freeze, sample, estimate."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import whole
@@ -15,7 +13,7 @@ from statphys_flows.sampling.adaptive.adapt import adapt
 from statphys_flows.sampling.adaptive.refine import refine
 from statphys_flows.sampling.adaptive.scan_training import train_scan
 from statphys_flows.sampling.adaptive.stages import polish_rounds
-from statphys_flows.sampling.journal import NOWHERE, Journal
+from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.plan import (
     Adaptation,
@@ -30,7 +28,7 @@ from statphys_flows.sampling.plan import (
     plan_field,
 )
 from statphys_flows.sampling.record import pieces_of
-from statphys_flows.sampling.sampler import Sampled, Sampler, Trained
+from statphys_flows.sampling.sampler import Sampler, WarmStart
 from statphys_flows.sampling.samplers.assess import assess
 from statphys_flows.sampling.samplers.frozen import Frozen, produce
 from statphys_flows.sampling.stopwatch import stopwatch
@@ -97,16 +95,7 @@ class FlowMCMC(Sampler):
         return train_scan(systems, kT, conditions, key, self.adaptation, tick)
 
     @full_precision()
-    def run(
-        self,
-        system: System,
-        kT: float,
-        key: PRNGKeyArray,
-        *,
-        warm_start: Trained | None = None,
-        tick: Callable[[str], None] = lambda _: None,
-        journal: Journal = NOWHERE,
-    ) -> Sampled:
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
         kT_array: Any = jnp.asarray(kT, jnp.result_type(float))
         with stopwatch() as watch:
@@ -134,5 +123,5 @@ class FlowMCMC(Sampler):
         anew = treatment_of(system.space).draws_anew(system, kT)
         return sampled._replace(
             diagnostics=sampled.diagnostics | {"log_q_round_trip_error": round_trip, **seconds},
-            trained=None if anew else Trained(flow.kept, adapted.candidate),
+            trained=None if anew else WarmStart(flow.kept, adapted.candidate),
         )
