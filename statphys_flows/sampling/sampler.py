@@ -122,8 +122,8 @@ class Sampler(eqx.Module):
         candidates = flows_for(system, kT=kT, key=key, samples=samples)
         if candidate not in candidates.names:
             raise StudyError(
-                f"The flow {candidate!r} that was saved is not among those of {type(system).__name__}, which are "
-                f"{', '.join(candidates.names)}: start again with overwrite=True (--overwrite)."
+                f"The flow {candidate!r} that was saved is not among those of {type(system.unwrapped).__name__}, which "
+                f"are {', '.join(candidates.names)}: start again with overwrite=True (--overwrite)."
             )
         return candidates[candidates.names.index(candidate)]
 

@@ -160,7 +160,7 @@ def _block(system: System, x: Float[Array, "points ..."]) -> Float[Array, " poin
 def _refusal(system: System, name: str, u: np.ndarray) -> str:
     what = "falls" if u.max() < -PLATEAU else "is flat" if np.ptp(u) < 1e-2 else "only goes up and down"
     return (
-        f"{type(system).__name__}: Z does not exist: U does not grow along {name}, where it {what} out to a million "
-        "lengths. Did you mean angles (a torus)? They live on ParticleBox(n, lengths=2 * jnp.pi, dimension=1), shape "
-        "(n, 1). If not, add a term that confines x: a mass, a wall, or a prior that can be normalised."
+        f"{type(system.unwrapped).__name__}: Z does not exist: U does not grow along {name}, where it {what} out to a "
+        "million lengths. Did you mean angles (a torus)? They live on ParticleBox(n, lengths=2 * jnp.pi, dimension=1), "
+        "shape (n, 1). If not, add a term that confines x: a mass, a wall, or a prior that can be normalised."
     )

@@ -61,7 +61,7 @@ def states_of(system: System) -> Float[Array, "states ..."] | None:
     states = jnp.asarray(np.asarray(states), jnp.result_type(float))
     inside = is_inside(system, states)
     if not inside.any():
-        raise StudyError(f"{type(system).__name__}: the energy is infinite at every one of its known_states.")
+        raise StudyError(f"{type(system.unwrapped).__name__}: the energy is infinite at every one of its known_states.")
     return states if inside.all() else states[np.flatnonzero(inside)]
 
 
@@ -84,8 +84,8 @@ def draw_inside(
     states = np.concatenate(kept)
     if not len(states):
         raise StudyError(
-            f"{type(system).__name__}: the energy is infinite at all of {n + _TRIES * _AT_A_TIME} configurations from "
-            "which walkers could start; give known_states inside the hard walls, or a space (its extent) or reference "
-            "density of their scale."
+            f"{type(system.unwrapped).__name__}: the energy is infinite at all of {n + _TRIES * _AT_A_TIME} "
+            "configurations from which walkers could start; give known_states inside the hard walls, or a space (its extent) "
+            "or reference density of their scale."
         )
     return jnp.asarray(states[np.arange(n) % len(states)])

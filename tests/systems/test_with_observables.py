@@ -15,6 +15,7 @@ from statphys_flows.study.shell.settings import replace_fields
 from statphys_flows.systems import float_parameters, with_array_parameters
 from statphys_flows.systems.lifting import lift_constants
 from statphys_flows.theory.check import check_system
+from statphys_flows.theory.seeding import states_of
 from statphys_flows.treatments import flows_for
 
 SAMPLER = sf.FlowMCMC(
@@ -192,6 +193,40 @@ def test_a_prior_that_is_not_normalised_is_seen_through_it():
     for system in (Model(), sf.WithObservables(Model(), {"radius": radius})):
         with pytest.raises(StudyError, match="Model: log_prior is not the density"):
             check_system(system, 1.0, jax.random.key(0))
+
+
+class Lost(DoubleWell):
+    def energy(self, x):
+        return jnp.sum(x**2) / 0.0
+
+    def known_states(self):
+        return jnp.zeros((1, 2)) if self.tilt else None
+
+
+class Flat(DoubleWell):
+    def energy(self, x):
+        return 0.0 * jnp.sum(x)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "words"),
+    [
+        (lambda: check(Lost(tilt=0.0)), "Lost: the energy is infinite at all of"),
+        (lambda: states_of(wrap(Lost())), "Lost: the energy is infinite at every one of its known_states"),
+        (lambda: check(Flat()), "Flat: Z does not exist"),
+    ],
+)
+def test_messages_name_the_system_itself(refuse, words):
+    with pytest.raises(StudyError, match=f"^{words}"):
+        refuse()
+
+
+def wrap(system):
+    return sf.WithObservables(system, {"radius": radius})
+
+
+def check(system):
+    check_system(wrap(system), 1.0, jax.random.key(0))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def reference_to_temper(system: System, kT: float, key: PRNGKeyArray) -> Referen
     reference = reference_for(system, kT, key)
     if reference is None:
         raise StudyError(
-            f"{type(system).__name__} has no reference density to temper from: let reference(kT) return one."
+            f"{type(system.unwrapped).__name__} has no reference density to temper from: let reference(kT) return one."
         )
     return reference
 

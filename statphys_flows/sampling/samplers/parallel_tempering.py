@@ -155,8 +155,8 @@ class ParallelTempering(Sampler):
         flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
         if flow.has_auxiliary:
             raise StudyError(
-                f"ParallelTempering(assisted_by=...) needs a flow with a density, but {type(system).__name__} is "
-                "sampled through a latent field; use FlowMCMC."
+                "ParallelTempering(assisted_by=...) needs a flow with a density, but "
+                f"{type(system.unwrapped).__name__} is sampled through a latent field; use FlowMCMC."
             )
         return FlowReference(flow)
 

@@ -137,9 +137,9 @@ def _refuse_lost(system, found) -> None:
     lost = np.isneginf(found.increments).any(axis=1)
     if lost.any():
         raise StudyError(
-            f"{type(system).__name__}: in {lost.sum()} of {lost.size} populations no draw of the reference density has "
-            "a finite energy, so that nothing could be tempered; give more particles (draws), or a reference density, "
-            "or an extent of the space, of the scale of what lies inside the hard walls."
+            f"{type(system.unwrapped).__name__}: in {lost.sum()} of {lost.size} populations no draw of the reference "
+            "density has a finite energy, so that nothing could be tempered; give more particles (draws), or a "
+            "reference density, or an extent of the space, of the scale of what lies inside the hard walls."
         )
 
 
