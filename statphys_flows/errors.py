@@ -5,6 +5,11 @@ class StudyError(ValueError):
     """A study cannot run as requested: bad input, an unusable file. The shell prints it and exits with status 2."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class StudyInterrupted(KeyboardInterrupt):
     """Ctrl-C during a study. The message says what is on disk and how to resume; the shell prints it and exits 130.
 

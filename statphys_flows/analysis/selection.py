@@ -1,5 +1,6 @@
 """Selected parts of results."""
 
+import numpy as np
 import xarray as xr
 
 from statphys_flows.errors import StudyError
@@ -16,7 +17,7 @@ def over_the_scan(tree: xr.DataTree) -> xr.DataTree:
 
     **Raises:** `StudyError` if the temperature was dropped.
     """
-    if any("size" in node.attrs for node in tree.children.values()):
+    if sizes_of(tree):
         whole = xr.DataTree.from_dict({name: over_the_scan(node) for name, node in tree.children.items()})
         whole.attrs = dict(tree.attrs)
         return whole
@@ -35,6 +36,17 @@ def over_the_scan(tree: xr.DataTree) -> xr.DataTree:
     whole = xr.DataTree.from_dict(groups)
     whole.attrs = dict(tree.attrs)
     return whole
+
+
+def sizes_of(tree: xr.DataTree) -> dict[str, xr.DataTree]:
+    """The results of the sizes of a system, by the names of their groups, as they stand; none of one study."""
+    return {str(name): node for name, node in tree.children.items() if "size" in node.attrs}
+
+
+def strip_padding(x: np.ndarray) -> np.ndarray:
+    """Draws (chain, draw) without the NaN that pads a point with fewer of either."""
+    known = np.isfinite(x)
+    return x[known.any(axis=1)][:, known.any(axis=0)]
 
 
 def _widen(data: xr.Dataset, fixed: list[str], first: list[str]) -> xr.Dataset:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from statphys_flows.analysis.selection import sizes_of
+
 
 def group(tree: xr.DataTree | None, name: str) -> xr.Dataset:
     """The group as a dataset, empty if the tree has none of that name. Scanned parameters other than that of `along_of`
@@ -40,8 +42,7 @@ def _at_first(tree: xr.DataTree) -> list[str]:
 
 def sizes(tree: xr.DataTree) -> dict[float, xr.DataTree]:
     """The results of a size study by their size, smallest first; empty for one result."""
-    found = {float(node.attrs["size"]): node for node in tree.children.values() if "size" in node.attrs}
-    return dict(sorted(found.items()))
+    return dict(sorted((float(node.attrs["size"]), node) for node in sizes_of(tree).values()))
 
 
 def find_scanned(tree: xr.DataTree) -> list[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from statphys_flows.analysis.selection import sizes_of
 from statphys_flows.errors import StudyError
 
 
@@ -19,8 +20,7 @@ def load(path: str | Path) -> xr.DataTree:
             tree = tree.load()
     except (OSError, ValueError, RuntimeError) as error:
         raise StudyError(f"{path} cannot be read as netCDF: {_first_line(error)}.") from error
-    sizes = any("size" in node.attrs for node in tree.children.values())
-    if not sizes and "thermodynamics" not in tree.children and "diagnostics" not in tree.children:
+    if not sizes_of(tree) and "thermodynamics" not in tree.children and "diagnostics" not in tree.children:
         raise StudyError(
             f"{path} is a netCDF file, but not a result of statphys-flows: it has no group `thermodynamics`."
         )

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import xarray as xr
 
-from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.analysis.selection import over_the_scan, sizes_of
 from statphys_flows.errors import StudyError
 from statphys_flows.results.rows.attributes import ATTRIBUTES, JSON
 from statphys_flows.results.schema import of_a_sampler, rows
@@ -21,7 +21,7 @@ def validate(tree: xr.DataTree) -> None:
     **Raises:** `StudyError` that lists what is wrong.
     """
     tree = over_the_scan(tree)
-    sizes = {name: node for name, node in tree.children.items() if "size" in node.attrs}
+    sizes = sizes_of(tree)
     found = [f"{name}: {said}" for name, node in sizes.items() for said in _problems(node)] or (
         [] if sizes else _problems(tree)
     )

@@ -10,7 +10,7 @@ import xarray as xr
 
 from statphys_flows.analysis import consistency, free_energy_profile, locate_transitions, pool_profiles
 from statphys_flows.analysis.pooling.reweighting import DERIVATIVE, Pooled, pool_draws
-from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.analysis.selection import over_the_scan, strip_padding
 from statphys_flows.results.labels import label
 from statphys_flows.results.variable import ALWAYS
 from statphys_flows.study.scan import Parameters, Scan, at, name_of
@@ -184,7 +184,7 @@ def _profiles(sample_stats: xr.Dataset, scan: Scan) -> xr.Dataset:
     unknown = np.full((2, _BINS), np.nan)
     found = []
     for place in np.ndindex(*shape):
-        drawn = _strip_padding(m.values[place])
+        drawn = strip_padding(m.values[place])
         known = drawn.size and np.isfinite(drawn).all()
         found.append(free_energy_profile(drawn, float(m["kT"].values[place[0]]), edges) if known else unknown)
     dims = (*scan.names, "order_parameter_bin")
@@ -211,9 +211,3 @@ def _pool_profiles(profiles: xr.Dataset, draws: Pooled) -> xr.Dataset:
         values[places] = numbers
         result[name] = profiles[name].copy(data=values)
     return result
-
-
-def _strip_padding(m: np.ndarray) -> np.ndarray:
-    """(chain, draw) without the padding of a point that has fewer of either."""
-    known = np.isfinite(m)
-    return m[known.any(axis=1)][:, known.any(axis=0)]

@@ -3,13 +3,11 @@
 import re
 import unicodedata
 
-import jax
-import jax.numpy as jnp
-
 from statphys_flows.analysis.selection import DERIVATIVE
 from statphys_flows.errors import StudyError
 from statphys_flows.results import reserved_names
 from statphys_flows.systems import System
+from statphys_flows.systems.scalars import trace_observables
 
 # The dimensions along which draws are stacked when they are pooled.
 _STACKED = "point"
@@ -21,10 +19,9 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
 
     **Raises:** `StudyError` where a name is one of the result's own, which stand in its table, ends in `_err` as its
     errors do, or cannot be written by NetCDF."""
-    name, space = type(system).__name__, system.space
+    name, space = type(system.unwrapped).__name__, system.space
     own = {*reserved_names(), space.variable, *space.dims, *space.coords(), _STACKED}
-    x = jax.ShapeDtypeStruct(space.shape, jnp.result_type(float))
-    observables = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
+    observables = trace_observables(name, system)
     for field in scanned[1:]:
         stem = field.removesuffix("_err")
         if stem in own or (stem != field and stem in observables):
@@ -33,7 +30,7 @@ def check_names(system: System, scanned: tuple[str, ...]) -> None:
                 f"field of {name} something else, for example {field}_parameter."
             )
     for observable in observables:
-        where = f"{name}.observables[{observable!r}]"
+        where = f"{type(system).__name__}.observables[{observable!r}]"
         if not _can_be_written(observable):
             instead = re.sub(r"\W+", "_", str(observable)).strip("_") or "count"
             raise StudyError(

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import locate_transitions
+from statphys_flows.analysis.selection import sizes_of
 from statphys_flows.errors import StudyError
 from statphys_flows.files import explain_write_errors
 from statphys_flows.numbers import is_count
@@ -105,7 +106,7 @@ def _run(studies: Mapping[int, Study], folder: Path | None, progress: bool | Pro
 def _load_finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTree:
     tree = read_tree(path)
     check_same({"seed": int(tree.attrs.get("seed", seed))}, {"seed": seed}, path)
-    if {f"size_{n}" for n in studies} != {name for name, node in tree.children.items() if "size" in node.attrs}:
+    if {f"size_{n}" for n in studies} != sizes_of(tree).keys():
         raise StudyError(f"{path} contains other sizes: choose another out, or pass overwrite=True.")
     for n, study in studies.items():
         check_same(configuration_of(tree.children[f"size_{n}"], path), study.configuration(), path)

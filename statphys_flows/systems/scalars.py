@@ -1,11 +1,13 @@
-"""Whether a function of a configuration is a scalar that JAX can trace."""
+"""Whether functions of a configuration are scalars that JAX can trace."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from statphys_flows.errors import StudyError
+from statphys_flows.errors import StudyError, first_line
+from statphys_flows.systems.system import System
 
 
 def check_scalar(what: str, function: Callable, x: jax.ShapeDtypeStruct) -> None:
@@ -23,6 +25,13 @@ def check_scalar(what: str, function: Callable, x: jax.ShapeDtypeStruct) -> None
         raise StudyError(
             f"{what} failed on a configuration of shape {x.shape}: {type(error).__name__}: {first_line(error)}"
         ) from error
+    check_is_scalar(what, out, x)
+
+
+def check_is_scalar(what: str, out: Any, x: jax.ShapeDtypeStruct) -> None:
+    """The same for what a function was traced to.
+
+    **Raises:** `StudyError`."""
     if not hasattr(out, "shape"):
         raise StudyError(f"{what} returns {type(out).__name__}; return a scalar.")
     if out.shape != ():
@@ -34,6 +43,12 @@ def check_scalar(what: str, function: Callable, x: jax.ShapeDtypeStruct) -> None
         raise StudyError(f"{what} returns {out.dtype}, not a float; return a float scalar, for example `1.0 * ...`.")
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def trace_observables(what: str, system: System) -> dict[str, Any]:
+    """What the observables of `system` are traced to, by name; `what` is what a message calls it.
+
+    **Raises:** `StudyError` where they cannot be traced."""
+    x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
+    try:
+        return jax.eval_shape(lambda x: dict(system.observables(x)), x)
+    except Exception as error:
+        raise StudyError(f"{what}.observables failed: {type(error).__name__}: {first_line(error)}") from error

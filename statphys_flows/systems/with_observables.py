@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from statphys_flows.errors import StudyError
-from statphys_flows.systems.scalars import check_scalar, first_line
+from statphys_flows.systems.scalars import check_scalar, trace_observables
 from statphys_flows.systems.system import System
 
 
@@ -69,7 +69,8 @@ class WithObservables(System):
         self.order_parameter_function = (
             None if order_parameter is None else _callable("order_parameter", order_parameter, system)
         )
-        if twice := sorted(self.functions.keys() & _names(system)):
+        there = trace_observables(f"WithObservables: {type(system.unwrapped).__name__}", system)
+        if twice := sorted(self.functions.keys() & there):
             raise StudyError(
                 f"WithObservables(observables[{twice[0]!r}]): {type(system.unwrapped).__name__} has an observable of "
                 f"this name already, which the result will hold; leave it out, or call it for example "
@@ -140,14 +141,3 @@ def _callable(what: str, function: Any, system: System) -> Any:
         raise StudyError(f"{what} is {function!r}; give a function of x, for example lambda x: jnp.mean(x**2).")
     check_scalar(what, function, jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float)))
     return function if isinstance(function, eqx.Module) else _Function(function)
-
-
-def _names(system: System) -> set[str]:
-    x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
-    try:
-        return set(jax.eval_shape(lambda x: dict(system.observables(x)), x))
-    except Exception as error:
-        raise StudyError(
-            f"WithObservables: {type(system.unwrapped).__name__}.observables failed: {type(error).__name__}: "
-            f"{first_line(error)}"
-        ) from error

@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from statphys_flows.errors import StudyError
+from statphys_flows.errors import StudyError, first_line
 from statphys_flows.spaces import Space
 from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
 from statphys_flows.systems.bayesian.normalisation import check_normalisation
 from statphys_flows.systems.bayesian.posterior import Posterior
 from statphys_flows.systems.parameters import float_parameters
-from statphys_flows.systems.scalars import check_scalar, first_line
+from statphys_flows.systems.scalars import check_is_scalar, check_scalar, trace_observables
 from statphys_flows.systems.symmetries import symmetries_of
 from statphys_flows.systems.system import System
 from statphys_flows.systems.walls import energies
@@ -49,26 +49,17 @@ def check_system(system: System, kT: float, key: PRNGKeyArray) -> None:
     x = jax.ShapeDtypeStruct(system.space.shape, jnp.result_type(float))
     check_scalar(f"{name}.energy", system.energy, x)
     check_scalar(f"{name}.order_parameter", system.order_parameter, x)
-    _check_observables(name, system, x)
+    for observable, out in trace_observables(name, system).items():
+        check_is_scalar(f"{name}.observables[{observable!r}]", out, x)
     _check_states(name, system)
     try:
-        gradient = jax.eval_shape(jax.grad(system.energy), x)
+        jax.eval_shape(jax.grad(system.energy), x)
     except Exception as error:
         raise StudyError(f"{name}.energy cannot be differentiated: {first_line(error)}") from error
-    del gradient
     inner = system.unwrapped
     if isinstance(inner, BayesianModel) and not isinstance(inner, Posterior):  # which was checked when declared
         check_normalisation(inner, jax.random.key(0))
     check_growth(system, kT, _check_starts(name, system, kT, key), key)
-
-
-def _check_observables(name: str, system: System, x) -> None:
-    try:
-        names = list(jax.eval_shape(lambda x: dict(system.observables(x)), x))
-    except Exception as error:
-        raise StudyError(f"{name}.observables failed: {type(error).__name__}: {first_line(error)}") from error
-    for observable in names:
-        check_scalar(f"{name}.observables[{observable!r}]", lambda x, o=observable: system.observables(x)[o], x)
 
 
 def _check_states(name: str, system: System) -> None:
@@ -104,7 +95,8 @@ def _check_starts(name: str, system: System, kT: float, key: PRNGKeyArray) -> ja
             "known_states where it is finite, or fix the energy (a log or root of a negative number, a division by "
             "zero?). To forbid a state, write +inf: jnp.where(x[0] > 0, ..., jnp.inf)."
         )
-    inside = states if given is not None else seed_states(system, kT, key, _PROBES)
+    # Given states are all inside. Those that are drawn are drawn again where some are behind hard walls.
+    inside = states if np.isfinite(values).all() else seed_states(system, kT, key, _PROBES)
     unknown = ~_has_gradient(system, inside)
     if unknown.any():
         # At a kink the gradient may be NaN, and finite beside it.

@@ -112,7 +112,7 @@ def test_what_cannot_be_reweighted_is_refused():
 def test_what_is_no_result_is_refused():
     with pytest.raises(ValueError, match="not the result of a study"):
         reweight("study.nc", kT=1.0)
-    several = xr.DataTree.from_dict({"size_8/a": xr.Dataset(), "size_16/a": xr.Dataset()})
+    several = xr.DataTree.from_dict({f"size_{n}": xr.Dataset(attrs={"size": n}) for n in (8, 16)})
     with pytest.raises(ValueError, match=r'tree\["size_8"\]'):
         reweight(several, kT=1.0)
     with pytest.raises(ValueError, match="must be positive"):

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from statphys_flows.analysis.estimate import Estimate
-from statphys_flows.analysis.selection import over_the_scan
+from statphys_flows.analysis.selection import over_the_scan, strip_padding
 from statphys_flows.analysis.thermodynamics import estimate_mean, thermodynamics
 from statphys_flows.thresholds import ROUNDING_OF_AN_ERROR
 
@@ -36,7 +36,8 @@ def beside_draws(tree: xr.DataTree, names: tuple[str, ...], points: Array) -> Ma
 
 
 def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
-    x = {str(name): _strip_padding(data) for name, data in draws.items()}
+    chains = draws.transpose("chain", "draw")
+    x = {str(name): strip_padding(data.values.astype(float)) for name, data in chains.items()}
     # An order parameter that is not always a number has no error at all.
     m, energy = x["order_parameter"], x["energy"]
     m = m if m.shape == energy.shape and np.isfinite(m).all() else np.zeros_like(energy)
@@ -45,10 +46,3 @@ def _of_draws(draws: xr.Dataset, kT: float) -> dict[str, Estimate]:
         del found[name]
     means = {name: estimate_mean(values) for name, values in x.items() if values.size and np.isfinite(values).all()}
     return means | found
-
-
-def _strip_padding(x: xr.DataArray) -> Array:
-    """(chain, draw) without the padding of a point that has fewer of either."""
-    values = x.transpose("chain", "draw").values.astype(float)
-    kept = np.isfinite(values)
-    return values[kept.any(axis=1)][:, kept.any(axis=0)]

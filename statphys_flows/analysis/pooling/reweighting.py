@@ -15,7 +15,7 @@ from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.analysis.free_energy.log_z import bar_leave_one_out
 from statphys_flows.analysis.pooling.lacking import beside_draws
 from statphys_flows.analysis.pooling.pool import REPLICAS, Averages, Pool, averages, pool
-from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan
+from statphys_flows.analysis.selection import DERIVATIVE, over_the_scan, sizes_of
 from statphys_flows.thresholds import FEWEST_DRAWS_AT_A_TARGET, FEWEST_GROUPS_AT_A_TARGET
 
 Array = np.ndarray
@@ -99,7 +99,7 @@ def pool_draws(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) ->
 
 def _check_groups(tree) -> None:
     if not isinstance(tree, xr.DataTree) or not {"sample_stats", "thermodynamics"} <= set(tree.children):
-        several = [name for name in getattr(tree, "children", {}) if name.startswith("size_")]
+        several = list(sizes_of(tree)) if hasattr(tree, "children") else []
         instead = f'give one, tree["{several[0]}"]' if several else "give what run_study returns, or sf.load(file)"
         raise ValueError(f"This is {'of several sizes' if several else 'not the result of a study'}: {instead}.")
 

@@ -9,6 +9,7 @@ import xarray as xr
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.pooling.reweighting import Pooled, curves, pool_draws
+from statphys_flows.analysis.selection import sizes_of
 from statphys_flows.analysis.thermodynamics import vanishes
 from statphys_flows.analysis.transitions.coexistence import Coexistence, coexistence
 from statphys_flows.analysis.transitions.crossing import crossing
@@ -52,7 +53,7 @@ def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: P
 
     **Raises:** `ValueError` if there are too few points, or draws that cannot be pooled (`reweight`).
     """
-    sizes = dict(_sizes(study))
+    sizes = {float(tree.attrs["size"]): tree for tree in sizes_of(study).values()}
     if not sizes:
         return label_rows(list(_of_one(pool_draws(study) if draws is None else draws, along)), study)
     studies = {size: pool_draws(tree, seed=17 + i) for i, (size, tree) in enumerate(sizes.items())}
@@ -62,12 +63,6 @@ def locate_transitions(study: xr.DataTree, along: str | None = None, *, draws: P
         lines = {size: line_along(data, along, at) for size, data in studies.items()}
         rows += _of_sizes(lines, sizes)
     return label_rows(rows, first)
-
-
-def _sizes(study: xr.DataTree) -> Iterator[tuple[float, xr.DataTree]]:
-    for tree in study.children.values():
-        if "size" in tree.attrs:
-            yield float(tree.attrs["size"]), tree
 
 
 def _of_one(data: Pooled, along: str | None) -> Iterator[dict]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from statphys_flows.errors import StudyError
+from statphys_flows.errors import StudyError, first_line
 from statphys_flows.numbers import as_floats
 from statphys_flows.spaces import Space, as_space
 from statphys_flows.systems.bayesian.bayesian_model import BayesianModel
@@ -151,8 +151,7 @@ def _try(name: str, function: Callable, argument):
     try:
         return jax.eval_shape(function, argument)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        raise StudyError(f"Posterior: {name} failed: {type(error).__name__}: {lines[0]}") from error
+        raise StudyError(f"Posterior: {name} failed: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _describe(value) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from statphys_flows.errors import StudyError
+from statphys_flows.errors import StudyError, first_line
 from statphys_flows.systems.potentials.modes import Modes
 from statphys_flows.thresholds import JUMP_OF_A_POTENTIAL, KINK_OF_A_POTENTIAL, ODD_PART_OF_A_POTENTIAL
 
@@ -107,8 +107,7 @@ def check_potential(potential: Potential, lengths: Sequence[float]) -> None:
         shape = jax.eval_shape(potential, jax.ShapeDtypeStruct((dimension,), jnp.result_type(float))).shape
     except Exception as error:
         raise StudyError(
-            f"{name} failed on a displacement of shape ({dimension},): {type(error).__name__}: "
-            f"{(str(error).strip().splitlines() or [''])[0]}"
+            f"{name} failed on a displacement of shape ({dimension},): {type(error).__name__}: {first_line(error)}"
         ) from error
     if shape != ():
         raise StudyError(
