@@ -85,7 +85,7 @@ def draw_inside(
     if not len(states):
         raise StudyError(
             f"{type(system.unwrapped).__name__}: the energy is infinite at all of {n + _TRIES * _AT_A_TIME} "
-            "configurations from which walkers could start; give known_states inside the hard walls, or a space (its extent) "
-            "or reference density of their scale."
+            "configurations from which walkers could start; give known_states inside the hard walls, or a space (its "
+            "extent) or reference density of their scale."
         )
     return jnp.asarray(states[np.arange(n) % len(states)])
