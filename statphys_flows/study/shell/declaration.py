@@ -19,7 +19,7 @@ from statphys_flows.study.shell.settings import parse_kT, parse_scan, replace_fi
 if TYPE_CHECKING:
     from statphys_flows.study import Study
 
-_LIBRARY = Path(__file__).resolve().parent.parent
+_LIBRARY = Path(__file__).resolve().parents[2]
 
 
 def load_study(path: str | Path) -> Study:
