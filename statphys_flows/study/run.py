@@ -39,7 +39,8 @@ def strategies_of(*names: str) -> str:
 
 
 class Run(NamedTuple):
-    """What the points of a study have in common; `parts` is where they are kept, None for nowhere."""
+    """What the points of a study have in common; `strategy` is that of `strategy_of`, "" if there is nothing to run;
+    `parts` is where they are kept, None for nowhere."""
 
     system: System
     scan: Scan
@@ -54,7 +55,7 @@ class Run(NamedTuple):
         missing = [parameters for parameters in self.scan.points() if name_of(parameters) not in done]
         self.report.start(len(missing), self.sampler.pieces(self.system))
         trained: dict[str, WarmStart] = {}
-        if strategy_of(self.strategy, self.system, self.sampler, len(missing)) == "conditional":
+        if self.strategy == "conditional":
             trained = self._train_together(missing)
         warm_start: WarmStart | None = None
         for parameters in missing:

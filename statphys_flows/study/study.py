@@ -240,7 +240,7 @@ class Study:
         missing = sum(name_of(point) not in done for point in scan.points())
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
         try:
-            Run(self.system, scan, self.sampler, self.strategy, key, parts, report).fill(done)
+            Run(self.system, scan, self.sampler, strategy, key, parts, report).fill(done)
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
             tree.attrs["strategy"] = strategies_of(before, strategy)

@@ -236,6 +236,15 @@ def test_the_strategy_of_added_points_is_the_one_that_trained_them(line, monkeyp
     assert wider.attrs["strategy"] == "neighbours"
 
 
+@pytest.mark.slow
+def test_a_study_to_which_nothing_is_added_trains_nothing(line):
+    tree = line[0].copy()
+    tree.attrs["configuration"] = json.dumps(json.loads(tree.attrs["configuration"]) | {"strategy": "conditional"})
+    same = study(strategy="conditional").extend(tree, progress=False)
+    assert same.attrs["strategy"] == "neighbours"
+    xr.testing.assert_identical(same["thermodynamics"].to_dataset(), tree["thermodynamics"].to_dataset())
+
+
 def test_strategies_of_several_runs_are_joined():
     assert strategies_of("neighbours", "") == "neighbours"
     assert strategies_of("conditional, neighbours", "conditional") == "conditional, neighbours"
