@@ -111,7 +111,8 @@ def complete(tree: xr.DataTree) -> xr.DataTree:
         try:
             groups[name] = found()
         except ValueError as reason:
-            attributes["no_transitions"] = str(reason)
+            if name == "transitions":
+                attributes["no_transitions"] = str(reason)
     whole = xr.DataTree.from_dict(groups)
     whole.attrs = attributes
     return whole

@@ -1,11 +1,14 @@
 """What putting points together adds."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
 import statphys_flows as sf
-from statphys_flows.study.assemble import assemble
+from statphys_flows.study import assemble as assembling
+from statphys_flows.study.assemble import assemble, complete
 from statphys_flows.study.scan import Scan
+from tests.analysis.curie_weiss import study
 
 
 def test_words_are_padded_with_words(tmp_path):
@@ -46,3 +49,18 @@ def test_the_profile_says_that_it_is_no_log_z():
     for name in ("free_energy", "free_energy_err"):
         assert profiles[name].attrs["comment"].startswith("-kT log p(m)")
         assert profiles[name].attrs["long_name"].endswith("free energy")
+
+
+@pytest.mark.parametrize("refused", ["transitions", "consistency"])
+def test_why_there_are_no_transitions_is_said_of_transitions_alone(refused, monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("not today")
+
+    monkeypatch.setattr(assembling, "_pool_profiles", lambda profiles, draws: profiles)
+    monkeypatch.setattr(assembling, {"transitions": "locate_transitions"}.get(refused, refused), refuse)
+    tree = study(16, np.linspace(0.6, 1.4, 5))
+    tree["profiles"] = xr.DataTree()
+    whole = complete(tree)
+    assert refused not in whole.children
+    assert {"transitions", "consistency"} - {refused} <= set(whole.children)
+    assert whole.attrs.get("no_transitions") == ("not today" if refused == "transitions" else None)
