@@ -11,10 +11,6 @@ from statphys_flows.treatments.candidates import Candidates
 from statphys_flows.treatments.treatment import Treatment
 
 _REGISTERED: dict[type[Space], Treatment] = {}
-# An example of each part that a treatment must have.
-_PARTS = {
-    "candidates": "def candidates(self, system, kT, key, samples): return Candidates({'a name': lambda: flow})",
-}
 
 
 def register_treatment(space: type[Space], treatment: Treatment) -> None:
@@ -31,8 +27,13 @@ def register_treatment(space: type[Space], treatment: Treatment) -> None:
             f"register_treatment({space.__name__}, {treatment!r}): give an object of a subclass of "
             "statphys_flows.Treatment."
         )
-    if missing := sorted(kind.__abstractmethods__):
-        raise StudyError(f"{kind.__name__} lacks {missing[0]}; write {_PARTS[missing[0]]}.")
+    if "candidates" in kind.__abstractmethods__:
+        raise StudyError(
+            f"{kind.__name__} lacks candidates; write def candidates(self, system, kT, key, samples): return "
+            "Candidates({'a name': lambda: flow})."
+        )
+    if kind.__abstractmethods__:
+        raise StudyError(f"{kind.__name__} lacks {min(kind.__abstractmethods__)}, which is abstract; write it.")
     if space in _REGISTERED:
         raise StudyError(
             f"{space.__name__} has a treatment already, {type(_REGISTERED[space]).__name__}; give a space of your own "

@@ -1,5 +1,6 @@
 """A space from outside is the equal of one inside; what is wrong with a treatment is said in a sentence."""
 
+import abc
 import dataclasses
 
 import equinox as eqx
@@ -104,6 +105,19 @@ def test_a_treatment_that_lacks_a_part():
 
     with pytest.raises(sf.StudyError, match="Empty lacks candidates; write def candidates"):
         sf.register_treatment(Own, Empty)
+
+
+def test_a_treatment_that_lacks_a_part_of_its_own():
+    class Parted(sf.Treatment):
+        @abc.abstractmethod
+        def width(self):
+            """Of what is to come."""
+
+        def candidates(self, system, kT, key, samples):
+            raise NotImplementedError
+
+    with pytest.raises(sf.StudyError, match="Parted lacks width, which is abstract"):
+        sf.register_treatment(Own, Parted)
 
 
 def test_two_treatments_of_one_space():
