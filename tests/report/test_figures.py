@@ -1,3 +1,4 @@
+import importlib
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.errors import StudyError
 from statphys_flows.report import figures
+from statphys_flows.results.schema import of_a_sampler
 from tests.analysis.curie_weiss import sizes, study
 from tests.report.fake import fake_tree
 
@@ -118,6 +120,20 @@ def test_log_z_is_relative_to_bar():
     assert figure is not None
     bar = figure.axes[0].containers[-1].lines[0]
     np.testing.assert_allclose(bar.get_ydata(), 0.0)
+
+
+def test_another_estimate_of_log_z_is_drawn_beside_the_others(monkeypatch):
+    module = importlib.import_module("statphys_flows.report.figures.log_z")
+    rows = of_a_sampler()
+    more = [row._replace(name=f"log_z_{i}", heading=f"estimate {i}") for i, row in enumerate(rows) if row.error]
+    monkeypatch.setattr(module, "of_a_sampler", lambda: [*more, *rows])
+    tree = fake_tree()
+    for row in more:
+        tree["diagnostics"][row.name] = tree["diagnostics"]["log_z_bar"]
+    figure = figures.log_z(tree)
+    assert figure is not None
+    drawn = [container.lines[0] for container in figure.axes[0].containers]
+    assert len({(line.get_marker(), line.get_color()) for line in drawn}) == 3 + len(more)
 
 
 def test_every_point_of_log_z_is_in_view_with_one_temperature():

@@ -1,4 +1,6 @@
-"""The three estimates of log Z."""
+"""The estimates of log Z."""
+
+import itertools
 
 import numpy as np
 import xarray as xr
@@ -8,15 +10,16 @@ from statphys_flows.report.figures.axes import BLUE, GREEN, GREY, ORANGE, abscis
 from statphys_flows.report.groups import along_of, first_values, group, numbers
 from statphys_flows.results.schema import of_a_sampler
 
-# In the order of the table, Bennett's ratio last.
-_STYLES = (("o", BLUE), ("s", ORANGE), ("D", GREEN))
+# Of the estimates in the order of the table; repeated, no two of 28 are the same.
+_MARKERS, _COLOURS = "osD^vP*", (BLUE, ORANGE, GREEN, GREY)
 
 
 def log_z(tree: xr.DataTree) -> Figure | None:
     """log Z by importance sampling, reverse and BAR, relative to BAR: they agree if the flow covers every state."""
     data, along = group(tree, "diagnostics"), along_of(tree)
     estimates = [row for row in of_a_sampler() if row.error]
-    methods = {row.name: (row.heading, *style) for row, style in zip(estimates, _STYLES, strict=True)}
+    styles = zip(itertools.cycle(_MARKERS), itertools.cycle(_COLOURS), strict=False)
+    methods = {row.name: (row.heading, *style) for row, style in zip(estimates, styles, strict=False)}
     found = {name: values for name in methods if (values := numbers(data, name, along)) is not None}
     if not found:
         return None
