@@ -58,7 +58,7 @@ def test_the_quadrature_of_the_density_is_one(base):
     """In one and two dimensions, by the trapezoid rule, which converges exponentially here."""
     n = base.mean.size
     if n > 2:
-        return
+        pytest.skip("a grid would have too many points")
     if isinstance(base, UniformTorus):
         axes = [jnp.linspace(0, length, 101)[:-1] for length in base.lengths]
     else:

@@ -106,7 +106,7 @@ def test_it_is_even_and_smooth_where_the_nearest_image_changes(name, x64):
 def test_its_period_is_that_of_its_values(name, x64):
     potential, lengths = POTENTIALS[name]
     if (period := potential.own_period()) is None:
-        return
+        pytest.skip("it has no period of its own")
     r = jnp.asarray(points(lengths, 20))
     moved = r + jnp.asarray(np.broadcast_to(period, (len(lengths),)))
     np.testing.assert_allclose(jax.vmap(potential)(moved), jax.vmap(potential)(r), atol=1e-10)
