@@ -196,6 +196,8 @@ UNDERCOVERED_LOG_WEIGHT = 5.0
 # Gap between two estimates of log Z, in its own errors, beyond which the error of log Z includes it, in quadrature. By
 # chance it adds 0.5% of the gap's variance on average, which no pull would show.
 LOG_Z_GAP = 3.0
+# The same, beyond which a warning says so. False alarms: for normal errors 1e-4 of the points, of two gaps each.
+WARNED_LOG_Z_GAP = 4.0
 # Of the weights at draws of the target one in so many, the largest, are capped in the reverse ESS: one rare state that
 # a flow misses is reported by warnings, and does not decide how good the flow is for all others.
 CAPPED = 200

@@ -31,6 +31,7 @@ from statphys_flows.thresholds import (
     STUCK,
     UNDERCOVERED_FRACTION,
     UNREACHED_WEIGHT,
+    WARNED_LOG_Z_GAP,
 )
 from statphys_flows.treatments import treatment_of
 
@@ -249,7 +250,7 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
     return [
         (what, other)
         for what, other in _others(diagnostics)
-        if not abs(other.value - bar.value) <= 4 * np.hypot(other.error, bar.error) + NUMERICS_OF_LOG_Z
+        if not abs(other.value - bar.value) <= WARNED_LOG_Z_GAP * np.hypot(other.error, bar.error) + NUMERICS_OF_LOG_Z
     ]
 
 
