@@ -66,8 +66,8 @@ def thermodynamics(
         raise ValueError(f"energy is {energy.shape} and order_parameter {m.shape}, but both belong to the same draws.")
 
     weight = 0.0 if missed is None else missed.weight
-    draws = _average_models(energy, m)
-    lacking = {} if missed is None else _average_models(missed.energy, missed.order_parameter)
+    draws = _name_draws(energy, m)
+    lacking = {} if missed is None else _name_draws(missed.energy, missed.order_parameter)
     found = {
         "free_energy": Estimate(formulas.free_energy(log_z.value, kT), kT * log_z.error),
         **{name: estimate_mean(x, lacking.get(name), weight) for name, x in draws.items()},
@@ -84,7 +84,8 @@ def thermodynamics(
     return found
 
 
-def _average_models(energy: ArrayLike, m: ArrayLike) -> dict[str, Array]:
+def _name_draws(energy: ArrayLike, m: ArrayLike) -> dict[str, Array]:
+    """E, m and |m| of every draw, by the names of their averages."""
     energy, m = np.asarray(energy, np.float64), np.asarray(m, np.float64)
     return dict(zip(formulas.MEANS, (energy, m, np.abs(m)), strict=True))
 
