@@ -9,8 +9,8 @@ import sys
 import numpy as np
 
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
+from statphys_flows.thresholds import MISSING_MASS
 
-ALARM = 0.005  # of study/diagnosis.py
 DIMENSIONS, DISTANCES = (2, 5, 10, 20, 40, 100), (4, 5, 6, 8, 12, 16, 20)
 CHAINS, DRAWS, PARTICLES = 128, 16, 2048
 
@@ -23,7 +23,7 @@ def power(seeds: int = 20) -> None:
             cells = []
             for distance in DISTANCES:
                 found = np.array([_missing(np.random.default_rng(s), d, distance, share) for s in range(seeds)])
-                cells.append(f"{np.mean(found > ALARM):4.2f} ({found.mean():.2f})")
+                cells.append(f"{np.mean(found > MISSING_MASS):4.2f} ({found.mean():.2f})")
             print(f"{d:5d}  " + " ".join(cells), flush=True)
 
 
@@ -41,7 +41,7 @@ def false_alarms(seeds: int = 200) -> None:
         cells = []
         for d in DIMENSIONS:
             found = np.array([missing_mass(*case(np.random.default_rng(s), d)) for s in range(seeds)])
-            cells.append(f"{np.mean(found > ALARM):7.3f} ({np.mean(found > 0):.3f})")
+            cells.append(f"{np.mean(found > MISSING_MASS):7.3f} ({np.mean(found > 0):.3f})")
         print(f"{name:36s}" + "".join(cells), flush=True)
 
 

@@ -9,8 +9,6 @@ import statphys_flows as sf
 from statphys_flows import HMC, NUTS, LocalMCMC, StudyError, UserKernel
 from tests.helpers.registry import KERNELS
 
-MALA_STEP = blackjax.mala.build_kernel()
-
 
 class Harmonic(sf.System):
     """Scales that differ by 100."""

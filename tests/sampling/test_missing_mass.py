@@ -5,8 +5,7 @@ import pytest
 
 from benchmarks.missing_mass import CASES
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
-
-ALARM = 0.005
+from statphys_flows.thresholds import MISSING_MASS
 
 
 def missing(seed, d, distance, share, chains=128, draws=16, particles=2048):
@@ -25,7 +24,7 @@ def test_half_of_the_weight_in_a_mode_without_chains(d, distance):
 
 @pytest.mark.parametrize("d", [2, 10, 40, 100])
 def test_a_fiftieth_of_the_weight_far_away(d):
-    assert all(missing_mass(*missing(seed, d, 16, 0.02)) > ALARM for seed in range(3))
+    assert all(missing_mass(*missing(seed, d, 16, 0.02)) > MISSING_MASS for seed in range(3))
 
 
 def test_scales_and_correlations_hide_nothing():
@@ -56,7 +55,7 @@ def test_by_importance_weights():
 @pytest.mark.parametrize("d", [2, 20, 100])
 def test_nothing_is_seen_where_nothing_is_missing(name, d):
     found = [missing_mass(*CASES[name](np.random.default_rng(seed), d)) for seed in range(2)]
-    assert max(found) <= ALARM
+    assert max(found) <= MISSING_MASS
 
 
 def test_one_proposal_with_all_of_the_weight_says_nothing():

@@ -222,7 +222,7 @@ class _Kinked(Flow):
         return trained
 
 
-def test_of_two_flows_that_which_leaves_nothing_out_isbetter_of():
+def test_of_two_flows_that_which_leaves_nothing_out_is_the_better_of():
     def adapted(score, missed):
         history = {"step": np.ones(1), "rejected": np.zeros(1), "evaluations": np.ones(1)}
         return Adapted(None, None, None, None, score, "flow", history, None, missed)

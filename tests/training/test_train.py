@@ -14,8 +14,6 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Flow, NetworkVelocity
 from statphys_flows.training import FitState, Objective, Stages, fit, train
 
-SIGMAS = 4.5
-
 
 class Quadratic(sf.System):
     """exp(-U/kT) is N(2, kT) in both components."""
