@@ -1,4 +1,4 @@
-"""What is particular to each kind of coupling flow; what all share is in test_contract."""
+"""What is particular to each kind of coupling flow; what all share is in tests/contracts."""
 
 import equinox as eqx
 import jax

@@ -1,4 +1,4 @@
-"""Every flow: what a flow promises, whatever it is made of. (Velocities: tests/contracts.)"""
+"""Every flow: what a flow promises, whatever it is made of. (Velocities: test_velocity.)"""
 
 import io
 
