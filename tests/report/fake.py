@@ -1,4 +1,4 @@
-"""A result as a study writes it, made up: the schema of DESIGN.md with plausible numbers."""
+"""A result as a study writes it, made up: the groups of docs/result.md with plausible numbers."""
 
 import json
 

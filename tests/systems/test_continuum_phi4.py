@@ -11,7 +11,7 @@ from statphys_flows.theory.laplace import relax
 
 
 def energy(phi, a, field, ds):
-    """E of MATH.md §3 with both ends written out; the potential of the two fixed ends is a constant and left out."""
+    """E as the class defines it, with both ends written out, but without the constant that is their potential."""
     path = np.concatenate([[0.0], phi, [0.0]])
     total = sum(a / (2 * ds) * (path[i + 1] - path[i]) ** 2 for i in range(len(path) - 1))
     return total + sum(ds * ((1 - p**2) ** 2 / (4 * a) - field * p) for p in phi)

@@ -87,7 +87,7 @@ ROWS = (
         _COORDINATES,
         "1",
         "proposal",
-        comment="a dimension without a coordinate: proposals 0 to `global_moves` - 1 belong to draw 0, and so on",
+        comment="a dimension without a coordinate: proposals 0 to `Moves.flow` - 1 belong to draw 0, and so on",
         dims=("proposal",),
     ),
     Variable(
