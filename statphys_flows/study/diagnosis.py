@@ -1,6 +1,7 @@
 """Warnings about a point, in sentences."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -78,7 +79,15 @@ def warnings(diagnostics: Mapping) -> list[str]:
     return [sentence for sentence in checks if sentence]
 
 
-def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[str]:
+class Agreement(NamedTuple):
+    """By name, of every recorded quantity that varies: `r_hat`, not of log weights; and `drift`, the `drift_p_value`
+    times their number (Bonferroni), at most 1."""
+
+    r_hat: dict[str, float]
+    drift: dict[str, float]
+
+
+def of_draws(production: Production, kT: float, diagnostics: Mapping, chains_agree: Agreement) -> list[str]:
     """Warnings from the draws themselves: whether chains agree, and whether they drift together; how long they are
     correlated if chains are cut into blocks for error bars; how coarsely their energies are rounded."""
     chains, draws = production.energy.shape
@@ -86,8 +95,8 @@ def of_draws(production: Production, kT: float, diagnostics: Mapping) -> list[st
     largest = np.abs(production.energy).max()
     rounding = float(jnp.finfo(jnp.result_type(float)).eps) * largest
     checks = [
-        _of_mixing(production, tau),
-        _of_drift(production),
+        _of_mixing(production, chains_agree.r_hat, tau),
+        _of_drift(production, chains_agree.drift),
         _when(
             blocks > 1 and draws // blocks < SHORTEST_BLOCK_IN_CORRELATION_TIMES * 2 * tau,
             f"draws are correlated over {2 * tau:.0f}, and error bars come from blocks of {draws // blocks} draws of "
@@ -110,15 +119,18 @@ def series(production: Production) -> dict[str, np.ndarray]:
     return {name: x for name, x in found.items() if np.isfinite(x).all()}
 
 
-def drifts(production: Production) -> dict[str, float]:
-    """`drift_p_value` of every recorded quantity that varies, times their number (Bonferroni), at most 1."""
-    found = {name: drift_p_value(x) for name, x in series(production).items()}
-    found = {name: p for name, p in found.items() if not np.isnan(p)}
-    return {name: min(p * len(found), 1.0) for name, p in found.items()}
+def agreement(production: Production) -> Agreement:
+    """How well the chains agree, and with themselves at other times."""
+    each = series(production)
+    ratios = {name: float(r_hat(x)) for name, x in each.items() if name != "log weight"}
+    drifts = {name: p for name, x in each.items() if not np.isnan(p := drift_p_value(x))}
+    return Agreement(
+        {name: value for name, value in ratios.items() if not np.isnan(value)},
+        {name: min(p * len(drifts), 1.0) for name, p in drifts.items()},
+    )
 
 
-def _of_drift(production: Production) -> str:
-    found = drifts(production)
+def _of_drift(production: Production, found: Mapping[str, float]) -> str:
     worst = min(found, key=found.__getitem__, default="")
     if not worst or found[worst] >= DRIFT:
         return ""
@@ -133,19 +145,16 @@ def _of_drift(production: Production) -> str:
     )
 
 
-def _of_mixing(production: Production, tau: float) -> str:
+def _of_mixing(production: Production, found: Mapping[str, float], tau: float) -> str:
     """R-hat, and what it means: for chains that are not much longer than their correlation time it is large, although
     they are stationary and agree."""
-    quantities = {name: x for name, x in series(production).items() if name != "log weight"}
-    found = {name: r_hat(x) for name, x in quantities.items()}
-    found = {name: value for name, value in found.items() if not np.isnan(value)}
     if not found:
         return "R-hat is nan: no recorded quantity of the chains changes; run more draws or rounds"
     worst = max(found, key=found.__getitem__)
     value, draws = found[worst], production.energy.shape[1]
     if value <= LARGEST_R_HAT:
         return ""
-    memory = chain_memory(quantities[worst])
+    memory = chain_memory(series(production)[worst])
     if memory < CHAIN_MEMORY:
         return (
             f"R-hat is {value:.3f} ({worst}), because chains are short compared with their correlation time: draws are "

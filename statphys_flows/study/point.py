@@ -50,14 +50,15 @@ def run_point(
     unknown = {row.name: _nothing(row) for row in of_a_sampler()}
     trained = {} if sampled.trained is None else {"candidate": sampled.trained.candidate}
     diagnostics = unknown | trained | sampled.diagnostics
-    diagnostics |= _of_chains(production)
+    chains_agree = diagnosis.agreement(production)
+    diagnostics |= _of_chains(production, chains_agree)
     log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
     diagnostics["log_z_systematic"] = systematic if np.isfinite(log_z.value) else np.nan
     found = [
         *sampled.warnings,
         *diagnosis.warnings(diagnostics),
-        *diagnosis.of_draws(production, kT, diagnostics),
+        *diagnosis.of_draws(production, kT, diagnostics, chains_agree),
         *diagnosis.of_observables(production),
         *diagnosis.of_tails(system, production, kT, diagnostics),
     ]
@@ -117,23 +118,19 @@ def _thermodynamics(
     return {"log_z": log_z, **found, **means}
 
 
-def _of_chains(production: Production) -> dict[str, float]:
-    """NaN for quantities that never change, for example an indicator, or are not always a number: they are left out if
-    another quantity is known."""
-    main, others = (
-        [x for x in values if np.isfinite(x).all()]
-        for values in ([production.energy, production.order_parameter], production.observables.values())
-    )
+def _of_chains(production: Production, found: diagnosis.Agreement) -> dict[str, float]:
+    """Quantities that never change, for example an indicator, or are not always a number, are left out; NaN if no other
+    is known."""
+    main = [x for x in (production.energy, production.order_parameter) if np.isfinite(x).all()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # if all are NaN
-        r_hat = np.nanmax([analysis.r_hat(x) for x in (*main, *others)])
         ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in main])
         tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in main])
     return {
-        "r_hat": float(r_hat),
+        "r_hat": max(found.r_hat.values(), default=float("nan")),
         "ess_bulk": float(ess),
         "autocorrelation_time": float(tau),
-        "drift_p_value": min(diagnosis.drifts(production).values(), default=float("nan")),
+        "drift_p_value": min(found.drift.values(), default=float("nan")),
         "local_acceptance_rate": float(np.nanmean(production.local_acceptance_rate)),
     }
 

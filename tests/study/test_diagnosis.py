@@ -6,7 +6,7 @@ import pytest
 from statphys_flows import MeanFieldPhi4
 from statphys_flows.analysis import Estimate
 from statphys_flows.sampling import Production
-from statphys_flows.study.diagnosis import assumption, disagreement, drifts, of_draws, warnings
+from statphys_flows.study.diagnosis import agreement, assumption, disagreement, of_draws, warnings
 from statphys_flows.study.point import _of_chains
 from tests.analysis.synthetic_chains import ar1
 
@@ -97,25 +97,33 @@ def make_draws(chains, draws, offset=0.0, observables=None):
     return Production(None, energy, energy - offset, observables or {}, {}, rate, rate, np.arange(draws))
 
 
+def said_of(draws, kT, diagnostics):
+    return of_draws(draws, kT, diagnostics, agreement(draws))
+
+
+def r_hat_of(draws):
+    return _of_chains(draws, agreement(draws))["r_hat"]
+
+
 def test_blocks_that_are_shorter_than_correlations_are_said():
     short = {"autocorrelation_time": 3.0}
-    assert "error bars come from blocks of 12 draws of 4 chains" in of_draws(make_draws(4, 100), 1.0, short)[0]
-    assert of_draws(make_draws(16, 100), 1.0, short) == []
-    assert of_draws(make_draws(4, 100), 1.0, {"autocorrelation_time": 0.5}) == []
+    assert "error bars come from blocks of 12 draws of 4 chains" in said_of(make_draws(4, 100), 1.0, short)[0]
+    assert said_of(make_draws(16, 100), 1.0, short) == []
+    assert said_of(make_draws(4, 100), 1.0, {"autocorrelation_time": 0.5}) == []
 
 
 def test_energies_that_are_rounded_are_said():
     good = {"autocorrelation_time": 0.5}
-    assert "subtract a constant from U" in of_draws(make_draws(16, 20, 1e6), 0.1, good)[0]
-    assert of_draws(make_draws(16, 20, 1e6), 1e3, good) == []
+    assert "subtract a constant from U" in said_of(make_draws(16, 20, 1e6), 0.1, good)[0]
+    assert said_of(make_draws(16, 20, 1e6), 1e3, good) == []
 
 
 def test_chains_that_are_stuck_in_what_the_energy_does_not_show():
     """An observable that each chain has a value of its own of, and one that is always the same."""
     own = np.repeat(np.arange(16.0) % 2, 20).reshape(16, 20)
-    assert _of_chains(make_draws(16, 20))["r_hat"] < 1.1
-    assert _of_chains(make_draws(16, 20, observables={"same": np.ones((16, 20))}))["r_hat"] < 1.1
-    assert _of_chains(make_draws(16, 20, observables={"side": own}))["r_hat"] == np.inf
+    assert r_hat_of(make_draws(16, 20)) < 1.1
+    assert r_hat_of(make_draws(16, 20, observables={"same": np.ones((16, 20))})) < 1.1
+    assert r_hat_of(make_draws(16, 20, observables={"side": own})) == np.inf
 
 
 def test_an_estimate_that_failed_is_said():
@@ -128,7 +136,7 @@ def test_an_estimate_that_failed_is_said():
 
 
 def diagnose(**changes):
-    return of_draws(make_draws(128, 100)._replace(**changes), 1.0, {"autocorrelation_time": 2.0})
+    return said_of(make_draws(128, 100)._replace(**changes), 1.0, {"autocorrelation_time": 2.0})
 
 
 def test_a_drift_of_all_chains_is_said_whatever_shows_it():
@@ -145,7 +153,7 @@ def test_a_drift_of_all_chains_is_said_whatever_shows_it():
 
 def test_of_many_quantities_none_drifts_by_chance():
     many = {f"{i}": np.random.default_rng(i).normal(size=(16, 40)) for i in range(50)}
-    found = drifts(make_draws(16, 40, observables=many))
+    found = agreement(make_draws(16, 40, observables=many)).drift
     assert len(found) == 52
     assert min(found.values()) > 0.05
 
