@@ -14,19 +14,14 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.analysis.selection import sizes_of
 from statphys_flows.errors import StudyError
-from statphys_flows.files import explain_write_errors
 from statphys_flows.numbers import is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study.progress import Progress
-from statphys_flows.study.storage.journal import RESUME
-from statphys_flows.study.storage.lock import hold_lock
 from statphys_flows.study.storage.store import (
-    check_folder,
-    check_out,
     check_same,
     configuration_of,
-    is_finished,
-    parts_folder,
+    make_parts_folder,
+    read_or_make,
     read_tree,
     write_tree,
 )
@@ -75,21 +70,15 @@ def run_size_study(
     if out is None:
         return _whole(_run(studies, None, progress), seed)
     path = Path(out)
-    check_folder(path, resume=resume, overwrite=overwrite)
-    if resume and is_finished(path):
-        return _load_finished(path, studies, seed)
-    with hold_lock(path):
-        if resume and is_finished(path):  # by another run, meanwhile
-            return _load_finished(path, studies, seed)
-        check_out(path, resume=resume, overwrite=overwrite)
-        if not resume:
-            shutil.rmtree(parts_folder(path), ignore_errors=True)
-        with explain_write_errors(parts_folder(path), RESUME):
-            parts_folder(path).mkdir(exist_ok=True)
-        whole = _whole(_run(studies, parts_folder(path), progress), seed)
+
+    def make() -> xr.DataTree:
+        folder = make_parts_folder(path, resume=resume)
+        whole = _whole(_run(studies, folder, progress), seed)
         write_tree(whole, path)
-        shutil.rmtree(parts_folder(path), ignore_errors=True)
-    return whole
+        shutil.rmtree(folder, ignore_errors=True)
+        return whole
+
+    return read_or_make(path, lambda: _load_finished(path, studies, seed), make, resume=resume, overwrite=overwrite)
 
 
 def _run(studies: Mapping[int, Study], folder: Path | None, progress: bool | Progress) -> dict[str, xr.DataTree]:

@@ -25,17 +25,14 @@ from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.run import Run, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, at, join_values, name_of, number
 from statphys_flows.study.storage import provenance
-from statphys_flows.study.storage.lock import hold_lock
 from statphys_flows.study.storage.programs import forget_changed
 from statphys_flows.study.storage.store import (
     Parts,
-    check_folder,
-    check_out,
     check_same,
     configuration_of,
     explain_interruption,
-    is_finished,
     read_finished,
+    read_or_make,
     write_tree,
 )
 from statphys_flows.systems import System, with_array_parameters
@@ -220,17 +217,19 @@ class Study:
         configuration = self.configuration()
         forget_changed(self.system, configuration["programs"])
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
-        if path is None:
-            return self._fill(dict(done), before, scan, key, configuration, None, report)
-        check_folder(path, resume=resume, overwrite=overwrite)
-        if resume and is_finished(path):
-            return read_finished(path, configuration)
-        with hold_lock(path):
-            if resume and is_finished(path):  # by another run, meanwhile
-                return read_finished(path, configuration)
-            check_out(path, resume=resume, overwrite=overwrite)
-            parts = Parts(path, configuration, resume=resume)
+
+        def fill(parts: Parts | None) -> xr.DataTree:
             return self._fill(dict(done), before, scan, key, configuration, parts, report)
+
+        if path is None:
+            return fill(None)
+        return read_or_make(
+            path,
+            lambda: read_finished(path, configuration),
+            lambda: fill(Parts(path, configuration, resume=resume)),
+            resume=resume,
+            overwrite=overwrite,
+        )
 
     def _fill(
         self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import xarray as xr
 from statphys_flows.errors import StudyError
 from statphys_flows.files import explain_write_errors, whole_file
 from statphys_flows.study.storage.journal import RESUME, FileJournal
+from statphys_flows.study.storage.lock import hold_lock
 from statphys_flows.study.storage.programs import TRACED_BY
 from statphys_flows.study.storage.provenance import differences
 
@@ -65,6 +67,39 @@ def parts_folder(out: Path) -> Path:
     return out.with_name(out.name + ".parts")
 
 
+def make_parts_folder(out: Path, *, resume: bool) -> Path:
+    """`parts_folder`, which is there now, and empty unless a run is continued."""
+    folder = parts_folder(out)
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    with explain_write_errors(folder, RESUME):
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
+def read_or_make(
+    out: Path,
+    read: Callable[[], xr.DataTree],
+    make: Callable[[], xr.DataTree],
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> xr.DataTree:
+    """The result in `out`, by `read` where a run that is continued has finished, else by `make`, while no other run
+    writes there.
+
+    **Raises:** `StudyError` for a path that cannot be written, or should not be replaced.
+    """
+    check_folder(out, resume=resume, overwrite=overwrite)
+    if resume and is_finished(out):
+        return read()
+    with hold_lock(out):
+        if resume and is_finished(out):  # by another run, meanwhile
+            return read()
+        check_out(out, resume=resume, overwrite=overwrite)
+        return make()
+
+
 def write_tree(tree: xr.DataTree, path: Path) -> None:
     """Write a NetCDF file, completely or not at all."""
     with whole_file(path, RESUME) as temporary:
@@ -97,11 +132,7 @@ class Parts:
     """The folder of finished points beside a result: one NetCDF file and one flow for each."""
 
     def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool):
-        self.out, self.folder = out, parts_folder(out)
-        if not resume:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        with explain_write_errors(self.folder, RESUME):
-            self.folder.mkdir(exist_ok=True)
+        self.out, self.folder = out, make_parts_folder(out, resume=resume)
         # From a run that was killed while it wrote.
         for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
             stale.unlink(missing_ok=True)
