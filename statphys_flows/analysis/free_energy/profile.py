@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis._samples import as_finite_chains, check_temperature
 from statphys_flows.analysis.errors.bootstrap import bootstrap_error
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain, error_of_replicas, fold
+from statphys_flows.analysis.pooling.bins import GroupedBins
 from statphys_flows.analysis.pooling.reweighting import Pooled
 from statphys_flows.thresholds import FEWEST_DRAWS_IN_A_BIN, FEWEST_GROUPS_IN_A_BIN
 
@@ -63,25 +64,15 @@ def pool_profiles(draws: Pooled, edges: ArrayLike) -> tuple[Array, Array]:
     Raises ValueError for edges that do not increase. Source: Shirts & Chodera, J. Chem. Phys. 129 (2008) 124105.
     """
     edges, data = _check_edges(edges), draws.pool
-    groups, bins = data.multiplicity.shape[1], edges.size - 1
-    length = data.statistics.shape[1] // groups
-    index = _bin_of(data.observables[0], edges)
-    # The last column contains the draws outside.
-    cells = np.repeat(np.arange(groups), length) * (bins + 1) + np.where(index < 0, bins, index)
-    inside, share = index[index >= 0], data.shares()
-    moved = np.exp(data.log_z - data.log_z_replicas)
-    multiplicity = data.multiplicity.astype(float)
-
-    def sum_bins(weights: Array) -> Array:
-        return np.bincount(cells, weights, groups * (bins + 1)).reshape(groups, bins + 1)
-
+    bins, index = edges.size - 1, _bin_of(data.observables[0], edges)
+    inside = index[index >= 0]
+    # The last bin contains the draws outside.
+    binned = GroupedBins(data, np.where(index < 0, bins, index), bins + 1)
     values, errors = np.empty((2, len(draws.points), bins))
     for t, (kT, natural) in enumerate(zip(draws.points[:, 0], data.natural, strict=True)):
         log_w = -(natural @ data.statistics) - data.log_mixture
         w = np.exp(log_w - log_w.max())
-        of_groups = sum_bins(w)
-        # As in `pool`: the effect of a replica's log Z on the denominators, to first order.
-        total = np.sum([(multiplicity @ sum_bins(w * p)) / moved[:, k, None] for k, p in enumerate(share)], axis=0)
+        of_groups, total = binned.sum_groups(w), binned.sum_replicas(w)
         sums = of_groups.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             values[t] = -kT * np.log(sums[:-1] / (sums.sum() * np.diff(edges)))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from statphys_flows.analysis.pooling.bins import GroupedBins
 from statphys_flows.analysis.pooling.pool import Pool
 from statphys_flows.thresholds import SAME_VALUE
 
@@ -83,17 +84,7 @@ def histogram(pool: Pool, target: Array, of: Variable, *, replicas: bool = True)
     own = np.bincount(bins, w, minlength=count)
     if not replicas:
         return Histogram(centres, width, own[None] / own.sum(), draws)
-    groups = pool.multiplicity.shape[1]
-    cells = bins + count * np.repeat(np.arange(groups), len(e) // groups)
-    multiplicity = pool.multiplicity.astype(float)
-    moved = np.exp(pool.log_z - pool.log_z_replicas)
-
-    def bin_draws(values: Array) -> Array:
-        return multiplicity @ np.bincount(cells, values, minlength=groups * count).reshape(groups, count)
-
-    # The denominator of w to first order in a replica's z: draws of point k have 1/moved_k of the weight.
-    rows = np.sum([bin_draws(w * share) / moved[:, [k]] for k, share in enumerate(pool.shares())], axis=0)
-    weight = np.concatenate([own[None], rows])
+    weight = np.concatenate([own[None], GroupedBins(pool, bins, count).sum_replicas(w)])
     return Histogram(centres, width, weight / weight.sum(axis=1, keepdims=True), draws)
 
 
