@@ -1,6 +1,6 @@
 """Points of ℝⁿ."""
 
-from typing import ClassVar, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import numpy as np
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import check_real, is_count, real, whole
-from statphys_flows.spaces.space import Space
+from statphys_flows.spaces.space import Space, check_space
 
 
 class Euclidean(Space):
@@ -68,7 +68,6 @@ def as_space(what: str, space: Space | SupportsIndex, extent: float = 3.0) -> Sp
     """`space`, or ℝⁿ for an integer n, for what `what` was given.
 
     **Raises:** `StudyError` for anything else."""
-    space = Euclidean(space, extent) if is_count(space) else space
-    if not isinstance(space, Space):
-        raise StudyError(f"{what}(space={space!r}): write for example space=sf.Euclidean(2).")
-    return space
+    found: Any = Euclidean(space, extent) if is_count(space) else space
+    check_space(f"{what}(space", found, (), "space=sf.Euclidean(2)")
+    return found

@@ -82,7 +82,7 @@ def _velocity(system: System, kT: float, modes: Modes | None) -> Velocity:
         return PairVelocity(box)
     assert isinstance(system, PairParticles)
     # U/kT = Σ a_k s_k with s_k = N |ρ̂_k|². Attractions are the latent field's.
-    strengths = modes.coefficients / kT * (1 if system.scaling == "mean-field" else box.n)
+    strengths = modes.coefficients / kT * system.mean_field_factor
     wave_vectors = jnp.asarray(modes.wave_vectors, strengths.dtype)
     return DensityModeVelocity(box, modes.indices, linear_response(jnp.maximum(strengths, 0.0), wave_vectors))
 

@@ -14,6 +14,8 @@ from jaxtyping import Array, Bool, Float
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, real, whole
+from statphys_flows.spaces import ParticleBox
+from statphys_flows.systems.particles.observables import VOLUME_OF_UNIT_BALL
 from statphys_flows.systems.potentials.potential import sides_of
 
 # Rows of the table of distances that are held at a time, beyond which memory would grow as N².
@@ -106,8 +108,7 @@ class PairCorrelationAt(eqx.Module):
         # Both orders of each pair; of a particle and itself none, also where low is 0.
         counts = _by_row(x, sides, lambda r2: jnp.sum((r2 >= self.low**2) & (r2 < self.high**2)))
         pairs = 0.5 * (jnp.sum(counts) - (n if self.low == 0 else 0))
-        ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[d]
-        ideal = 0.5 * n * (n - 1) * ball * (self.high**d - self.low**d) / float(np.prod(sides))
+        ideal = 0.5 * n * (n - 1) * VOLUME_OF_UNIT_BALL[d] * (self.high**d - self.low**d) / float(np.prod(sides))
         return (pairs / ideal).astype(x.dtype)
 
 
@@ -161,12 +162,10 @@ def _clusters(near: Bool[Array, "n n"]) -> Array:
 
 def _by_row(x, sides: np.ndarray, function):
     """`function` of the squared distances (n,) of each particle to all."""
-    lengths = jnp.asarray(sides, x.dtype)
+    box = ParticleBox(len(x), sides.tolist())
 
     def row(one):
-        difference = one - x
-        difference = difference - lengths * jnp.round(difference / lengths)
-        return function(jnp.sum(difference**2, axis=-1))
+        return function(jnp.sum(box.displacement(one, x) ** 2, axis=-1))
 
     return jax.vmap(row)(x) if len(x) <= _ROWS else jax.lax.map(row, x, batch_size=_ROWS)
 

@@ -17,6 +17,8 @@ from statphys_flows.errors import StudyError
 from statphys_flows.systems.potentials.modes import density_modes, half_space
 
 _AXES = ("x", "y", "z")
+# By dimension.
+VOLUME_OF_UNIT_BALL = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}
 
 
 def first_modes(x: Float[Array, "n d"], lengths: Sequence[float], count: int = 2) -> dict[str, Float[Array, ""]]:
@@ -119,8 +121,7 @@ def pair_correlation(x: ArrayLike | xr.DataArray, lengths: ArrayLike, edges: Arr
         raise StudyError("pair_correlation needs at least two particles.")
     flat = positions.reshape(-1, n, d)
     counts = np.stack([_distances_in(draw, sides, edges) for draw in flat]).reshape(*positions.shape[:-2], -1)
-    ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[d]
-    ideal = 0.5 * n * (n - 1) * ball * np.diff(edges**d) / np.prod(sides)
+    ideal = 0.5 * n * (n - 1) * VOLUME_OF_UNIT_BALL[d] * np.diff(edges**d) / np.prod(sides)
     coords = dict(leading.coords)
     coords["distance"] = ("distance", 0.5 * (edges[1:] + edges[:-1]), {"units": "length", "long_name": "distance"})
     attrs = {"units": "1", "long_name": "pair correlation", "comment": "pairs at a distance over those of an ideal gas"}

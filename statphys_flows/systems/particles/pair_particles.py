@@ -112,6 +112,11 @@ class PairParticles(System):
         return ParticleBox(self.n, self.lengths, self.dimension, self.measure)
 
     @property
+    def mean_field_factor(self) -> int:
+        """What W is to be multiplied by for U to be (1/2N) Σ_ij W: 1, or N if pairs count in full."""
+        return 1 if self.scaling == "mean-field" else self.n
+
+    @property
     def conventions(self) -> str:
         """Scaling, self-terms, labels and measure, in words."""
         form = "U = (1/2N) sum_ij W" if self.scaling == "mean-field" else "U = sum_(i<j) W"
@@ -130,7 +135,7 @@ class PairParticles(System):
         cosines, sines = density_modes(x, modes.indices, modes.lengths)
         mean = modes.constant + 2 * jnp.sum(modes.coefficients * (cosines**2 + sines**2))
         own = 0.0 if self.self_interaction else modes.constant + 2 * jnp.sum(modes.coefficients)
-        return 0.5 * (self.n * mean - own) * (1 if self.scaling == "mean-field" else self.n)
+        return 0.5 * (self.n * mean - own) * self.mean_field_factor
 
     def energy_by_pairs(self, x: Float[Array, "n d"]) -> Float[Array, ""]:
         """U as the sum over pairs, in O(N²) operations and O(N) memory, for any potential."""

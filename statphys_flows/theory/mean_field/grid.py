@@ -129,7 +129,7 @@ def grid_of(system: PairParticles, points: int | None = None) -> Grid:
             f"{values[~np.isfinite(values)][0]} at a displacement of the grid: particles with cores are correlated, "
             "which mean-field theory neglects. Apply it to the soft part of the potential."
         )
-    values = 0.5 * (values + _reflect(values)) * (system.n if system.scaling == "pairwise" else 1)
+    values = 0.5 * (values + _reflect(values)) * system.mean_field_factor
     return Grid(box.lengths, values, float(values.mean()))
 
 
