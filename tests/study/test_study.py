@@ -22,6 +22,7 @@ from statphys_flows import ContinuumPhi4, FlowMCMC, Moves, Rounds, Start, StudyE
 from statphys_flows.study import Study
 from statphys_flows.study.progress import Bar, Progress
 from statphys_flows.study.storage.store import parts_folder
+from tests.helpers.same_numbers import assert_same_numbers
 
 ROOT = Path(sf.__path__[0]).parent
 SYSTEM = ContinuumPhi4(sites=8, a=0.1)
@@ -90,12 +91,8 @@ def interrupted(stopped, tmp_path):
     return tmp_path / "scan.nc"
 
 
-def assert_same_numbers(first, second):
-    assert set(first.children) == set(second.children)
-    for name in first.children:
-        a, b = first[name].to_dataset(), second[name].to_dataset()
-        timings = [v for v in a.variables if str(v).startswith("seconds_")]
-        xr.testing.assert_equal(a.drop_vars(timings), b.drop_vars(timings))
+def assert_same_result(first, second):
+    assert_same_numbers(first, second)
     same = ("configuration", "seed", "versions", "device", "measure", "title", "Conventions")
     assert [first.attrs[s] for s in same] == [second.attrs[s] for s in same]
 
@@ -142,7 +139,7 @@ def test_three_ways_to_log_z_and_the_symmetry(one):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(one):
     again = run_study(SYSTEM, 0.2, seed=0, sampler=SAMPLER, progress=False)
-    assert_same_numbers(one[1], again)
+    assert_same_result(one[1], again)
     other = run_study(SYSTEM, 0.2, seed=1, sampler=SAMPLER, progress=False)
     assert float(other["thermodynamics"]["log_z"].item()) != float(again["thermodynamics"]["log_z"].item())
 
@@ -227,7 +224,7 @@ def test_attributes(scan):
 def test_the_file_holds_what_was_returned(scan):
     out, tree, _ = scan
     with xr.open_datatree(out) as there:
-        assert_same_numbers(tree, there.load())
+        assert_same_result(tree, there.load())
         for name in tree.children:
             for variable, data in tree[name].to_dataset().variables.items():
                 assert there[name][variable].attrs == data.attrs
@@ -289,12 +286,12 @@ def test_ctrl_c_without_a_file():
 def test_resuming_gives_the_same_numbers(interrupted, scan):
     progress = Recorded()
     tree = study().run(interrupted, resume=True, progress=progress)
-    assert_same_numbers(scan[1], tree)
+    assert_same_result(scan[1], tree)
     assert files(interrupted.parent) == ["scan.nc"]
     assert all(message.startswith("kT=0.2") for message in progress.messages)
     # Once it is whole it is read.
     progress = Recorded()
-    assert_same_numbers(tree, study().run(interrupted, resume=True, progress=progress))
+    assert_same_result(tree, study().run(interrupted, resume=True, progress=progress))
     assert progress.messages == []
 
 
@@ -339,7 +336,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(tmp_path):
         process.send_signal(signal.SIGKILL)
     assert first.exists() or out.exists()
     resumed = spring().run(out, resume=True, progress=False)
-    assert_same_numbers(whole, resumed)
+    assert_same_result(whole, resumed)
     assert [name for name in files(tmp_path) if not name.endswith(".tmp")] == ["scan.nc"]
 
 
