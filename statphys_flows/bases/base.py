@@ -67,6 +67,20 @@ class Base(eqx.Module):
 
         **Returns:** the draw, and the mean, both of the shape of x."""
 
+    def walk(self, key: PRNGKeyArray, x: Float[Array, " n"], size: Float[Array, ""]) -> Float[Array, " n"]:
+        """A move that is reversible for ρ: ρ(x) P(x → x') is symmetric in x and x'. Where none is written, a fresh
+        draw, whatever the size.
+
+        **Arguments:**
+
+        - `key`: for this move alone.
+        - `x`: one configuration.
+        - `size`: from 0, no move, to 1, a fresh draw.
+
+        **Returns:** x'."""
+        del x, size
+        return self.sample(key)
+
     @property
     @abc.abstractmethod
     def mean(self) -> Float[Array, " n"]:
@@ -117,6 +131,12 @@ class GaussianBase(Base):
 
     def sample_coupled(self, key, x):
         return self.sample(key), self.mean
+
+    def walk(self, key, x, size):
+        r"""Preconditioned Crank-Nicolson, $x' = \mu + \sqrt{1 - b^2}\,(x - \mu) + b\,A\xi$, with b the size and ξ
+        normal: as good in any number of dimensions (Cotter et al., Stat. Sci. 28 (2013) 424)."""
+        noise = self.factor.apply(jax.random.normal(key, self.mean.shape, self.mean.dtype))
+        return self.mean + jnp.sqrt(jnp.maximum(1 - size**2, 0.0)) * (x - self.mean) + size * noise
 
     def log_prob(self, x):
         return -0.5 * jnp.sum(self.factor.solve(x - self.mean) ** 2) - self.log_z

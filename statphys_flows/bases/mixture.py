@@ -1,5 +1,6 @@
 """Mixtures of bases, one component for each known state."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -88,6 +89,13 @@ class Mixture(Base):
         index = jax.random.categorical(which, self._joint(x))
         return self._draw(draw, index), self._means[index]
 
+    def walk(self, key: PRNGKeyArray, x, size):
+        """That of a component which is drawn by its responsibility for x: reversible, because w_k ρ_k(x) P_k(x → x') is
+        symmetric for each k."""
+        which, move = jax.random.split(key)
+        index = jax.random.categorical(which, self._joint(x))
+        return self._of_one(lambda component, key: component.walk(key, x, size), move, index)
+
     def log_prob(self, x):
         return logsumexp(self._joint(x))
 
@@ -114,12 +122,16 @@ class Mixture(Base):
         return self.log_weights + eqx.filter_vmap(lambda c: c.log_prob(x))(stacked)
 
     def _draw(self, key, index):
+        return self._of_one(lambda component, key: component.sample(key), key, index)
+
+    def _of_one(self, draw: Callable, key, index):
+        """`draw(component, key)` of the component with this index."""
         stacked = _stack(self.components)
         if stacked is None:
             # Every component draws and one draw is kept: vmap evaluates all branches anyway, and components are few.
             keys = jax.random.split(key, len(self.components))
-            return jnp.stack([c.sample(k) for c, k in zip(self.components, keys, strict=True)])[index]
-        return jax.tree.map(lambda a: a[index] if eqx.is_array(a) else a, stacked).sample(key)
+            return jnp.stack([draw(c, k) for c, k in zip(self.components, keys, strict=True)])[index]
+        return draw(jax.tree.map(lambda a: a[index] if eqx.is_array(a) else a, stacked), key)
 
 
 def _stack(components: tuple[Base, ...]) -> Base | None:

@@ -70,5 +70,10 @@ class UniformTorus(Base):
         step = (self.sample(key) - x) / self.lengths
         return x + self.lengths * (step - jnp.round(step)), self.mean
 
+    def walk(self, key, x, size):
+        """To a point that is uniform in a box of b times the lengths about x, with b the size."""
+        step = jax.random.uniform(key, self.lengths.shape, self.lengths.dtype, -0.5, 0.5)
+        return jnp.mod(x + size * self.lengths * step, self.lengths)
+
     def log_prob(self, x):
         return jnp.zeros((), self.lengths.dtype) if self.normalised else -jnp.sum(jnp.log(self.lengths))

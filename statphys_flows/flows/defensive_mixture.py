@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.proposal import Proposal
 
 # Each of the two keeps at least this share.
@@ -62,7 +63,7 @@ class DefensiveMixture(Proposal):
             self._mix(log_q, self.safe.log_prob(x, back[0])),
             self._mix(self.sharp.log_prob(y, back[1]), log_r),
         )
-        return jnp.where(safe.reshape(n, *[1] * (x.ndim - 1)), y, x), jnp.where(safe, own[1], own[0])
+        return jnp.where(_column(safe, x), y, x), jnp.where(safe, own[1], own[0])
 
     @property
     def has_auxiliary(self) -> bool:
@@ -71,6 +72,46 @@ class DefensiveMixture(Proposal):
     def log_prob(self, x, key=None):
         keys = (None, None) if key is None else jax.random.split(key)
         return self._mix(self.sharp.log_prob(x, keys[0]), self.safe.log_prob(x, keys[1]))
+
+    def draw_latents(self, key, n):
+        """Whether the safe proposal makes the draw, and latents of both, of which one is not used. With auxiliary
+        variables, the draws themselves."""
+        if self.has_auxiliary:
+            return self.sample_and_log_prob(key, n)
+        sharp_key, safe_key, which_key = jax.random.split(key, 3)
+        safe = jax.random.bernoulli(which_key, self.share, (n,))
+        return safe, self.sharp.draw_latents(sharp_key, n), self.safe.draw_latents(safe_key, n)
+
+    def push(self, latents):
+        if self.has_auxiliary:
+            return latents
+        safe, of_sharp, of_safe = latents
+        (x, log_q), (y, log_r) = self.sharp.push(of_sharp), self.safe.push(of_safe)
+        own = self._mix(log_q, self.safe.log_prob(x)), self._mix(self.sharp.log_prob(y), log_r)
+        return jnp.where(_column(safe, x), y, x), jnp.where(safe, own[1], own[0])
+
+    def pull(self, x, key=None):
+        if self.has_auxiliary:
+            return super().pull(x, key)
+        if key is None:
+            raise StudyError("DefensiveMixture.pull(x) draws which proposal made x; give a key, jax.random.key(0).")
+        which_key, sharp_key, safe_key = jax.random.split(key, 3)
+        (of_sharp, log_q), (of_safe, log_r) = self.sharp.pull(x), self.safe.pull(x)
+        mixed = self._mix(log_q, log_r)
+        safe = jnp.log(jax.random.uniform(which_key, log_q.shape, log_q.dtype)) < jnp.log(self.share) + log_r - mixed
+        # Latents of the one that did not make x are free: they have their own law.
+        n = x.shape[0]
+        of_sharp = _select(safe, self.sharp.draw_latents(sharp_key, n), of_sharp)
+        of_safe = _select(safe, of_safe, self.safe.draw_latents(safe_key, n))
+        return (safe, of_sharp, of_safe), mixed
+
+    def walk(self, key, latents, sizes):
+        """Of both latents; which proposal makes the draw is kept."""
+        if self.has_auxiliary:
+            return super().walk(key, latents, sizes)
+        sharp_key, safe_key = jax.random.split(key)
+        safe, of_sharp, of_safe = latents
+        return safe, self.sharp.walk(sharp_key, of_sharp, sizes), self.safe.walk(safe_key, of_safe, sizes)
 
     def adopt(self, trained: Self) -> Self:
         return eqx.tree_at(lambda q: q.sharp, self, self.sharp.adopt(trained.sharp))
@@ -111,6 +152,15 @@ class DefensiveMixture(Proposal):
 
     def _mix(self, log_q, log_r):
         return jnp.logaddexp(jnp.log1p(-self.share) + log_q, jnp.log(self.share) + log_r)
+
+
+def _column(mask, like):
+    """A mask over the leading axis, to be spread over the others."""
+    return mask.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _select(mask, one, other):
+    return jax.tree.map(lambda a, b: jnp.where(_column(mask, a), a, b), one, other)
 
 
 @eqx.filter_jit

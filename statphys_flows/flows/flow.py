@@ -41,6 +41,25 @@ class Flow(Proposal):
         x, log_det = self.forward(z)
         return x, self.base_log_prob(z) - log_det
 
+    def draw_latents(self, key, n):
+        """n draws of the base."""
+        return self.sample_base(key, n)
+
+    def push(self, latents):
+        """One pass through the map."""
+        x, log_det = self.forward(latents)
+        return x, self.base_log_prob(latents) - log_det
+
+    def pull(self, x, key=None):
+        """One pass through the inverse."""
+        z, log_det = self.inverse(x)
+        return z, self.base_log_prob(z, key) + log_det
+
+    @full_precision()
+    def walk(self, key, latents, sizes):
+        """That of the base (`Base.walk`)."""
+        return jax.vmap(self.base.walk)(jax.random.split(key, sizes.shape[0]), latents, sizes)
+
     def log_prob(self, x: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
         """log q(x) of a batch, by one pass through the inverse."""
         z, log_det = self.inverse(x)

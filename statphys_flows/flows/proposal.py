@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from statphys_flows.bases import Base
 from statphys_flows.flows.recipe import WEIGHTS_ALONE, Recipe
@@ -114,6 +114,36 @@ class Proposal(eqx.Module):
     def defensive_share(self) -> Float[Array, ""] | float:
         """The share of draws from something safer that is mixed in."""
         return 0.0
+
+    # Latents, in which the levels of a ladder walk
+
+    def draw_latents(self, key: PRNGKeyArray, n: int) -> PyTree:
+        """Latents z of n independent draws, `push(z)`: a pytree of arrays with n rows. Where no others are written, the
+        draws themselves and their log q."""
+        return self.sample_and_log_prob(key, n)
+
+    def push(self, latents: PyTree) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
+        """The draws x of these latents, and log q(x), or log q(x, h) - log p(h | x) with auxiliary variables h that are
+        among the latents. No randomness is left in it."""
+        return latents
+
+    def pull(self, x: Float[Array, "n ..."], key: PRNGKeyArray | None = None) -> tuple[PyTree, Float[Array, " n"]]:
+        """Latents of given configurations, and what `push` says of their log q, up to the numerics of the map. What x
+        does not decide (auxiliary variables) is drawn by `key` from its law given x."""
+        log_q = self.log_prob(x, key)
+        return (x, log_q), log_q
+
+    def walk(self, key: PRNGKeyArray, latents: PyTree, sizes: Float[Array, " n"]) -> PyTree:
+        """A move of each of n latents, reversible for the law of `draw_latents`: a ratio of weights at both ends is all
+        that Metropolis' rule needs. Where none is written, fresh draws, whatever the sizes.
+
+        **Arguments:**
+
+        - `key`: for this move alone.
+        - `latents`: with n rows.
+        - `sizes`: (n,), from 0, no move, to 1, as far as the walk goes."""
+        del latents
+        return self.draw_latents(key, sizes.shape[0])
 
     # The accuracy of log q
 

@@ -85,13 +85,37 @@ class LatentField(Proposal):
         return True
 
     def log_prob(self, x: Float[Array, "n particles d"], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
+        return jax.vmap(self.joint_log_prob)(x, self.draw_field(x, key))
+
+    def draw_field(self, x: Float[Array, "n particles d"], key: PRNGKeyArray | None) -> Complex[Array, "n modes"]:
+        """Fields drawn from p(h | x)."""
+
         def one(x, key):
             re, im = jax.random.normal(key, (2, self.modes.many), x.dtype)
-            mean = self._mean(x)
-            c = mean + jnp.sqrt(self.strengths / self.particles) * jax.lax.complex(re, im)
-            return self.joint_log_prob(x, c)
+            return self._mean(x) + jnp.sqrt(self.strengths / self.particles) * jax.lax.complex(re, im)
 
         return jax.vmap(one)(x, split_key(self, key, x.shape[0]))
+
+    def draw_latents(self, key, n):
+        """Particles and field."""
+        return self.sample_with_field(key, n)
+
+    def push(self, latents):
+        return latents[0], jax.vmap(self.joint_log_prob)(*latents)
+
+    def pull(self, x, key=None):
+        latents = x, self.draw_field(x, key)
+        return latents, self.push(latents)[1]
+
+    def walk(self, key, latents, sizes):
+        """Each particle is drawn again in the same field, with a probability that is the size."""
+        which_key, key = jax.random.split(key)
+        x, fields = latents
+        drawn = jax.vmap(lambda k, c: self.modes.sample(k, c, self.particles))(
+            jax.random.split(key, len(sizes)), fields
+        )
+        again = jax.random.uniform(which_key, x.shape[:2], sizes.dtype) < sizes[:, None]
+        return jnp.where(again[..., None], drawn, x), fields
 
     def joint_log_prob(self, x: Float[Array, "particles d"], c: Complex[Array, " modes"]) -> Float[Array, ""]:
         """log q(x, h) - log p(h | x)."""

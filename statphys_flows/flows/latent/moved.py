@@ -45,6 +45,22 @@ class MovedLatentField(ContinuousFlow):
     def recipe(self) -> Recipe:
         return WEIGHTS_ALONE
 
+    def draw_latents(self, key, n):
+        """Those of the field."""
+        return self.field.draw_latents(key, n)
+
+    def push(self, latents):
+        x, log_det = self.forward(latents[0])
+        return x, self.field.push(latents)[1] - log_det
+
+    def pull(self, x, key=None):
+        start, log_det = self.inverse(x)
+        latents, log_q = self.field.pull(start, key)
+        return latents, log_q + log_det
+
+    def walk(self, key, latents, sizes):
+        return self.field.walk(key, latents, sizes)
+
     def weigh_draws(self, reduced_energy, key, n):
         x, log_responsibilities, log_q = self.sample_with_branch(key, n)
         return -jax.vmap(reduced_energy)(x) - log_q, log_responsibilities

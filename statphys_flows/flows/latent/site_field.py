@@ -51,27 +51,38 @@ class SiteField(Proposal):
     field: LogLinear
 
     def sample_and_log_prob(self, key: PRNGKeyArray, n: int):
-        field_key, site_key = jax.random.split(key)
-        _, a = self.field.inverse()(*jax.random.uniform(field_key, (2, n), self.law.kT.dtype))
-
-        def one(key, a):
-            phi = self.law.sample(key, a, self.sites)
-            return phi, self.joint_log_prob(phi, a)
-
-        return jax.vmap(one)(jax.random.split(site_key, n), a)
+        return self.push(self.draw_latents(key, n))
 
     @property
     def has_auxiliary(self) -> bool:
         return True
 
     def log_prob(self, x: Float[Array, "n sites"], key: PRNGKeyArray | None = None) -> Float[Array, " n"]:
+        return self.pull(x, key)[1]
+
+    def draw_latents(self, key, n):
+        """Sites and field."""
+        field_key, site_key = jax.random.split(key)
+        _, a = self.field.inverse()(*jax.random.uniform(field_key, (2, n), self.law.kT.dtype))
+        return jax.vmap(lambda k, a: self.law.sample(k, a, self.sites))(jax.random.split(site_key, n), a), a
+
+    def push(self, latents):
+        return latents[0], jax.vmap(self.joint_log_prob)(*latents)
+
+    def pull(self, x, key=None):
         def one(phi, key):
             noise = jax.random.normal(key, (), phi.dtype)
-            return self.joint_log_prob(
-                phi, self.strength * jnp.mean(phi) + jnp.sqrt(self.strength / self.sites) * noise
-            )
+            return self.strength * jnp.mean(phi) + jnp.sqrt(self.strength / self.sites) * noise
 
-        return jax.vmap(one)(x, split_key(self, key, x.shape[0]))
+        latents = x, jax.vmap(one)(x, split_key(self, key, x.shape[0]))
+        return latents, self.push(latents)[1]
+
+    def walk(self, key, latents, sizes):
+        """Each site is drawn again in the same field, with a probability that is the size."""
+        which_key, key = jax.random.split(key)
+        phi, fields = latents
+        drawn = jax.vmap(lambda k, a: self.law.sample(k, a, self.sites))(jax.random.split(key, len(sizes)), fields)
+        return jnp.where(jax.random.uniform(which_key, phi.shape, sizes.dtype) < sizes[:, None], drawn, phi), fields
 
     def adopt(self, trained: "SiteField") -> "SiteField":
         del trained  # everything here belongs to the temperature
