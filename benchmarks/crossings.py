@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import statphys_flows as sf
-from statphys_flows.sampling import Frozen, adapt, pieces_of, produce, refine
+from statphys_flows.sampling import Frozen, Independence, adapt, pieces_of, produce, refine
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.systems.walls import log_density
 
@@ -35,7 +35,9 @@ def main() -> None:
     flow, _ = refine(system, kT, adapted.flow, jax.random.key(1))
     frozen = time.perf_counter()
     frame = (adapted.preconditioner, adapted.step_size, adapted.positions)
-    frozen_flow = Frozen(flow, sampler.local, adapted.preconditioner, adapted.step_size)
+    frozen_flow = Frozen(
+        Independence(flow, sampler.moves.flow), sampler.local, adapted.preconditioner, adapted.step_size
+    )
     arguments = (system, kT, frozen_flow, adapted.positions, jax.random.key(2))
     production = produce(*arguments, sampler.moves, pieces_of(sampler))
     end = time.perf_counter()

@@ -14,7 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from statphys_flows import LatticePhi4, Optimiser, analysis
-from statphys_flows.sampling import FlowMCMC, Frozen, Moves, Rounds, WarmStart, adapt, pieces_of, produce, refine
+from statphys_flows.sampling import (
+    FlowMCMC,
+    Frozen,
+    Independence,
+    Moves,
+    Rounds,
+    WarmStart,
+    adapt,
+    pieces_of,
+    produce,
+    refine,
+)
 from statphys_flows.systems import with_array_parameters
 
 COUPLINGS = {6: 6.975, 8: 6.008, 10: 5.550, 12: 5.276, 14: 5.113, 20: 4.807, 32: 4.572}
@@ -76,7 +87,7 @@ def run(length: int, seed: int, seconds: float) -> None:
     production = produce(
         system,
         jnp.asarray(1.0),
-        Frozen(flow, sampler.local, adapted.preconditioner, adapted.step_size),
+        Frozen(Independence(flow, sampler.moves.flow), sampler.local, adapted.preconditioner, adapted.step_size),
         adapted.positions,
         jax.random.key(seed + 1002),
         sampler.moves,

@@ -127,12 +127,11 @@ def _log_z(system, sampler) -> None:
 
 def samplers() -> None:
     system = TwoGaussians()
-    assisted = FlowMCMC(chains=20, rounds=3)
     chosen = {
         "flow-assisted MALA": FlowMCMC(),
         "tempered SMC": TemperedSMC(),
         "parallel tempering": ParallelTempering(),
-        "the same from a flow": ParallelTempering(levels=3, assisted_by=assisted),
+        "the same from a flow": FlowMCMC(rounds=3, ladder=4),
         "NUTS alone": LocalMCMC(NUTS()),
         "MALA alone": LocalMCMC(),
     }

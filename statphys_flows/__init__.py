@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         NUTS,
         FlowMCMC,
         Journal,
+        Ladder,
         LocalInfo,
         LocalKernel,
         LocalMCMC,
@@ -124,8 +125,8 @@ _HOME = {
     "report": "load summary write_figures write_page",
     "results": "validate",
     "sampling": (
-        "HMC MALA NUTS FlowMCMC Journal LocalInfo LocalKernel LocalMCMC Moves ParallelTempering Polish Production "
-        "RandomWalk Rounds Sampled Sampler Start TemperedSMC UserKernel importance"
+        "HMC MALA NUTS FlowMCMC Journal Ladder LocalInfo LocalKernel LocalMCMC Moves ParallelTempering Polish "
+        "Production RandomWalk Rounds Sampled Sampler Start TemperedSMC UserKernel importance"
     ),
     "spaces": "Euclidean Interval Lattice ParticleBox Space",
     "study": "Progress Study concat run_size_study run_study",
@@ -174,6 +175,7 @@ __all__ = [
     "Interpolant",
     "Interval",
     "Journal",
+    "Ladder",
     "LargestCluster",
     "LatentField",
     "Lattice",

@@ -16,6 +16,7 @@ from statphys_flows.analysis.errors.convergence import (
 from statphys_flows.analysis.errors.jackknife import jackknife, jackknife_means
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.free_energy.importance import importance_ess, pareto_k, reverse_ess, weighted_mean
+from statphys_flows.analysis.free_energy.ladder import ladder_mbar_log_z
 from statphys_flows.analysis.free_energy.log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from statphys_flows.analysis.free_energy.profile import free_energy_profile, pool_profiles
 from statphys_flows.analysis.free_energy.thermodynamic_integration import Integral, integrate
@@ -50,6 +51,7 @@ __all__ = [
     "jackknife",
     "jackknife_means",
     "ladder_log_z",
+    "ladder_mbar_log_z",
     "locate_transitions",
     "log_mixture",
     "mbar",

@@ -12,7 +12,7 @@ off the tree, since analysis knows nothing of results. `reweighted` says it to p
 """
 
 from statphys_flows.analysis.formulas import OF_THE_ORDER_PARAMETER
-from statphys_flows.results.rows import diagnostics, draws, scan, thermodynamics, training
+from statphys_flows.results.rows import diagnostics, draws, ladder, scan, thermodynamics, training
 from statphys_flows.results.variable import EVERY, GROUPS, Variable
 
 TABLE: tuple[Variable, ...] = (
@@ -20,6 +20,7 @@ TABLE: tuple[Variable, ...] = (
     *draws.ROWS,
     *training.ROWS,
     *diagnostics.ROWS,
+    *ladder.ROWS,
     *scan.ROWS,
 )
 _BY_PLACE = {(group, row.name): row for row in TABLE for group in row.groups}

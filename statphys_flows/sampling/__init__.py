@@ -15,8 +15,9 @@ from statphys_flows.sampling.kernels.assisted import (
     build_kernel,
     init,
 )
+from statphys_flows.sampling.kernels.flow_moves import FlowMoves, Independence, OnLadder
 from statphys_flows.sampling.kernels.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
-from statphys_flows.sampling.plan import Adaptation, Moves, Polish, Rounds, Start
+from statphys_flows.sampling.plan import Adaptation, Ladder, Moves, Polish, Rounds, Start
 from statphys_flows.sampling.record import Pieces, Production, pieces_of
 from statphys_flows.sampling.sampler import Sampled, Sampler, WarmStart
 from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
@@ -36,12 +37,16 @@ __all__ = [
     "AssistedInfo",
     "AssistedState",
     "FlowMCMC",
+    "FlowMoves",
     "Frozen",
+    "Independence",
     "Journal",
+    "Ladder",
     "LocalInfo",
     "LocalKernel",
     "LocalMCMC",
     "Moves",
+    "OnLadder",
     "ParallelTempering",
     "Pieces",
     "Polish",

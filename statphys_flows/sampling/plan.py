@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.errors import StudyError
@@ -165,13 +166,15 @@ class Rounds(eqx.Module):
     **Arguments:**
 
     - `most`: rounds for each candidate flow, at most; each trains for `train_steps` steps, then advances the chains by
-      `draws` draws.
+      `draws` draws. 0 for no training: a flow is taken as it is.
     - `target_ess`: rounds end early once forward and reverse ESS have been above this fraction in two of them running.
     - `good_enough`: the ESS below which the next candidate flow is tried, where the space has several, and from which
       on the flow of a neighbouring point of a scan is used without further training.
     - `budget`: evaluations of the energy, and of the velocity (or a layer) of a flow, that rounds may take before no
       further one is begun and the best flow so far is kept; the result says so if it is not `good_enough`. The default
       is some minutes of a small system on two cores.
+    - `weighs_cost`: whether the training of a flow that is not `good_enough` ends where a further round takes more
+      evaluations than it would save in sampling (`sampling.ladder.worth`); if not, it goes on to the last round.
     - `buffer`: configurations that training draws from, of fixed size.
     - `objective`: what is minimised; an `Interpolant` for continuous flows and `MaximumLikelihood` for others if not
       given.
@@ -187,12 +190,13 @@ class Rounds(eqx.Module):
     target_ess: float = eqx.field(static=True, default=0.95, converter=real)
     good_enough: float = eqx.field(static=True, default=0.8, converter=real)
     budget: int = eqx.field(static=True, converter=whole, default=30_000_000)
+    weighs_cost: bool = eqx.field(static=True, default=True)
     buffer: int = eqx.field(static=True, converter=whole, default=8192)
     objective: Objective | None = None
     optimiser: Optimiser = eqx.field(static=True, default_factory=Optimiser)
 
     def __check_init__(self):
-        check_counts(self)
+        check_counts(self, may_be_zero=("most",))
         for name in ("target_ess", "good_enough"):
             check_real(f"Rounds({name}", getattr(self, name), advice="give a fraction from 0 to 1")
         if not (self.objective is None or isinstance(self.objective, Objective)):
@@ -223,6 +227,52 @@ class Polish(eqx.Module):
         check_counts(self, may_be_zero=("most",), may_be_none=("most",))
 
 
+def _as_levels(levels: Any) -> Any:
+    if levels is None or is_count(levels, 0):
+        return whole(levels)
+    try:
+        return tuple(float(level) for level in np.ravel(np.asarray(levels, float)))
+    except (TypeError, ValueError):
+        return levels
+
+
+class Ladder(eqx.Module):
+    """The ladder of levels between the flow and its target (`sampling.kernels.ladder`).
+
+    **Arguments:**
+
+    - `levels`: how many, both ends included, or λ of each, rising from 0 (the flow) to 1 (the target). 2 are the
+      independence move. If not given, as many as are cheapest by what is seen of the flow, and where rejections are
+      equal.
+    - `steps`: along the ladder between two draws. If not given, those in which a state climbs about half of it, and
+      `Moves.flow` at least.
+
+    **Raises:** `StudyError` for fewer than two levels, levels that do not rise from 0 to 1, or a count that is not a
+    positive integer.
+    """
+
+    levels: int | tuple[float, ...] | None = eqx.field(static=True, converter=_as_levels, default=None)
+    steps: int | None = eqx.field(static=True, converter=whole, default=None)
+
+    def __check_init__(self):
+        check_counts(self, may_be_none=("steps",))
+        levels = self.levels
+        if levels is None:
+            return
+        if isinstance(levels, tuple):
+            rises = len(levels) > 1 and bool(np.all(np.diff(levels) > 0)) and levels[0] == 0.0 and levels[-1] == 1.0
+            if not rises:
+                raise StudyError(
+                    f"Ladder(levels={list(levels)}): give two levels or more, rising from 0 (the flow) to 1 (the "
+                    "target), for example levels=[0, 0.5, 1]; or how many."
+                )
+        elif not is_count(levels, 2):
+            raise StudyError(
+                f"Ladder(levels={levels!r}): give how many, 2 at least (the flow and its target), or the levels "
+                "themselves, for example levels=[0, 0.5, 1]."
+            )
+
+
 class Adaptation(NamedTuple):
     """Everything that the adaptive phase is asked to do."""
 
@@ -232,3 +282,4 @@ class Adaptation(NamedTuple):
     start: Start
     rounds: Rounds
     polish: Polish
+    draws: int

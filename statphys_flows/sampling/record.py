@@ -40,6 +40,13 @@ class Production(NamedTuple):
     - `proposal_log_weights`: the same of every proposal, (chain, draw · global_moves).
     - `global_acceptance_rate`, `is_global`: mean acceptance of the flow's proposals, and whether one was accepted.
     - `schedule`: that of the local moves.
+
+    From a ladder of several levels alone, None from others, K + 1 levels with the flow and the target:
+
+    - `level_log_weights`: log ρ - log q of a state at each level, (chain, draw, K + 1).
+    - `exchange_rate`, `walk_acceptance_rate`: acceptance probabilities of exchanges of neighbouring levels, and of the
+      walks at all levels but the flow's, (chain, draw, K).
+    - `arrivals`: states that came from the flow to the target.
     """
 
     positions: np.ndarray
@@ -54,6 +61,10 @@ class Production(NamedTuple):
     proposal_log_weights: np.ndarray | None = None
     global_acceptance_rate: np.ndarray | None = None
     is_global: np.ndarray | None = None
+    level_log_weights: np.ndarray | None = None
+    exchange_rate: np.ndarray | None = None
+    walk_acceptance_rate: np.ndarray | None = None
+    arrivals: np.ndarray | None = None
     schedule: Interleaving | None = None
 
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from statphys_flows.analysis import Estimate, chain_memory, drift_p_value, r_hat
+from statphys_flows.analysis import chain_memory, drift_p_value, r_hat
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.coverage.tail_mass import tail_mass
 from statphys_flows.sampling.coverage.widening import mass_beyond
+from statphys_flows.study.log_z_warnings import of_disagreement, of_ladder
 from statphys_flows.systems import System
 from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import (
@@ -25,29 +26,29 @@ from statphys_flows.thresholds import (
     LEAST_GLOBAL_ACCEPTANCE,
     LEAST_LOCAL_ACCEPTANCE,
     LEAST_OVERLAP,
-    LOG_Z_GAP,
     MISSING_MASS,
-    NUMERICS_OF_LOG_Z,
     SHORTEST_BLOCK_IN_CORRELATION_TIMES,
     STUCK,
     UNDERCOVERED_FRACTION,
     UNREACHED_WEIGHT,
-    WARNED_LOG_Z_GAP,
 )
 from statphys_flows.treatments import treatment_of
 
 
 def warnings(diagnostics: Mapping) -> list[str]:
     """One sentence for each sign that the numbers of a point may not be right."""
+    # Between flow and target there are levels: that the two overlap little is what they are for.
+    on_ladder = diagnostics["levels"] > 2
     checks = [
-        _disagreement(diagnostics),
+        of_disagreement(diagnostics),
+        of_ladder(diagnostics),
         _when(
-            diagnostics["ess_forward"] < LEAST_FORWARD_ESS,
+            not on_ladder and diagnostics["ess_forward"] < LEAST_FORWARD_ESS,
             f"the forward ESS is {diagnostics['ess_forward']:.1g} of the proposals: the flow misses the target, and "
             "errors of log Z may be too small; train for more rounds",
         ),
         _when(
-            diagnostics["overlap"] < LEAST_OVERLAP,
+            not on_ladder and diagnostics["overlap"] < LEAST_OVERLAP,
             f"the overlap of flow and chains is {diagnostics['overlap']:.1g}: log Z by Bennett's ratio of both is not "
             "reliable; train for more rounds",
         ),
@@ -213,54 +214,6 @@ def _spread(system: System) -> str:
     if system.reference(1.0) is not None:
         return "the system's reference density"
     return treatment_of(system.space).coverage_in_words(system.space)
-
-
-def disagreement(diagnostics: Mapping) -> float:
-    """The difference of the three estimates of log Z beyond their own errors, √(gap² - (3 errors)²), the larger one of
-    two; 0 if they agree. If they do not, at least one of them is wrong, and no number tells which one. As the gap
-    grows, this rises from 0 without a step, and approaches the gap itself."""
-    bar: Estimate = diagnostics["log_z_bar"]
-    gaps = [0.0]
-    for _, other in _others(diagnostics):
-        gap, own = other.value - bar.value, LOG_Z_GAP * np.hypot(other.error, bar.error) + NUMERICS_OF_LOG_Z
-        gaps.append(float(np.sqrt(max(gap**2 - own**2, 0.0))) if np.isfinite(gap) else 0.0)
-    return max(gaps)
-
-
-def _disagreement(diagnostics: Mapping) -> str:
-    bar: Estimate = diagnostics["log_z_bar"]
-    if np.isnan(bar.error):
-        return ""  # a sampler without a flow
-    if not np.isfinite(bar.value):
-        return "log Z could not be estimated: flow and chains do not overlap, or a log weight is not a number"
-    for what, other in _apart(diagnostics):
-        return (
-            f"log Z from {what} ({other.value:.4f}) and from both ({bar.value:.4f}) differ by more than their "
-            "errors: flow and chains do not cover the same states, and a mode may be missing; the error of log Z "
-            "includes the difference"
-        )
-    return ""
-
-
-def _others(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
-    """The estimates of log Z other than Bennett's ratio."""
-    named = {
-        "the flow's proposals": diagnostics["log_z_importance"],
-        "the chains' states": diagnostics["log_z_reverse"],
-    }
-    # A sampler without a flow has no other.
-    known = not np.isnan(diagnostics["log_z_bar"].error)
-    return [(what, other) for what, other in named.items() if known and not np.isnan(other.error)]
-
-
-def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
-    """Those that differ from it by more than both their errors. An estimate that is NaN counts as different."""
-    bar: Estimate = diagnostics["log_z_bar"]
-    return [
-        (what, other)
-        for what, other in _others(diagnostics)
-        if not abs(other.value - bar.value) <= WARNED_LOG_Z_GAP * np.hypot(other.error, bar.error) + NUMERICS_OF_LOG_Z
-    ]
 
 
 def of_tails(system: System, production: Production, kT: float, diagnostics: Mapping) -> list[str]:

@@ -14,10 +14,9 @@ from statphys_flows.flows.latent.build import phases
 from statphys_flows.flows.latent.modes import TorusModes
 from statphys_flows.flows.latent.radial import RadialBranch
 from statphys_flows.flows.velocities import PairVelocity
-from statphys_flows.sampling import ParallelTempering, adapt
+from statphys_flows.sampling import adapt
 from statphys_flows.sampling.adaptive import adapt as driver
 from statphys_flows.sampling.coverage.scores import log_q_error
-from statphys_flows.sampling.samplers import parallel_tempering
 from statphys_flows.training import FitState, fit
 from statphys_flows.treatments import flows_for
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
@@ -284,14 +283,3 @@ def test_the_error_of_a_moved_field_is_that_of_its_map(system, kT, getkey):
     assert error(moving, 1) > 0.1
     broken = eqx.tree_at(lambda v: v.plain, start, replace_fn=lambda a: a + jnp.nan)
     assert not error(broken, 4) < np.inf
-
-
-def test_a_flow_with_a_latent_field_is_no_reference_to_temper_from(getkey, monkeypatch):
-    """Though a moved one is a flow: its log q is a function of x and h."""
-    system = attracted_and_repelled()
-    moved = flows_for(system, kT=0.5, key=getkey())[1]
-    monkeypatch.setattr(parallel_tempering, "adapt", lambda *arguments, **options: driver.Adapted(moved, *[None] * 6))
-    monkeypatch.setattr(parallel_tempering, "refine", lambda system, kT, flow, key: (flow, 0.0))
-    sampler = ParallelTempering(chains=16, draws=20, assisted_by=sf.FlowMCMC())
-    with pytest.raises(sf.StudyError, match="sampled through a latent field; use FlowMCMC"):
-        sf.run_study(system, kT=0.5, sampler=sampler, progress=False)

@@ -15,6 +15,7 @@ from statphys_flows.bases import Diagonal
 from statphys_flows.flows import Flow
 from statphys_flows.sampling import (
     Frozen,
+    Independence,
     Moves,
     Rounds,
     Start,
@@ -220,7 +221,7 @@ def test_nothing_adapts_after_the_freeze(getkey):
     before = jax.tree.map(np.array, (flow, step_size, factor))
     ticks = []
     key = getkey()
-    frozen = Frozen(flow, OPTIONS.local, factor, step_size)
+    frozen = Frozen(Independence(flow, OPTIONS.moves.flow), OPTIONS.local, factor, step_size)
     arguments = (system, kT_array(1.0), frozen, jnp.ones((16, 1)), key, OPTIONS.moves, pieces_of(OPTIONS))
     first = produce(*arguments, tick=lambda: ticks.append(1))
     second = produce(*arguments)
@@ -245,7 +246,7 @@ def test_nothing_adapts_after_the_freeze(getkey):
 def test_draws_that_are_kept(draws, thin, kept, getkey):
     options = FlowMCMC(chains=4, draws=draws, moves=Moves(local=1, flow=1), thin=thin, rounds=Rounds(buffer=32))
     flow = Stretched(Gaussian([0.0]), jnp.asarray(0.5))
-    frozen = Frozen(flow, options.local, Diagonal(jnp.ones(1)), jnp.asarray(0.3))
+    frozen = Frozen(Independence(flow, options.moves.flow), options.local, Diagonal(jnp.ones(1)), jnp.asarray(0.3))
     made = produce(
         count_energies([]), kT_array(1.0), frozen, jnp.ones((4, 1)), getkey(), options.moves, pieces_of(options)
     )

@@ -11,7 +11,18 @@ import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Factor
 from statphys_flows.flows import DefensiveMixture, MovedLatentField, Proposal, SiteField, latent_field
 from statphys_flows.flows.latent.radial import RadialBranch
-from statphys_flows.sampling import FlowMCMC, Frozen, Moves, RandomWalk, Rounds, build_kernel, init, pieces_of, produce
+from statphys_flows.sampling import (
+    FlowMCMC,
+    Frozen,
+    Independence,
+    Moves,
+    RandomWalk,
+    Rounds,
+    build_kernel,
+    init,
+    pieces_of,
+    produce,
+)
 from statphys_flows.sampling.kernels.local import MALA
 from statphys_flows.systems import with_array_parameters
 from tests.helpers.registry import LATENT, _attracted_and_repelled
@@ -189,7 +200,7 @@ def test_the_frozen_phase_draws_the_field_anew(getkey):
     flow = worse(build(getkey()))
     options = FlowMCMC(chains=16, draws=40, moves=Moves(local=1, flow=1), rounds=Rounds(buffer=32))
     x, _ = flow.sample_and_log_prob(getkey(), 16)
-    frozen = Frozen(flow, options.local, flow.base.preconditioner, jnp.asarray(100.0))
+    frozen = Frozen(Independence(flow, options.moves.flow), options.local, flow.base.preconditioner, jnp.asarray(100.0))
     arguments = (with_array_parameters(system), jnp.asarray(kT), frozen, x, getkey())
     made = produce(*arguments, options.moves, pieces_of(options))
     stayed = np.diff(made.energy, axis=1) == 0

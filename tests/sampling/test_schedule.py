@@ -10,7 +10,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows.bases import Diagonal, Gaussian
 from statphys_flows.flows import Untransformed
-from statphys_flows.sampling import FlowMCMC, Frozen, Moves, Rounds, pieces_of, produce
+from statphys_flows.sampling import FlowMCMC, Frozen, Independence, Moves, Rounds, pieces_of, produce
 from statphys_flows.sampling.kernels.schedule import interleaving, tune_schedule
 from tests.analysis.synthetic_chains import ar1
 
@@ -64,7 +64,7 @@ def test_the_schedule_is_fixed_before_anything_counts_and_the_target_is_left_as_
     options = FlowMCMC(chains=64, draws=200, moves=Moves(local=local_moves), rounds=Rounds(buffer=64))
     flow, step = Untransformed(Gaussian([0.3], [1.2])), jnp.asarray(0.5)
     before = jax.tree.map(np.array, (flow, step))
-    frozen = Frozen(flow, options.local, Diagonal(jnp.ones(1)), step)
+    frozen = Frozen(Independence(flow, options.moves.flow), options.local, Diagonal(jnp.ones(1)), step)
     arguments = (Harmonic(), jnp.asarray(1.0), frozen, jnp.zeros((64, 1)), jax.random.key(0))
     made = produce(*arguments, options.moves, pieces_of(options))
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step)), before)

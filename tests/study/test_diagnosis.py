@@ -6,11 +6,15 @@ import pytest
 from statphys_flows import MeanFieldPhi4
 from statphys_flows.analysis import Estimate
 from statphys_flows.sampling import Production
-from statphys_flows.study.diagnosis import agreement, assumption, disagreement, of_draws, warnings
+from statphys_flows.study.diagnosis import agreement, assumption, of_draws, warnings
+from statphys_flows.study.log_z_warnings import disagreement
 from statphys_flows.study.point import _of_chains
 from tests.analysis.synthetic_chains import ar1
 
 GOOD = {
+    "levels": 2,
+    "round_trips": np.nan,
+    "exchange_rate": np.nan,
     "log_z_bar": Estimate(-3.0, 0.01),
     "log_z_importance": Estimate(-3.01, 0.02),
     "log_z_reverse": Estimate(-2.98, 0.02),
@@ -70,6 +74,7 @@ def test_estimates_that_agree_leave_the_error_as_it_is():
                 "log_z_bar": Estimate(b, 0.01),
                 "log_z_importance": Estimate(f, 0.02),
                 "log_z_reverse": Estimate(r, 0.02),
+                "levels": 2,
             }
         )
         for b, f, r in zip(bar, forward, reverse, strict=True)
@@ -168,3 +173,26 @@ def test_what_r_hat_means_is_said():
 def test_few_chains_are_taken_to_be_in_equilibrium():
     assert "drift common to all" in assumption(MeanFieldPhi4(8), False, 4)
     assert "drift" not in assumption(MeanFieldPhi4(8), False, 8)
+
+
+LADDER = GOOD | {"levels": 5, "round_trips": 300.0, "exchange_rate": 0.6, "log_z_mbar": GOOD["log_z_bar"]}
+
+
+def test_on_a_ladder_the_flow_may_miss_the_target():
+    poor = {"ess_forward": 1e-4, "overlap": 1e-3, "log_z_importance": Estimate(-9.0, 0.5)}
+    assert len(warnings(GOOD | poor)) == 3
+    assert warnings(LADDER | poor) == []
+    assert disagreement(LADDER | poor) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        ({"round_trips": 0.0, "exchange_rate": 0.01}, "no state has come from the flow to the target"),
+        ({"exchange_rate": 0.03}, "neighbouring levels of the ladder exchange at a rate of 0.03"),
+        ({"log_z_mbar": Estimate(-5.0, 0.02)}, "all levels together"),
+    ],
+)
+def test_a_ladder_that_does_not_work_is_said(found, sentence):
+    (said,) = warnings(LADDER | found)
+    assert sentence in said

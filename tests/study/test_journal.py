@@ -38,9 +38,8 @@ SMALL = FlowMCMC(
 STUDIES = {
     "a search, and two candidate flows": Study(Spring(), 0.3, sampler=SMALL),
     "an interpolant, polished": Study(sf.LatticePhi4((4, 4), mass_squared=-1.0, coupling=3.0), 1.0, sampler=SMALL),
-    "parallel tempering with a flow": Study(
-        Spring(), 0.3, sampler=sf.ParallelTempering(levels=3, chains=16, draws=60, warm_up=20, assisted_by=SMALL)
-    ),
+    "a ladder": Study(Spring(), 0.3, sampler=eqx.tree_at(lambda s: s.ladder, SMALL, sf.Ladder(levels=3))),
+    "parallel tempering": Study(Spring(), 0.3, sampler=sf.ParallelTempering(levels=3, chains=16, draws=60, warm_up=20)),
     "local moves": Study(Spring(), 0.3, sampler=sf.LocalMCMC(chains=16, draws=80, warm_up=20)),
 }
 

@@ -33,7 +33,7 @@ ROWS = (
         _GROUP,
         "1",
         "log Z by Bennett's acceptance ratio",
-        comment="between flow and chains, or summed over neighbouring levels of tempering",
+        comment="between flow and chains, or summed over neighbouring levels of a ladder, or of tempering",
         error=True,
         given_by=(v.FLOW, v.TEMPERING),
         heading="BAR",
@@ -101,7 +101,8 @@ ROWS = (
         "1",
         "fraction of what chains, or the search, found that the flow proposes e^5 times too seldom",
         comment="of the chains' states, or of the particles of the search for modes if that is larger: their weight "
-        "rests on local moves alone",
+        "rests on local moves alone. With a ladder of more than two levels, of the chains to which no state has come "
+        "from the flow",
         given_by=_OF_A_FLOW,
     ),
     Variable(
@@ -183,16 +184,18 @@ ROWS = (
         "levels",
         _GROUP,
         "1",
-        "levels of tempering",
-        comment="of `TemperedSMC` a mean over populations",
-        given_by=(v.SMC, v.TEMPERING),
+        "levels of the ladder, or of tempering",
+        comment="both ends included: 2 where the flow proposes states of the target at once; of `TemperedSMC` a mean "
+        "over populations",
+        given_by=(v.FLOW, v.SMC, v.TEMPERING),
     ),
     Variable(
         "exchange_rate",
         _GROUP,
         "1",
-        "smallest acceptance of exchanges between neighbouring levels of tempering",
-        given_by=(v.TEMPERING,),
+        "smallest acceptance of exchanges between neighbouring levels",
+        comment="NaN for a flow without a ladder of more than two levels",
+        given_by=(v.FLOW, v.TEMPERING),
     ),
     Variable("rejected_steps", _GROUP, "1", "training steps that were rejected", given_by=_OF_A_FLOW),
     Variable(

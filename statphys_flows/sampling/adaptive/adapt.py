@@ -19,7 +19,7 @@ from statphys_flows.sampling.adaptive.candidates import (
     with_defence,
 )
 from statphys_flows.sampling.adaptive.round import AdaptiveState, begin, with_score
-from statphys_flows.sampling.adaptive.rounds import Limits, settle, train_in_rounds
+from statphys_flows.sampling.adaptive.rounds import Limits, another_pays, settle, train_in_rounds
 from statphys_flows.sampling.adaptive.search import search
 from statphys_flows.sampling.adaptive.walkers import warm_chains
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
@@ -107,7 +107,8 @@ def _search(point: _Point):
 
 def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmChains, seen, found) -> Adapted:
     """Tries candidates, starting with number `first`, until one is good enough."""
-    system, kT, keys, rounds = point.system, point.kT, point.keys, point.adaptation.rounds
+    system, kT, keys, adaptation = point.system, point.kT, point.keys, point.adaptation
+    rounds = adaptation.rounds
     kept: Adapted | None = None
     safe: Proposal | None = None
     left = float(rounds.budget)
@@ -132,7 +133,8 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         if settled is not None:
             return settled
         useful = max(USELESS, 0.0 if kept is None else USELESS_BESIDE * kept.score)
-        limits = Limits(left, useful, _promising(point, kept, index))
+        draws = adaptation.draws if rounds.weighs_cost else None
+        limits = Limits(left, useful, _promising(point, kept, index), rounds.good_enough, draws)
         state, history = train_in_rounds(
             system, kT, warm, state, point.adaptation, point.tick, limits, point.journal, f"rounds_{index}"
         )
@@ -142,7 +144,10 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
             adapted = adapted._replace(score=0.0)
         kept = better_of(kept, adapted, rounds.good_enough)
         safe = safe if flow.explores else adapted.flow
-        if kept.score >= rounds.good_enough and kept.covers:
+        if kept.covers and (
+            kept.score >= rounds.good_enough
+            or not another_pays(system, kept.flow, kept.score, state, limits, adaptation)
+        ):
             break
         if left <= 0.0:
             kept = kept._replace(exhausted=True)
@@ -162,13 +167,15 @@ def _begin(
         flow = neighbour.flow if neighbour.ready else flow.adopt(neighbour.flow)
     own_key = jax.random.fold_in(point.keys.rounds, index)
     state = begin(system, kT, warm, flow, own_key, adaptation.local, adaptation.rounds.optimiser)
-    if neighbour is None:
+    untrained = adaptation.rounds.most == 0
+    if neighbour is None and not untrained:
         return state, None
     state = with_score(system, kT, state)
-    enough = READY if neighbour.ready else adaptation.rounds.good_enough
-    if neighbour.ready or float(state.best_score) >= enough:
+    ready = neighbour is not None and neighbour.ready
+    enough = READY if ready else adaptation.rounds.good_enough
+    if untrained or ready or float(state.best_score) >= enough:
         settled, history = settle(system, kT, warm, state, adaptation, point.tick)
-        if float(settled.best_score) >= enough:
+        if untrained or float(settled.best_score) >= enough:
             adapted = summarise_training(settled, warm, name, history, found)
             return state, count_missed(system, kT, adapted, point.keys.cover)
     return state, None

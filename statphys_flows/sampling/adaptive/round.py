@@ -16,6 +16,7 @@ from statphys_flows.flows.flow import make_strongly_typed
 from statphys_flows.sampling.adaptive.warm_up import WarmChains, step_of
 from statphys_flows.sampling.coverage.scores import (
     EVALUATION_DRAWS,
+    barrier_between,
     forward_ess,
     log_q_error,
     reverse_ess,
@@ -65,8 +66,8 @@ class AdaptiveState(eqx.Module):
 
 class RoundInfo(eqx.Module):
     """One round's figures: mean loss, ESS as fractions, acceptances, rejected training steps so far, error of log q,
-    fraction of the flow's draws that have no weight, for they lie behind hard walls, and the score
-    (`coverage.scores.score_figures`)."""
+    fraction of the flow's draws that have no weight, for they lie behind hard walls, the score
+    (`coverage.scores.score_figures`), and the barrier to the target (`coverage.scores.barrier_between`)."""
 
     loss: Float[Array, ""]
     ess_forward: Float[Array, ""]
@@ -77,6 +78,7 @@ class RoundInfo(eqx.Module):
     solver_error: Float[Array, ""]
     outside: Float[Array, ""]
     score: Float[Array, ""]
+    barrier: Float[Array, ""]
 
 
 @eqx.filter_jit
@@ -165,6 +167,7 @@ def adapt_round(
         solver_error=error,
         outside=jnp.mean(jnp.isneginf(log_w)).astype(forward.dtype),
         score=score,
+        barrier=barrier_between(log_w, history.logdensity - history.log_q).astype(forward.dtype),
     )
     return state, info
 

@@ -14,15 +14,20 @@ from statphys_flows.sampling.adaptive.round import AdaptiveState, RoundInfo, Rou
 from statphys_flows.sampling.adaptive.stages import Stage, round_plan, stages_for
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
 from statphys_flows.sampling.journal import Journal
+from statphys_flows.sampling.ladder.cost import barrier_of
+from statphys_flows.sampling.ladder.worth import WINDOW, Worth
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.systems import System
-from statphys_flows.thresholds import SOLVER_TOLERANCE, TOO_MUCH_OUTSIDE
+from statphys_flows.thresholds import PATIENCE, SOLVER_TOLERANCE, TOO_MUCH_OUTSIDE
 
 # The most rounds until the solver of a flow that is trained already is right.
 _SETTLING = 5
 
+# The cost of a function with its gradient, in reverse mode, in evaluations.
+_WITH_GRADIENT = 3
+
 # Figures of a round that only decide what comes next, and enter no result.
-_INTERNAL = ("outside", "score")
+_INTERNAL = ("outside", "score", "barrier")
 _FIGURES = tuple(field.name for field in dataclasses.fields(RoundInfo) if field.name not in _INTERNAL)
 _COLUMNS = (*_FIGURES, *_INTERNAL, "step", "stage", "evaluations")
 
@@ -33,11 +38,14 @@ class Limits(NamedTuple):
     """When the training of one candidate ends before its last round.
 
     `evaluations`: the rest of the budget; `score`: below it a candidate is of no use; `promising`: whether a
-    flow has come near enough for reverse KL."""
+    flow has come near enough for reverse KL; `draws`: independent ones that are asked for, against which the cost of
+    training is weighed where the flow is not `good_enough`; None for never."""
 
     evaluations: float
     score: float
     promising: Callable[[Proposal], bool]
+    good_enough: float = 0.0
+    draws: float | None = None
 
 
 def train_in_rounds(
@@ -65,13 +73,14 @@ def train_in_rounds(
     for number, stage in enumerate(stages):
         scores = [info["score"] for info in infos if info["stage"] == number]
         if stage.polishes and not scores:
-            if not _may_polish(infos, state, limits):
+            if not _may_polish(infos, state, limits) or not _pays(infos, state, stage, limits):
                 break
             state = begin_stage(state, stage.plan.optimiser)
         while (
             len(scores) < stage.rounds
             and not stage.ends(scores, limits.score, more_follow=stage is not stages[-1])
             and _evaluations_so_far(infos) < limits.evaluations
+            and _pays(infos, state, stage, limits, number)
         ):
             state, info = adapt_round(
                 system,
@@ -98,6 +107,35 @@ def _may_polish(infos: list[dict[str, float]], state: AdaptiveState, limits: Lim
     """A flow that no rounds have trained yet has had no chance to come nearer. Where some of it lies behind hard walls
     reverse KL is infinite."""
     return not infos or not (infos[-1]["outside"] > TOO_MUCH_OUTSIDE or not limits.promising(state.best))
+
+
+def _pays(
+    infos: list[dict[str, float]], state: AdaptiveState, stage: Stage, limits: Limits, number: int | None = None
+) -> bool:
+    """Whether a further round of a stage pays; of one that has not begun, whether more rounds than are looked at
+    together may. Rounds in which a flow is good enough are not weighed: errors of log Z go on falling."""
+    if limits.draws is None or not infos:
+        return True
+    seen = [(info["score"], info["barrier"]) for info in infos if number in (None, info["stage"])]
+    if seen and max(score for score, _ in seen) >= limits.good_enough:
+        return True
+    worth = Worth(limits.draws, 1.0 + state.flow.evaluations_per_map)
+    cost = _evaluations(state, stage, gradients=True)
+    if number is None:
+        return worth.pays([min(seen, key=lambda each: worth.sampling(*each))], WINDOW * cost)
+    return worth.pays(seen, cost)
+
+
+def another_pays(
+    system: System, flow: Proposal, score: float, state: AdaptiveState, limits: Limits, adaptation: Adaptation
+) -> bool:
+    """Whether the next candidate may pay after a `flow` that has reached this score: whether as much is left to save as
+    the rounds take after which one that does not rise is dropped. A flow without a map is no measure of one with."""
+    if limits.draws is None or not flow.has_map:
+        return True
+    stage = stages_for(system, state.flow, state.best_score, adaptation)[0]
+    worth = Worth(limits.draws, 1.0 + flow.evaluations_per_map)
+    return worth.pays([(score, barrier_of(score))], PATIENCE * _evaluations(state, stage, gradients=True))
 
 
 def settle(
@@ -127,14 +165,16 @@ def history_of_one(forward: float, reverse: float) -> History:
     return unknown | {"ess_forward": np.asarray([forward]), "ess_reverse": np.asarray([reverse])} | nothing
 
 
-def _evaluations(state: AdaptiveState, stage: Stage) -> float:
-    """Evaluations in one round: of the energy, and of the velocity, or a layer, of the flow."""
+def _evaluations(state: AdaptiveState, stage: Stage, *, gradients: bool = False) -> float:
+    """Evaluations in one round: of the energy, and of the velocity, or a layer, of the flow; in training three times as
+    many if their `gradients` count too."""
     plan: RoundPlan = stage.plan
     each = state.flow.evaluations_per_map
     draws = state.chains.position.shape[0] * plan.draws
     chains = draws * (plan.local_moves + plan.flow_moves + each * (plan.flow_moves + 1))
     one = not state.flow.has_map or (stage.objective is not None and not stage.objective.solves_map)
-    return float(chains + plan.steps * plan.optimiser.batch * (1 if one else each))
+    training = plan.steps * plan.optimiser.batch * (1 if one else each)
+    return float(chains + (_WITH_GRADIENT if gradients else 1) * training)
 
 
 def _evaluations_so_far(infos: list[dict[str, float]]) -> float:

@@ -94,6 +94,14 @@ def reverse_ess(log_w):
     return jnp.nan_to_num(jnp.exp(2 * n - logsumexp(log_w) - logsumexp(-log_w)))
 
 
+def barrier_between(forward, reverse):
+    """The barrier Λ between a flow and its target, about, from log weights of draws of both: √(J/π) with
+    J = E_p[log w] - E_q[log w], exact if log w is normal (J is then its variance)."""
+    means = [jnp.mean(log_w, where=jnp.isfinite(log_w)) for log_w in (forward, reverse)]
+    j = means[1] - means[0]
+    return jnp.sqrt(jnp.where(jnp.isnan(j), jnp.inf, jnp.maximum(j, 0.0)) / jnp.pi)
+
+
 def with_rounding(log_z: Estimate, size: float) -> Estimate:
     """An estimate from log weights -u - log q that were computed in JAX's precision. Where all are nearly the same they
     do not show that each was rounded, by ε times the larger one of |u| and |log q|, whose mean over the target is

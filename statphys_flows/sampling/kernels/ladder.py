@@ -1,129 +1,209 @@
-"""A ladder of levels between a reference density and the target, whose neighbours exchange states.
+r"""The ladder between a flow and its target, in blackjax's convention.
 
-    ρ_λ(x) ∝ ρ_0(x)^{1-λ} exp(-λ u(x)),    log w(x) = -u(x) - log ρ_0(x)
+With x = T(z), z drawn from the base ρ_b, and log w = -u(x) - log q(x), its levels are
 
-Neighbouring levels exchange their states with probability min{1, exp[(λ' - λ)(log w(x) - log w(x'))]}, even and odd
-pairs in turn; at λ = 0 every draw is a fresh one of ρ_0.
+    p_λ(z) ∝ ρ_b(z) w(T(z))^λ,    0 = λ_0 < λ_1 < ... < λ_K = 1,
+
+the flow at 0, the target at 1. A flow of which log w has a variance σ² has acceptances of the order of exp(-σ²) when it
+proposes states of the target at once; by way of the levels a state gets there in about 2 + 2Λ steps with Λ = σ/√π the
+barrier (Syed et al., J. R. Stat. Soc. B 84 (2022) 321). With K = 1 there is no level in between, and the ladder is the
+independence move of `flow_move`.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from blackjax.base import SamplingAlgorithm, build_sampling_algorithm
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from statphys_flows.bases import Factor
 from statphys_flows.flows import Proposal
-from statphys_flows.sampling.kernels.assisted import local_sweep
-from statphys_flows.sampling.kernels.local import LocalKernel
-from statphys_flows.sampling.record import observe
-from statphys_flows.systems import System
-from statphys_flows.systems.walls import log_density
-
-# Between two draws: of even pairs, then of odd ones, so that over draws they alternate. Two of a kind in a row would
-# undo each other.
-_EXCHANGES = 2
+from statphys_flows.precision import full_precision
+from statphys_flows.sampling.kernels.replica_exchange import exchange
 
 
-class Ladder(NamedTuple):
-    system: System
-    kT: Float[Array, ""]
-    reference: Any
-    levels: Float[Array, " levels"]
+class LadderState(NamedTuple):
+    """One state at each level above the flow, the target's last; all with a leading axis of levels 1 to K.
 
+    latents
+        z, a pytree of arrays (see `flows.Proposal.draw_latents`).
+    position, logdensity, log_q
+        x = T(z), log ρ(x) = -U(x)/kT and log q(x), or log q(x, h) - log p(h | x) with auxiliary variables h.
+    is_new
+        Whether the state has not been at the target since it was drawn from the flow.
+    """
 
-class Rung(System):
-    """One level, as a system at kT = 1."""
-
-    system: System
-    kT: Float[Array, ""]
-    given: Any
-    level: Float[Array, ""]
+    latents: PyTree
+    position: Float[Array, "levels ..."]
+    logdensity: Float[Array, " levels"]
+    log_q: Float[Array, " levels"]
+    is_new: Bool[Array, " levels"]
 
     @property
-    def space(self):
-        return self.system.space
-
-    def energy(self, x):
-        # Zero times an infinite energy is 0 here, not NaN: the reference reaches behind hard walls, and may have some
-        # of its own.
-        own = jnp.where(self.level > 0, self.level * self.system.energy(x) / self.kT, 0.0)
-        return own - jnp.where(self.level < 1, (1.0 - self.level) * self.given.log_prob(x), 0.0)
+    def log_weights(self) -> Float[Array, " levels"]:
+        """log w at each level."""
+        return _no_nan(self.logdensity - self.log_q)
 
 
-class FlowReference(eqx.Module):
-    """A flow as a `Reference`."""
+class LadderInfo(NamedTuple):
+    """What the steps did; all but `arrivals` with a leading axis of steps.
 
-    flow: Proposal
+    walk_acceptance_rate
+        Acceptance probability of the walk at each level, (steps, K); 0 where there is none.
+    exchange_rate
+        Acceptance probability of the exchange of levels k and k + 1, (steps, K); of the lowest, that of the flow's
+        proposals.
+    log_weights
+        log w of one state at each level, (steps, K + 1), the flow's fresh draw first. With everything frozen those of
+        the flow are independent importance weights: E[exp] = Z.
+    arrivals
+        States that have come all the way from the flow to the target.
+    """
 
-    def sample(self, key):
-        return self.flow.sample_and_log_prob(key, 1)[0][0]
-
-    def log_prob(self, x):
-        return self.flow.log_prob(x[None])[0]
-
-
-@eqx.filter_jit
-def run_ladder(ladder: Ladder, local: LocalKernel, factors: Factor, steps, positions, key, *, moves: int, length: int):
-    system, kT, reference, levels = ladder
-    target = log_density(system, kT)
-    shape = (len(levels), positions.shape[1])
-
-    def at_level(level, factor, step, keys, x):
-        density = log_density(Rung(system, kT, reference, level), 1.0)
-        sweep = jax.vmap(lambda k, x: local_sweep(k, x, density, local, factor, step, moves))
-        x, _, rate, evaluations = sweep(keys, x)
-        return x, rate, evaluations
-
-    def draw(positions, key):
-        local_key, fresh_key, swap_key = jax.random.split(key, 3)
-        keys = jax.random.split(local_key, shape)
-        positions, rate, evaluations = eqx.filter_vmap(at_level)(levels, factors, steps, keys, positions)
-        fresh = jax.vmap(reference.sample)(jax.random.split(fresh_key, shape[1]))
-        positions = positions.at[0].set(fresh)
-        log_w = jax.vmap(jax.vmap(lambda x: target(x) - reference.log_prob(x)))(positions)
-        log_w = jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
-        uniforms = jax.random.uniform(swap_key, (_EXCHANGES, shape[0] - 1, shape[1]), log_w.dtype)
-        rates = []
-        for i in range(_EXCHANGES):
-            positions, log_w, found = exchange(levels, positions, log_w, uniforms[i], i % 2)
-            rates.append(found)
-        x = positions[-1]
-        return positions, {
-            **observe(system, x),
-            "energy": jax.vmap(system.energy)(x),
-            "local_acceptance_rate": rate[-1],
-            "evaluations": jnp.sum(evaluations, axis=0) + shape[0],
-            "log_w": log_w,
-            "exchanged": jnp.mean(jnp.stack(rates), axis=(0, 2)),
-        }
-
-    return jax.lax.scan(draw, positions, jax.random.split(key, length))
+    walk_acceptance_rate: Float[Array, "steps levels"]
+    exchange_rate: Float[Array, "steps levels"]
+    log_weights: Float[Array, "steps levels+1"]
+    arrivals: Float[Array, ""]
 
 
-def exchange(levels, positions, log_w, uniforms, parity):
-    """Exchanges between levels k and k + 1, k of one parity; and the probabilities of all neighbours."""
-    ratio = jnp.diff(levels)[:, None] * (log_w[:-1] - log_w[1:])
-    probability = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(ratio), -jnp.inf, ratio), 0.0))
-    pairs = (jnp.arange(len(levels) - 1) % 2 == parity)[:, None]
-    swapped = pairs & (uniforms < probability)
-    nowhere = jnp.zeros_like(swapped[:1])
-    up, down = jnp.concatenate([swapped, nowhere]), jnp.concatenate([nowhere, swapped])
-    source = jnp.arange(len(levels))[:, None] + up.astype(jnp.int32) - down.astype(jnp.int32)
-    chain = jnp.arange(log_w.shape[1])[None]
-    return positions[source, chain], log_w[source, chain], probability
+@full_precision()
+def init(
+    positions: Float[Array, "levels ..."], logdensity_fn: Callable, flow: Proposal, rng_key: PRNGKeyArray
+) -> LadderState:
+    """The state of a ladder that starts from these configurations, one at each level above the flow; `rng_key` draws
+    what they do not decide of their latents."""
+    latents, log_q = flow.pull(positions, rng_key)
+    new = jnp.zeros(positions.shape[0], bool)
+    return LadderState(latents, positions, jax.vmap(logdensity_fn)(positions), log_q, new)
 
 
-def even_levels(pilot, count: int) -> np.ndarray:
-    """So many levels, from 0 to 1, between which the pilot population took as many steps."""
-    passed = int(pilot.count)
-    rungs = np.concatenate([[0.0], np.asarray(pilot.levels[:passed], float)])
-    levels = np.interp(np.linspace(0, passed, count), np.arange(passed + 1), rungs)
-    levels[-1] = 1.0
-    # In 32 bits two levels may have come to coincide.
-    for k in range(1, count - 1):
-        least = np.nextafter(np.float32(levels[k - 1]), np.float32(1.0))
-        levels[k] = min(max(levels[k], float(least)), 1.0)
-    return levels
+@full_precision()
+def move_target(
+    state: LadderState,
+    position: Float[Array, " ..."],
+    logdensity: Float[Array, ""],
+    flow: Proposal,
+    rng_key: PRNGKeyArray,
+) -> LadderState:
+    """The state after another kernel, which leaves ρ invariant, has moved the configuration at the target there. By
+    `rng_key`, which must be a fresh one, the flow's auxiliary variables are drawn again, a Gibbs step."""
+    latents, log_q = flow.pull(position[None], rng_key)
+    return LadderState(
+        jax.tree.map(lambda all_, new: all_.at[-1].set(new[0]), state.latents, latents),
+        state.position.at[-1].set(position),
+        state.logdensity.at[-1].set(logdensity),
+        state.log_q.at[-1].set(log_q[0]),
+        state.is_new,
+    )
+
+
+def build_kernel(steps: int = 1):
+    r"""A kernel of `steps` steps along a ladder. Each of them
+
+    - draws a fresh state from the flow, at λ = 0,
+    - moves the latents of all other levels by `Proposal.walk`, which is reversible for the flow, and accepts this with
+      probability min{1, exp(λ [log w(z') - log w(z)])} (not with K = 1, where fresh draws alone are proposed),
+    - exchanges the states of neighbouring levels, even pairs and then odd ones (Okabe et al., Chem. Phys. Lett. 335
+      (2001) 435), with probability min{1, exp[(λ_{k+1} - λ_k) (log w_k - log w_{k+1})]}.
+
+    All of these leave ∏_k p_{λ_k} invariant. One step costs one pass through the map for each level.
+
+    Returns
+    -------
+    `kernel(rng_key, state, logdensity_fn, flow, levels, sizes) -> (state, info)` for one ladder; `jax.vmap` it over
+    ladders. `levels` are λ_1 to λ_K = 1, (K,), and `sizes` those of the walks, (K,), from 0 to 1.
+    """
+
+    @full_precision()
+    def kernel(
+        rng_key: PRNGKeyArray,
+        state: LadderState,
+        logdensity_fn: Callable,
+        flow: Proposal,
+        levels: Float[Array, " levels"],
+        sizes: Float[Array, " levels"],
+    ) -> tuple[LadderState, LadderInfo]:
+        all_levels = jnp.concatenate([jnp.zeros_like(levels[:1]), levels])
+
+        def step(carry, key):
+            state, arrivals = carry
+            fresh_key, walk_key, accept_key, swap_key = jax.random.split(key, 4)
+            latents = flow.draw_latents(fresh_key, 1)
+            if len(levels) > 1:
+                walked = flow.walk(walk_key, state.latents, sizes)
+                latents = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), latents, walked)
+            drawn = _push(latents, logdensity_fn, flow)
+            fresh, rate = _rows(drawn, slice(0, 1)), jnp.zeros_like(levels)
+            if len(levels) > 1:
+                state, rate = _accept(accept_key, state, _rows(drawn, slice(1, None)), levels)
+            whole = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), fresh, state)
+            whole, exchanged, log_w = _exchange(swap_key, whole, all_levels)
+            arrived = whole.is_new[-1]
+            whole = whole._replace(is_new=whole.is_new.at[-1].set(False))
+            return (_rows(whole, slice(1, None)), arrivals + arrived), (rate, exchanged, log_w)
+
+        carry = (state, jnp.zeros((), levels.dtype))
+        (state, arrivals), figures = jax.lax.scan(step, carry, jax.random.split(rng_key, steps))
+        return state, LadderInfo(*figures, arrivals)
+
+    return kernel
+
+
+def as_top_level_api(
+    logdensity_fn: Callable,
+    flow: Proposal,
+    levels: Float[Array, " levels"],
+    sizes: Float[Array, " levels"],
+    *,
+    steps: int = 1,
+) -> SamplingAlgorithm:
+    """The kernel with its parameters fixed: an object with blackjax's `init(positions, rng_key)`, of one configuration
+    for each level above the flow, and `step(key, state)`."""
+    return build_sampling_algorithm(
+        build_kernel(steps),
+        init,
+        logdensity_fn,
+        init_args=(flow,),
+        kernel_args=(flow, levels, sizes),
+        pass_rng_key_to_init=True,
+    )
+
+
+def _push(latents: PyTree, logdensity_fn: Callable, flow: Proposal) -> LadderState:
+    x, log_q = flow.push(latents)
+    return LadderState(latents, x, jax.vmap(logdensity_fn)(x), log_q, jnp.ones(x.shape[0], bool))
+
+
+def _accept(key, state: LadderState, walked: LadderState, levels) -> tuple[LadderState, Float[Array, " levels"]]:
+    """Metropolis' rule at every level: the walk is reversible for the flow, so that only the weight counts."""
+    log_ratio = levels * (walked.log_weights - state.log_weights)
+    accepted = jnp.log(jax.random.uniform(key, log_ratio.shape, log_ratio.dtype)) < log_ratio
+    walked = walked._replace(is_new=state.is_new)
+    chosen = jax.tree.map(
+        lambda new, old: jnp.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old), walked, state
+    )
+    return chosen, jnp.exp(jnp.minimum(log_ratio, 0.0))
+
+
+def _exchange(key, whole: LadderState, levels):
+    """Even pairs, then odd ones; the acceptance of every pair when its turn comes, and the log weights: the flow's
+    before, for its draws are independent of everything else, the others' after."""
+    fresh = whole.log_weights[:1]
+    uniforms = jax.random.uniform(key, (2, len(levels) - 1), levels.dtype)
+    rates = []
+    for parity in range(2):
+        source, probability = exchange(levels, whole.log_weights, uniforms[parity], parity)
+        whole = _rows(whole, source)
+        rates.append(probability)
+    even = jnp.arange(len(levels) - 1) % 2 == 0
+    log_w = jnp.concatenate([fresh, whole.log_weights[1:]])
+    return whole, jnp.where(even, rates[0], rates[1]), log_w
+
+
+def _rows(state: LadderState, which) -> LadderState:
+    return jax.tree.map(lambda a: a[which], state)
+
+
+def _no_nan(log_w):
+    return jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)

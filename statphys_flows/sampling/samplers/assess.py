@@ -14,11 +14,15 @@ from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.coverage.missing_mass import draw_proposals, features, missing_mass
 from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, rounded_size, with_rounding
+from statphys_flows.sampling.ladder.rungs import Rungs
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.record import Pieces, Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.systems import System
 from statphys_flows.thresholds import MOST_REJECTED, UNDERCOVERED_LOG_WEIGHT
+
+_BY_BENNETT = "by Bennett's acceptance ratio between the flow's proposals and the chains' states"
+_BY_LADDER = "along a ladder from the flow to its target: sum over neighbouring levels of Bennett's acceptance ratio"
 
 
 def assess(
@@ -30,20 +34,30 @@ def assess(
     adaptation: Adaptation,
     pieces: Pieces,
     key: PRNGKeyArray,
+    rungs: Rungs | None = None,
 ) -> Sampled:
     """The draws with their estimates and diagnostics; seconds are left to the caller."""
     forward, chain = production.proposal_log_weights, production.log_weights
     assert forward is not None  # a flow's sampler records both
     assert chain is not None
     size = rounded_size(production.energy / kT, chain)
-    log_z = _estimate(analysis.bar_log_z, size, forward, chain)
-    diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size) | {"log_z_bar": log_z}
-    diagnostics |= _rates(forward, chain, log_z)
-    undercovered = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
+    diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size)
+    if rungs is None:
+        diagnostics["levels"] = 2
+        log_z, method = _estimate(analysis.bar_log_z, size, forward, chain), _BY_BENNETT
+        undercovered = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
+    else:
+        log_z, method = _along_ladder(analysis.ladder_log_z, size, production, rungs), _BY_LADDER
+        diagnostics |= _of_ladder(production, rungs, size)
+        assert production.arrivals is not None
+        # Ladders up which no state has come: what they hold rests on walks and local moves alone.
+        undercovered = float(np.mean(production.arrivals.sum(axis=1) == 0))
+    diagnostics |= {"log_z_bar": log_z} | _rates(forward, chain, log_z)
     diagnostics["undercoverage"] = max(undercovered, adapted.missed)
     diagnostics["missing_mass"] = _missing_mass(system, kT, flow, production, adapted, key)
     diagnostics["defensive_share"] = float(flow.defensive_share)
-    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each)
+    passes = adaptation.moves.flow if rungs is None else rungs.steps * (len(rungs.levels) + 1)
+    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, passes)
     return Sampled(
         production,
         log_z,
@@ -53,8 +67,29 @@ def assess(
         searched=adapted.particles is not None,
         log_z_systematic=_unseen(adapted),
         missed=_estimate_missed(system, adapted, undercovered),
-        log_z_by="by Bennett's acceptance ratio between the flow's proposals and the chains' states",
+        log_z_by=method,
     )
+
+
+def _of_ladder(production: Production, rungs: Rungs, size: float) -> dict[str, object]:
+    assert production.exchange_rate is not None
+    assert production.arrivals is not None
+    return {
+        "log_z_mbar": _along_ladder(analysis.ladder_mbar_log_z, size, production, rungs),
+        "levels": len(rungs.levels) + 1,
+        "ladder_steps": rungs.steps,
+        "exchange_rate": float(production.exchange_rate.mean(axis=(0, 1)).min()),
+        "barrier": float(np.sum(1 - production.exchange_rate.mean(axis=(0, 1)))),
+        "round_trips": float(production.arrivals.sum()),
+        "round_trips_per_draw": float(production.arrivals.mean()),
+    }
+
+
+def _along_ladder(estimator: Callable[..., Estimate], size: float, production: Production, rungs: Rungs) -> Estimate:
+    """An estimate from the weights at all levels; errors from differences between ladders."""
+    assert production.level_log_weights is not None
+    log_w = np.moveaxis(production.level_log_weights, -1, 0)
+    return _estimate(lambda w: estimator(w, [0.0, *np.asarray(rungs.levels, float)]), size, log_w)
 
 
 def _of_weights(forward: np.ndarray, chain: np.ndarray, size: float) -> dict[str, object]:
@@ -177,7 +212,12 @@ def _estimate_missed(system: System, adapted: Adapted, undercovered: float) -> M
 
 
 def _cost(
-    flow: Proposal, adaptation: Adaptation, adapted: Adapted, production: Production, run_for_each: float
+    flow: Proposal,
+    adaptation: Adaptation,
+    adapted: Adapted,
+    production: Production,
+    run_for_each: float,
+    passes: int,
 ) -> dict[str, float]:
     """Evaluations of the whole point, adaptive phase included (not the fits of the bases, nor backward passes)."""
     moves, rounds = adaptation.moves, adaptation.rounds
@@ -188,13 +228,14 @@ def _cost(
     adaptive, frozen = adaptation.chains * rounds.draws * len(steps), run_for_each * production.energy.size
     every = int(schedule.every)
     local = adaptive * (1 + moves.adaptive) + adaptation.chains * adaptation.start.warm_up
-    local += run_for_each * production.evaluations.sum() - frozen * moves.flow
-    proposals = (adaptive + frozen) * moves.flow + EVALUATION_DRAWS * len(steps)
+    local += run_for_each * production.evaluations.sum() - frozen * passes
+    proposals = adaptive * moves.flow + frozen * passes + EVALUATION_DRAWS * len(steps)
     each = flow.evaluations_per_map
     return {
         "energy_evaluations": proposals + local,
         "gradient_evaluations": local,
         "evaluations_per_draw": float(production.evaluations.mean()),
         "velocity_evaluations": (proposals + adaptive + frozen / every) * each + taken * rounds.optimiser.batch,
+        "passes_per_draw": passes + 1.0 / every,
         "ode_steps": flow.solver_steps,
     }

@@ -17,6 +17,7 @@ from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.plan import (
     Adaptation,
+    Ladder,
     Moves,
     Polish,
     Rounds,
@@ -30,10 +31,14 @@ from statphys_flows.sampling.plan import (
 from statphys_flows.sampling.record import pieces_of
 from statphys_flows.sampling.sampler import Sampler, WarmStart
 from statphys_flows.sampling.samplers.assess import assess
-from statphys_flows.sampling.samplers.frozen import Frozen, produce
+from statphys_flows.sampling.samplers.flow_moves import find_moves
+from statphys_flows.sampling.samplers.frozen import produce
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
 from statphys_flows.treatments import treatment_of
+
+# What the key of the ladder is called, beside those of the other parts.
+_LADDER = 0x1ADD
 
 
 class FlowMCMC(Sampler):
@@ -49,6 +54,7 @@ class FlowMCMC(Sampler):
     - `start`: the search for modes, given states, and the warm-up, a `Start`.
     - `rounds`: rounds in which the flow is trained, a `Rounds`; a number is the most of them.
     - `polish`: further rounds by reverse KL, a `Polish`; a number is the most of them.
+    - `ladder`: levels between the flow and its target, a `Ladder`; a number is how many, 2 for none in between.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.
 
@@ -62,13 +68,14 @@ class FlowMCMC(Sampler):
     start: Start = plan_field(Start, "states")
     rounds: Rounds = plan_field(Rounds, "most")
     polish: Polish = plan_field(Polish, "most")
+    ladder: Ladder = plan_field(Ladder, "levels")
     thin: int = eqx.field(static=True, converter=whole, default=0)
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
         check_chains(self)
         check_kernel("FlowMCMC", self.local, "FlowMCMC(local=NUTS())")
-        check_plans(self, moves=Moves, start=Start, rounds=Rounds, polish=Polish)
+        check_plans(self, moves=Moves, start=Start, rounds=Rounds, polish=Polish, ladder=Ladder)
         if self.rounds.buffer < self.chains:
             raise StudyError(
                 f"Rounds(buffer={self.rounds.buffer}) is smaller than the {self.chains} chains; give at least as many."
@@ -77,7 +84,8 @@ class FlowMCMC(Sampler):
     @property
     def adaptation(self) -> Adaptation:
         """What the adaptive phase is asked to do."""
-        return Adaptation(self.chains, self.local, self.moves, self.start, self.rounds, self.polish)
+        draws = self.chains * self.draws
+        return Adaptation(self.chains, self.local, self.moves, self.start, self.rounds, self.polish, draws)
 
     @property
     def trains_flow(self) -> bool:
@@ -97,16 +105,21 @@ class FlowMCMC(Sampler):
     @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
         adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
+        ladder_key = jax.random.fold_in(key, _LADDER)
         kT_array: Any = jnp.asarray(kT, jnp.result_type(float))
         with stopwatch() as watch:
             adapted = adapt(system, kT, adapt_key, self.adaptation, warm_start=warm_start, tick=tick, journal=journal)
             flow, round_trip = refine(system, kT_array, adapted.flow, refine_key)
             training = watch.lap()
+            tick("finding levels")
+            frozen, positions, rungs = find_moves(
+                system, kT_array, adapted, flow, self.adaptation, self.ladder, pieces_of(self), ladder_key
+            )
             production = produce(
                 system,
                 kT_array,
-                Frozen(flow, self.local, adapted.preconditioner, adapted.step_size),
-                adapted.positions,
+                frozen,
+                positions,
                 produce_key,
                 self.moves,
                 pieces_of(self),
@@ -119,7 +132,7 @@ class FlowMCMC(Sampler):
                 "seconds_training": training,
                 "seconds_sampling": watch.lap(),
             }
-        sampled = assess(system, kT, flow, adapted, production, self.adaptation, pieces_of(self), check_key)
+        sampled = assess(system, kT, flow, adapted, production, self.adaptation, pieces_of(self), check_key, rungs)
         anew = treatment_of(system.space).draws_anew(system, kT)
         return sampled._replace(
             diagnostics=sampled.diagnostics | {"log_q_round_trip_error": round_trip, **seconds},

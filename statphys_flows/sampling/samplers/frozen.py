@@ -1,19 +1,18 @@
 """The frozen phase: flow, step size and schedule fixed; what is recorded here, and only here, enters a result."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Factor
-from statphys_flows.flows import Proposal
 from statphys_flows.sampling.journal import NOWHERE, Journal
-from statphys_flows.sampling.kernels import flow_move
 from statphys_flows.sampling.kernels.assisted import local_sweep
+from statphys_flows.sampling.kernels.flow_moves import FlowMoves
 from statphys_flows.sampling.kernels.local import LocalKernel
 from statphys_flows.sampling.kernels.schedule import Interleaving, interleaving, tune_schedule
 from statphys_flows.sampling.plan import Moves
@@ -28,9 +27,9 @@ _LOOKED_AT = ("energy", "order_parameter", "log_weights")
 
 
 class Frozen(NamedTuple):
-    """What no longer changes: the proposal, and the local moves with their scales and step size."""
+    """What no longer changes: the flow's moves, and the local moves with their scales and step size."""
 
-    flow: Proposal
+    moves: FlowMoves
     local: LocalKernel
     preconditioner: Factor
     step_size: Float[Array, ""]
@@ -49,15 +48,15 @@ def produce(
     may_rest: bool = True,
 ) -> Production:
     """Run the frozen kernel for a tenth of the draws, which is discarded, then for those that count. `tick` is called
-    after each piece.
+    after each piece. `positions` are what the flow's moves start from.
 
     If `moves.local` is not given, the schedule of local moves is tuned first, on further pieces, unless it is known
     that the flow leaves some states to local moves alone; then they are made in every draw (`may_rest` is false)."""
     key, pilot_key, start_key = jax.random.split(key, 3)
-    states = _start(system, kT, frozen.flow, positions, start_key)
+    states = start(system, kT, frozen, positions, start_key)
 
     def run(states, key, start, schedule):
-        return _run(system, kT, frozen, states, key, start, schedule, flow_moves=moves.flow, length=pieces.length)
+        return run_piece(system, kT, frozen, states, key, start, schedule, length=pieces.length)
 
     def pilot(schedule):
         nonlocal states, pilot_key
@@ -69,7 +68,7 @@ def produce(
         return {n: np.concatenate([record[n] for record in records]) for n in _LOOKED_AT}
 
     def tune():
-        schedule = tune_schedule(pilot, moves.adaptive, moves.flow, frozen.flow.evaluations_per_map)
+        schedule = tune_schedule(pilot, moves.adaptive, frozen.moves.passes, frozen.moves.flow.evaluations_per_map)
         return states, schedule
 
     usual = interleaving(1, moves.adaptive)
@@ -86,59 +85,60 @@ def produce(
 
 
 @eqx.filter_jit
-def _start(system, kT, flow, positions, key):
+def start(system: System, kT: Float[Array, ""], frozen: Frozen, positions, key: PRNGKeyArray) -> Any:
+    """The states of chains, or ladders, that start there."""
     density = log_density(system, kT)
     keys = jax.random.split(key, positions.shape[0])
-    return jax.vmap(lambda x, k: flow_move.init(x, density, flow, k))(positions, keys)
+    return jax.vmap(lambda x, k: frozen.moves.init(x, density, k))(positions, keys)
 
 
 @eqx.filter_jit
-def _run(
-    system,
-    kT,
+def run_piece(
+    system: System,
+    kT: Float[Array, ""],
     frozen: Frozen,
-    states,
-    key,
-    start,
+    states: Any,
+    key: PRNGKeyArray,
+    start: Int[Array, ""],
     schedule: Interleaving,
     *,
-    flow_moves: int,
     length: int,
-):
-    flow, local, preconditioner, step_size = frozen
+) -> tuple[Any, dict]:
+    """So many draws of all chains, and what is recorded of them, (draw, chain, ...); `start` is the number of the first
+    draw in the schedule."""
+    moves, local, preconditioner, step_size = frozen
     density = log_density(system, kT)
-    propose = flow_move.build_kernel(flow_moves)
 
     def sweep(keys, renewal_keys, states):
         position, logdensity, rate, evaluations = jax.vmap(
             lambda k, x: local_sweep(k, x, density, local, preconditioner, step_size, schedule.moves)
-        )(keys, states.position)
+        )(keys, jax.vmap(moves.position)(states))
         # With auxiliary variables drawn again, a Gibbs step: see `assisted.build_kernel`.
-        log_q = jax.vmap(lambda x, k: flow.log_prob(x[None], k)[0])(position, renewal_keys)
-        return flow_move.FlowMoveState(position, logdensity, log_q), rate, evaluations
+        renewed = jax.vmap(lambda s, x, u, k: moves.renew(s, x, u, density, k))(
+            states, position, logdensity, renewal_keys
+        )
+        return renewed, rate, evaluations
 
     def rest(keys, renewal_keys, states):
         del keys, renewal_keys
-        return states, jnp.full_like(states.logdensity, jnp.nan), jnp.zeros_like(states.logdensity)
+        logdensity = jax.vmap(moves.logdensity)(states)
+        return states, jnp.full_like(logdensity, jnp.nan), jnp.zeros_like(logdensity)
 
     def draw(states, inputs):
         index, key = inputs
-        chains = states.position.shape[0]
+        chains = jax.tree.leaves(states)[0].shape[0]
         local_keys, global_keys, renewal_keys = (jax.random.split(own, chains) for own in jax.random.split(key, 3))
         # One condition for all chains, outside the vmap: where it is false nothing of a sweep is computed.
         states, rate, evaluations = jax.lax.cond(
             index % schedule.every == 0, sweep, rest, local_keys, renewal_keys, states
         )
-        states, info = jax.vmap(lambda k, s: propose(k, s, density, flow))(global_keys, states)
+        states, recorded = jax.vmap(lambda k, s: moves.propose(s, density, k))(global_keys, states)
         return states, {
-            **observe(system, states.position),
-            "energy": -kT * states.logdensity,
-            "log_weights": states.logdensity - states.log_q,
-            "proposal_log_weights": info.proposal_log_weights,
+            **observe(system, jax.vmap(moves.position)(states)),
+            "energy": -kT * jax.vmap(moves.logdensity)(states),
             "local_acceptance_rate": rate,
-            "global_acceptance_rate": info.acceptance_rate,
-            "is_global": info.is_accepted,
-            "evaluations": evaluations + flow_moves,
+            "evaluations": evaluations + moves.passes,
+            **recorded,
         }
 
     inputs = (start + jnp.arange(length, dtype=jnp.int32), jax.random.split(key, length))

@@ -5,7 +5,7 @@
 Neighbouring levels exchange their states with probability min{1, exp[(λ' - λ)(log w(x) - log w(x'))]}, even and odd
 pairs in turn; at λ = 0 every draw is a fresh one of ρ_0. Sources: Swendsen & Wang, Phys. Rev. Lett. 57 (1986) 2607;
 Geyer, in Computing Science and Statistics 23 (1991) 156; even and odd in turn: Okabe et al., Chem. Phys. Lett. 335
-(2001) 435. With a trained flow as ρ_0 the ladder is short: Invernizzi et al., J. Phys. Chem. Lett. 13 (2022) 11643.
+(2001) 435.
 """
 
 import equinox as eqx
@@ -18,8 +18,6 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
-from statphys_flows.sampling.adaptive.adapt import adapt
-from statphys_flows.sampling.adaptive.refine import refine
 from statphys_flows.sampling.adaptive.search import (
     preconditioner_for,
     preconditioner_of,
@@ -31,15 +29,13 @@ from statphys_flows.sampling.adaptive.warm_up import WarmChains, scales_within, 
 from statphys_flows.sampling.coverage.scores import with_rounding
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
-from statphys_flows.sampling.kernels.ladder import FlowReference, Ladder, Rung, even_levels, run_ladder
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
+from statphys_flows.sampling.kernels.replica_exchange import Replicas, Rung, even_levels, run_ladder
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
 from statphys_flows.sampling.record import Production, join, pieces_of, run_in_pieces
 from statphys_flows.sampling.sampler import Sampled, Sampler
-from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
-from statphys_flows.systems.reference import Reference
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory import seed_states
 from statphys_flows.thresholds import RARE_EXCHANGE
@@ -50,7 +46,7 @@ _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
 
 
 class ParallelTempering(Sampler):
-    """Replica exchange along a ladder of levels, to compare with; also between a trained flow and the target.
+    """Replica exchange along a ladder of levels, to compare with. (Between a trained flow and the target: `FlowMCMC`.)
 
     The levels are where a tempered population (`adaptive.tempering`) keeps an even effective size. log Z is the sum of
     Bennett's estimates between neighbours (`analysis.ladder_log_z`).
@@ -62,7 +58,6 @@ class ParallelTempering(Sampler):
       hundred above 1000); a tenth more, in whole pieces, is run first and discarded.
     - `local`, `moves`: kernel of the local moves, and how many at each level between two draws.
     - `warm_up`: local moves in which scales and step sizes are tuned, at each level.
-    - `assisted_by`: options of a `FlowMCMC` whose adaptive phase trains a flow, which is then the reference.
     - `thin`: keep every `thin`-th configuration; 0 chooses it so that about 2000 are kept.
 
     **Raises:** `StudyError` for counts that are not positive integers, or fewer than 2 levels.
@@ -74,23 +69,17 @@ class ParallelTempering(Sampler):
     local: LocalKernel = eqx.field(default_factory=MALA)
     moves: int = eqx.field(static=True, converter=whole, default=5)
     warm_up: int = eqx.field(static=True, converter=whole, default=600)
-    assisted_by: FlowMCMC | None = None
     thin: int = eqx.field(static=True, converter=whole, default=0)
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
         check_chains(self)
         check_kernel("ParallelTempering", self.local, "ParallelTempering(local=NUTS())")
-        if not (self.assisted_by is None or isinstance(self.assisted_by, FlowMCMC)):
-            raise StudyError(
-                f"ParallelTempering(assisted_by={self.assisted_by!r}): write for example "
-                "ParallelTempering(assisted_by=FlowMCMC())."
-            )
         if self.levels < 2:
             raise StudyError(f"ParallelTempering(levels={self.levels}): a ladder has at least 2.")
 
     def pieces(self, system: System) -> int:
-        return pieces_of(self).total + 2 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
+        return pieces_of(self).total + 2
 
     @full_precision()
     def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
@@ -98,7 +87,7 @@ class ParallelTempering(Sampler):
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         flow_key, pilot_key, warm_key, run_key = jax.random.split(key, 4)
         with stopwatch() as watch:
-            reference = self._reference(system, kT, flow_key, tick, journal)
+            reference = reference_to_temper(system, kT, flow_key)
             tick("finding levels")
             pilot = temper(
                 system,
@@ -111,7 +100,7 @@ class ParallelTempering(Sampler):
                 preconditioner=preconditioner_of(system, reference),
             )
             levels = even_levels(pilot, self.levels)
-            ladder = Ladder(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
+            ladder = Replicas(system, kT_array, reference, jnp.asarray(levels, kT_array.dtype))
             warm = self._warm(ladder, over_devices(self._starts(ladder, pilot, pilot_key)), warm_key, kT)
             tick("warming up")
             training = watch.lap()
@@ -148,19 +137,7 @@ class ParallelTempering(Sampler):
             log_z_by="by parallel tempering: sum over neighbouring levels of Bennett's acceptance ratio",
         )
 
-    def _reference(self, system, kT, key, tick, journal) -> Reference:
-        if self.assisted_by is None:
-            return reference_to_temper(system, kT, key)
-        adapted = adapt(system, float(kT), key, self.assisted_by.adaptation, tick=tick, journal=journal)
-        flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
-        if flow.has_auxiliary:
-            raise StudyError(
-                "ParallelTempering(assisted_by=...) needs a flow with a density, but "
-                f"{type(system.unwrapped).__name__} is sampled through a latent field; use FlowMCMC."
-            )
-        return FlowReference(flow)
-
-    def _starts(self, ladder: "Ladder", pilot, key):
+    def _starts(self, ladder: "Replicas", pilot, key):
         """Particles of the pilot population, if some of them got inside hard walls."""
         inside = is_inside(ladder.system, pilot.particles)
         if not inside.any():
@@ -168,7 +145,7 @@ class ParallelTempering(Sampler):
         particles = pilot.particles if inside.all() else pilot.particles[np.flatnonzero(inside)]
         return spread_over(particles, self.chains)
 
-    def _warm(self, ladder: "Ladder", positions, key, kT) -> WarmChains:
+    def _warm(self, ladder: "Replicas", positions, key, kT) -> WarmChains:
         rescale = scales_within if treatment_of(ladder.system.space).scales_from_chains else None
         factor = preconditioner_for(ladder.system, kT, key)
 
@@ -189,7 +166,7 @@ class ParallelTempering(Sampler):
         return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
 
     def _produce(
-        self, ladder: "Ladder", warm: WarmChains, key, tick, journal
+        self, ladder: "Replicas", warm: WarmChains, key, tick, journal
     ) -> tuple[Production, np.ndarray, np.ndarray]:
         pieces = pieces_of(self)
 

@@ -1,0 +1,142 @@
+r"""Levels of the ladder between a flow and its target: found by a population that climbs from one to the other.
+
+The population is drawn from the flow and carried to the target, level by level: reweighted, resampled and moved by the
+same walk of the latents as on the ladder. It tells what the ladder needs to know: how hard the way is, as the local
+barrier ½ E|log w - log w'| of two independent states at each level, whose integral over λ is the barrier Λ; how far
+walks may go; and where states at each level are, to start from. Source: Syed et al., J. R. Stat. Soc. B 84 (2022) 321.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from statphys_flows.flows import Proposal
+from statphys_flows.precision import full_precision
+from statphys_flows.sampling.kernels.ladder import LadderState
+from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
+
+# Of the population: how many, the fraction that stays effective from one of its levels to the next, and walks at each.
+_POPULATION, _EFFECTIVE, _WALKS = 256, 0.5, 4
+# A population that has not arrived after so many levels is given up.
+_MOST_STEPS = 60
+# The acceptance that walks are tuned to, and how fast they follow it.
+WALK_ACCEPTANCE, GAIN = 0.4, 1.0
+
+
+class Climb(NamedTuple):
+    """What the population saw at its levels: `levels`, rising from 0 to 1; the local `barriers` and `sizes` of walks
+    there; the `states`; and its estimate of log Z."""
+
+    levels: np.ndarray
+    barriers: np.ndarray
+    sizes: np.ndarray
+    states: list[LadderState]
+    log_z: float
+
+    @property
+    def cumulative(self) -> np.ndarray:
+        """Λ(λ), the integral of the local barriers from 0, at the levels."""
+        each = 0.5 * (self.barriers[1:] + self.barriers[:-1]) * np.diff(self.levels)
+        return np.concatenate([[0.0], np.cumsum(each)])
+
+
+def climb(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Climb | None:
+    """Carry a population from the flow to the target; None where it does not arrive."""
+    start_key, key = jax.random.split(key)
+    state = _draw(system, kT, flow, start_key, n=_POPULATION)
+    level, size, log_z = 0.0, 0.5, 0.0
+    levels, barriers, sizes, states = [0.0], [_local_barrier(state)], [1.0], [state]
+    for own in jax.random.split(key, _MOST_STEPS):
+        step = _largest_step(np.asarray(state.log_weights, float), 1.0 - level)
+        log_z += _log_mean(step * np.asarray(state.log_weights, float))
+        level = 1.0 if step >= 1.0 - level else level + step
+        array = jnp.asarray([step, level, size], state.logdensity.dtype)
+        state, tuned = _climb_one(system, kT, flow, state, array, own)
+        size = float(tuned)
+        if not np.isfinite(log_z):
+            return None
+        levels.append(level)
+        barriers.append(_local_barrier(state))
+        sizes.append(size)
+        states.append(state)
+        if level >= 1.0:
+            return Climb(np.asarray(levels), np.asarray(barriers), np.asarray(sizes), states, log_z)
+    return None
+
+
+def _local_barrier(state: LadderState) -> float:
+    """½ E|log w - log w'| over pairs of the population, by Gini's formula over order statistics."""
+    log_w = np.sort(np.asarray(state.log_weights, float))
+    log_w = log_w[np.isfinite(log_w)]
+    n = len(log_w)
+    if n < 2:
+        return 0.0
+    return float(np.sum((2 * np.arange(n) - n + 1) * log_w) / (n * (n - 1)))
+
+
+def _largest_step(log_w: np.ndarray, rest: float) -> float:
+    """The largest step of λ, `rest` at most, after which the wanted fraction of the population is effective."""
+
+    def effective(step: float) -> float:
+        w = np.exp(step * (log_w - log_w.max()))
+        return w.sum() ** 2 / (w**2).sum() / len(w)
+
+    low, high = 0.0, rest
+    if not np.isfinite(log_w.max()) or effective(high) >= _EFFECTIVE:
+        return high
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if effective(middle) >= _EFFECTIVE else (low, middle)
+    # Where a part of the flow's draws has no weight at all, no step is small enough.
+    return max(low, 1e-6 * rest)
+
+
+def _log_mean(a: np.ndarray) -> float:
+    largest = a.max()
+    return float(largest + np.log(np.mean(np.exp(a - largest)))) if np.isfinite(largest) else -np.inf
+
+
+@eqx.filter_jit
+@full_precision()
+def _draw(system: System, kT, flow: Proposal, key, *, n: int) -> LadderState:
+    latents = flow.draw_latents(key, n)
+    return _state(system, kT, flow, latents)
+
+
+def _state(system: System, kT, flow: Proposal, latents) -> LadderState:
+    x, log_q = flow.push(latents)
+    return LadderState(latents, x, jax.vmap(log_density(system, kT))(x), log_q, jnp.zeros(x.shape[0], bool))
+
+
+@eqx.filter_jit
+@full_precision()
+def _climb_one(system: System, kT, flow: Proposal, state: LadderState, figures, key):
+    """Reweight, resample and walk at one level; the population, and the tuned size of walks."""
+    step, level, size = figures
+    resample_key, key = jax.random.split(key)
+    n = state.log_q.shape[0]
+    # Systematic: in order, each as often as its weight says, up to one.
+    cumulative = jnp.cumsum(jax.nn.softmax(step * state.log_weights))
+    places = (jnp.arange(n, dtype=cumulative.dtype) + jax.random.uniform(resample_key, (), cumulative.dtype)) / n
+    chosen = jnp.minimum(jnp.searchsorted(cumulative, places), n - 1)
+    state = jax.tree.map(lambda a: a[chosen], state)
+
+    def walk(carry, key):
+        state, size = carry
+        walk_key, accept_key = jax.random.split(key)
+        walked = _state(system, kT, flow, flow.walk(walk_key, state.latents, jnp.full((n,), size)))
+        log_ratio = level * (walked.log_weights - state.log_weights)
+        accepted = jnp.log(jax.random.uniform(accept_key, (n,), log_ratio.dtype)) < log_ratio
+        state = jax.tree.map(
+            lambda new, old: jnp.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old), walked, state
+        )
+        rate = jnp.mean(jnp.exp(jnp.minimum(log_ratio, 0.0)))
+        return (state, jnp.clip(size * jnp.exp(GAIN * (rate - WALK_ACCEPTANCE)), 1e-4, 1.0)), rate
+
+    (state, size), _ = jax.lax.scan(walk, (state, size), jax.random.split(key, _WALKS))
+    return state, size
