@@ -117,3 +117,36 @@ def test_single_precision_stays_single(getkey):
         x = drawn.sample(getkey())
         assert x.dtype == jnp.float32, name
         assert drawn.log_prob(x).dtype == jnp.float32, name
+
+
+def test_a_walk_is_reversible_for_the_base(base, draws, getkey):
+    """E[f(x) g(x')] = E[g(x) f(x')] for a walk from a draw of the base, with f and g that are not alike."""
+    walk = eqx.filter_jit(lambda base, keys, x, b: jax.vmap(lambda k, x: base.walk(k, x, b))(keys, x))
+    size = jnp.asarray(0.6)
+    moved = walk(base, jax.random.split(getkey(), DRAWS), draws, size)
+    assert moved.shape == draws.shape
+    assert np.mean(np.asarray(moved) != np.asarray(draws)) > 0.9
+
+    def f(x):
+        return np.tanh(np.asarray(x).reshape(DRAWS, -1)[:, 0])
+
+    def g(x):
+        return np.exp(-np.abs(np.asarray(x).reshape(DRAWS, -1)).mean(axis=1))
+
+    here, there = f(draws) * g(moved), g(draws) * f(moved)
+    difference = here - there
+    assert abs(difference.mean()) < SIGMAS * difference.std() / np.sqrt(DRAWS) + 1e-12
+    for moment in (f, g):  # and so it keeps the law
+        change = moment(moved) - moment(draws)
+        assert abs(change.mean()) < SIGMAS * change.std() / np.sqrt(DRAWS) + 1e-12
+
+
+def test_a_walk_goes_from_nowhere_to_a_fresh_draw(base, draws, getkey):
+    walk = eqx.filter_jit(lambda base, keys, x, b: jax.vmap(lambda k, x: base.walk(k, x, b))(keys, x))
+    keys = jax.random.split(getkey(), DRAWS)
+    np.testing.assert_allclose(walk(base, keys, draws, jnp.asarray(0.0)), draws, atol=1e-12)
+    fresh = np.asarray(walk(base, keys, draws, jnp.asarray(1.0))).reshape(DRAWS, -1)[:, 0]
+    if isinstance(base, Mixture):  # of the same component
+        return
+    correlation = np.corrcoef(fresh, np.asarray(draws).reshape(DRAWS, -1)[:, 0])[0, 1]
+    assert abs(correlation) < SIGMAS / np.sqrt(DRAWS)
