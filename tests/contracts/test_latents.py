@@ -1,4 +1,4 @@
-"""Latents of every proposal, in which a ladder walks: `push` has no randomness, `pull` undoes it, walks are reversible."""
+"""Latents of every proposal, in which a ladder walks: `push` has no randomness, `pull` undoes it, walks keep a law."""
 
 import equinox as eqx
 import jax
