@@ -89,6 +89,10 @@ class ParallelTempering(Sampler):
         if self.levels < 2:
             raise StudyError(f"ParallelTempering(levels={self.levels}): a ladder has at least 2.")
 
+    def check_start(self, system: System, kT: float) -> None:
+        if self.assisted_by is not None:
+            self.assisted_by.check_start(system, kT)
+
     def pieces(self, system: System) -> int:
         return pieces_of(self).total + 2 + (0 if self.assisted_by is None else self.assisted_by.pieces(system))
 
@@ -151,7 +155,8 @@ class ParallelTempering(Sampler):
     def _reference(self, system, kT, key, tick, journal) -> Reference:
         if self.assisted_by is None:
             return reference_to_temper(system, kT, key)
-        adapted = adapt(system, float(kT), key, self.assisted_by.adaptation, tick=tick, journal=journal)
+        start, adaptation = self.assisted_by.elsewhere, self.assisted_by.adaptation
+        adapted = adapt(system, float(kT), key, adaptation, warm_start=start, tick=tick, journal=journal)
         flow, _ = refine(system, jnp.asarray(kT, jnp.result_type(float)), adapted.flow, key)
         if flow.has_auxiliary:
             raise StudyError(
