@@ -93,11 +93,11 @@ class LearntFlows(KeptFlows):
 
     def nearest(self, points: Iterable[Parameters], to: Parameters) -> Proposal | None:
         """The flow of the point with the nearest parameters, of those in the order in which they were run; None if none
-        is there."""
-        kept = [point for point in points if self.path(name_of(point)).exists()]
+        is there, of the same parameters."""
+        kept = [point for point in points if point.keys() == to.keys() and self.path(name_of(point)).exists()]
         if not kept:
             return None
-        rows = np.asarray([list(_coordinates(point).values()) for point in (to, *kept)])
+        rows = np.asarray([[_coordinates(point)[name] for name in to] for point in (to, *kept)])
         spread = np.ptp(rows, axis=0)
         distances = np.linalg.norm((rows[1:] - rows[0]) / np.where(spread > 0, spread, 1.0), axis=1)
         return load_flow(self.path(name_of(kept[int(np.argmin(distances))])))

@@ -1,5 +1,6 @@
 """Flow-assisted MCMC at one temperature: adapt, freeze, sample, estimate."""
 
+import contextlib
 from typing import Any
 
 import equinox as eqx
@@ -36,6 +37,9 @@ from statphys_flows.sampling.samplers.frozen import Frozen, produce
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
 from statphys_flows.treatments import flows_for, treatment_of
+
+# Samples from which candidates are built only to see whether one has the structure of a given flow.
+_SAMPLES = 64
 
 
 class FlowMCMC(Sampler):
@@ -109,9 +113,16 @@ class FlowMCMC(Sampler):
     def check_start(self, system: System, kT: float) -> None:
         if self.start_from is None:
             return
+        key = jax.random.key(0)
         try:
-            flows_for(system, kT=kT, key=jax.random.key(0)).adopt(self.start_from)
+            flows_for(system, kT=kT, key=key).adopt(self.start_from)
         except StudyError as reason:
+            # Some candidates are made from samples alone; any will do to see what they are made of.
+            if treatment_of(system.space).candidates_from_samples:
+                with contextlib.suppress(StudyError):
+                    samples = system.space.cover(key, _SAMPLES)
+                    flows_for(system, kT=kT, key=key, samples=samples).adopt(self.start_from)
+                    return
             raise StudyError(
                 f"FlowMCMC(start_from=...): this {type(self.start_from).__name__} cannot start a flow of "
                 f"{type(system.unwrapped).__name__} ({reason}). Give a flow that was trained for a system of the same "
