@@ -21,6 +21,7 @@ from statphys_flows.flows.proposal import LogDensity, Proposal
 from statphys_flows.flows.recipe import Recipe
 from statphys_flows.flows.saved import load_flow, save_flow
 from statphys_flows.flows.sde import sample_sde, score
+from statphys_flows.flows.transfer import transfer
 from statphys_flows.flows.untransformed import Untransformed
 from statphys_flows.flows.velocities import (
     BoundedLatticeVelocity,
@@ -72,4 +73,5 @@ __all__ = [
     "score",
     "site_field",
     "spline_coupling",
+    "transfer",
 ]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import as_floats, check_real, is_count, real, whole
 from statphys_flows.sampling.kernels.local import LocalKernel
@@ -50,6 +51,20 @@ def check_chains(options: Any) -> None:
         raise StudyError(
             f"{type(options).__name__}(chains={options.chains}): error bars and R-hat need at least 2 chains."
         )
+
+
+def check_draws(sampler: Any) -> None:
+    """Refuse a sampler with too few draws for an error bar.
+
+    **Raises:** `StudyError`."""
+    draws = np.empty((sampler.chains, -(-sampler.draws // 10) * 10))
+    try:
+        blocks_per_chain(draws)
+    except ValueError as error:
+        raise StudyError(
+            f"{type(sampler).__name__}(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: "
+            f"{error}"
+        ) from error
 
 
 def check_kernel(owner: str, kernel: Any, example: str) -> None:

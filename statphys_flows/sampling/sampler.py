@@ -16,10 +16,14 @@ from statphys_flows.sampling.record import Production
 from statphys_flows.systems import System
 from statphys_flows.treatments import flows_for, treatment_of
 
+# Metadata of a field of a sampler that stands in the configuration by a digest of its arrays.
+BY_DIGEST = {"by_digest": True}
+
 
 class WarmStart(NamedTuple):
     """A flow to start from: of a neighbouring point, or, if `ready`, trained for this very point along with the whole
-    scan. `candidate` is its name among the candidates."""
+    scan. `candidate` is its name among the candidates; empty for a flow that was trained elsewhere, which the first
+    candidate adopts that can (`Candidates.adopt`)."""
 
     flow: Proposal
     candidate: str
@@ -36,6 +40,7 @@ class Sampled(NamedTuple):
     - `warnings`: sentences on why the numbers may not be right; empty if nothing looks wrong.
     - `history`: figures of the phase before, `{name: (step,)}`, with `"step"` among them, an array of integers.
     - `trained`: what a neighbouring temperature may start from; None from a sampler that learns nothing.
+    - `flow`: the flow that proposed, as it was frozen; None from a sampler without one.
     - `searched`: whether a tempered population looked for modes.
     - `log_z_systematic`: a further error of log Z that does not fall with the number of draws.
     - `log_z_by`: how log Z was estimated, in words.
@@ -52,6 +57,7 @@ class Sampled(NamedTuple):
     log_z_systematic: float = 0.0
     log_z_by: str = ""
     missed: Missed | None = None
+    flow: Proposal | None = None
 
 
 class Sampler(eqx.Module):
@@ -101,6 +107,12 @@ class Sampler(eqx.Module):
 
         **Raises:** `StudyError`."""
 
+    def check_start(self, system: System, kT: float) -> None:
+        """Refuse, before any compute, what does not fit the point that is run first: `system` with its fields as there,
+        at temperature `kT`.
+
+        **Raises:** `StudyError`."""
+
     @abc.abstractmethod
     def pieces(self, system: System) -> int:
         """About how often `run` ticks, an integer of at least 1."""
@@ -130,6 +142,11 @@ class Sampler(eqx.Module):
     @property
     def trains_flow(self) -> bool:
         """Whether it trains a flow, which a scan may share; false if not said otherwise."""
+        return False
+
+    @property
+    def has_start(self) -> bool:
+        """Whether it was given a flow to start from, so that a scan trains none for all of its points."""
         return False
 
     def train_scan(

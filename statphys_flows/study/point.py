@@ -12,6 +12,7 @@ from statphys_flows import analysis
 from statphys_flows.analysis import Estimate
 from statphys_flows.analysis.formulas import OF_THE_ORDER_PARAMETER
 from statphys_flows.analysis.selection import DERIVATIVE
+from statphys_flows.flows import Proposal
 from statphys_flows.results import label, scalars
 from statphys_flows.results.schema import of_a_sampler
 from statphys_flows.results.variable import Variable
@@ -25,10 +26,11 @@ _UNKNOWN = Estimate(float("nan"), float("nan"))
 
 
 class Point(NamedTuple):
-    """A finished point."""
+    """A finished point; with its flow only where it was run just now."""
 
     tree: xr.DataTree
     trained: WarmStart | None
+    flow: Proposal | None = None
 
 
 def run_point(
@@ -80,7 +82,7 @@ def run_point(
     axes = {name: [value] for name, value in parameters.items()}
     tree = {name: label(data.expand_dims(axes), system.units(), name) for name, data in groups.items()}
     tree["thermodynamics"]["log_z"].attrs["comment"] = str(diagnostics["log_z_method"])
-    return Point(xr.DataTree.from_dict(tree), sampled.trained)
+    return Point(xr.DataTree.from_dict(tree), sampled.trained, sampled.flow)
 
 
 def _nothing(row: Variable) -> object:

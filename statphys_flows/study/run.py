@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
+from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.point import Point, run_point
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
@@ -29,7 +30,7 @@ def strategy_of(asked: str, system: System, sampler: Sampler, points: int) -> st
     if asked != "auto":
         return asked
     enough = treatment_of(system.space).points_of_one_flow
-    shared = sampler.trains_flow and enough is not None and points >= enough
+    shared = sampler.trains_flow and not sampler.has_start and enough is not None and points >= enough
     return "conditional" if shared else "neighbours"
 
 
@@ -38,9 +39,16 @@ def strategies_of(*names: str) -> str:
     return ", ".join(dict.fromkeys(name for said in names for name in said.split(", ") if name))
 
 
+def key_of(seed: int) -> PRNGKeyArray:
+    """The key of all 64 bits of a seed; in JAX's 32 bits the upper half would be dropped. Seeds below 2³² give the same
+    key in both."""
+    with jax.enable_x64(True):
+        return jax.random.key(seed)
+
+
 class Run(NamedTuple):
     """What the points of a study have in common; `strategy` is that of `strategy_of`, "" if there is nothing to run;
-    `parts` is where they are kept, None for nowhere."""
+    `parts` is where they are kept, None for nowhere, and `flows` where their flows are."""
 
     system: System
     scan: Scan
@@ -49,6 +57,7 @@ class Run(NamedTuple):
     key: PRNGKeyArray
     parts: Parts | None
     report: Progress
+    flows: KeptFlows | None = None
 
     def fill(self, done: dict[str, xr.DataTree]) -> None:
         """Run every point that is not in `done`, and put it there."""
@@ -74,8 +83,12 @@ class Run(NamedTuple):
                     point = run_point(
                         system, parameters, point_key, self.sampler, warm_start=start, tick=tick, journal=journal
                     )
+                if self.flows is not None:
+                    self.flows.save(name, point.flow)
                 if self.parts is not None:
                     self.parts.save(name, point.tree, None if point.trained is None else point.trained.flow)
+            elif self.flows is not None:
+                self.flows.require(name)
             done[name], warm_start = point.tree, point.trained
             self.report.point_done()
 

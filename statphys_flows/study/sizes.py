@@ -1,6 +1,8 @@
 """The same study at several sizes of a system."""
 
+import dataclasses
 import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -14,9 +16,13 @@ from numpy.typing import ArrayLike
 from statphys_flows.analysis import locate_transitions
 from statphys_flows.analysis.selection import sizes_of
 from statphys_flows.errors import StudyError
-from statphys_flows.numbers import is_count
+from statphys_flows.flows import Proposal
+from statphys_flows.numbers import is_bool, is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
+from statphys_flows.study.flows import LearntFlows
 from statphys_flows.study.progress import Progress
+from statphys_flows.study.run import strategy_of
+from statphys_flows.study.scan import Parameters, Scan, at
 from statphys_flows.study.storage.store import (
     check_same,
     configuration_of,
@@ -26,7 +32,7 @@ from statphys_flows.study.storage.store import (
     write_tree,
 )
 from statphys_flows.study.study import Study
-from statphys_flows.systems import System
+from statphys_flows.systems import System, with_array_parameters
 
 
 def run_size_study(
@@ -41,6 +47,7 @@ def run_size_study(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
+    transfer: bool = True,
 ) -> xr.DataTree:
     """Run a study at several sizes, and locate transitions from all of them together (`locate_transitions`).
 
@@ -55,6 +62,8 @@ def run_size_study(
       its attribute `seed`.
     - `out`, `resume`, `overwrite`: as in `run_study`. Finished sizes, and the finished points of the current size, are
       kept in a folder `out.parts` until the file is complete.
+    - `transfer`: whether each size, from small to large, starts from a flow of the size before, that of the point with
+      the nearest parameters, where flows have the same structure at both (as by `FlowMCMC(start_from=...)`).
 
     **Returns:** a tree with a child `size_<n>` for each, a result as `run_study` returns, and `transitions`.
 
@@ -67,46 +76,97 @@ def run_size_study(
         )
     sampler = FlowMCMC() if sampler is None else sampler
     studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _check_sizes(sizes)}
+    transfer = _check_transfer(transfer, studies)
     if out is None:
-        return _whole(_run(studies, None, progress), seed)
+        with tempfile.TemporaryDirectory() as folder:
+            return _whole(_run(studies, None, Path(folder) if transfer else None, progress), seed, transfer)
     path = Path(out)
 
     def make() -> xr.DataTree:
         folder = make_parts_folder(path, resume=resume)
-        whole = _whole(_run(studies, folder, progress), seed)
+        whole = _whole(_run(studies, folder, folder if transfer else None, progress), seed, transfer)
         write_tree(whole, path)
         shutil.rmtree(folder, ignore_errors=True)
         return whole
 
-    return read_or_make(path, lambda: _load_finished(path, studies, seed), make, resume=resume, overwrite=overwrite)
+    return read_or_make(
+        path, lambda: _load_finished(path, studies, seed, transfer), make, resume=resume, overwrite=overwrite
+    )
 
 
-def _run(studies: Mapping[int, Study], folder: Path | None, progress: bool | Progress) -> dict[str, xr.DataTree]:
-    """The result of each size, by the name of its group; kept in `folder` if there is one."""
-    done = {}
+def _check_transfer(transfer: Any, studies: Mapping[int, Study]) -> bool:
+    if not is_bool(transfer):
+        raise StudyError(f"transfer={transfer!r}: write True or False.")
+    if not transfer:  # each size starts from the same
+        for study in studies.values():
+            first = _points(study)[0]
+            study.sampler.check_start(with_array_parameters(at(study.system, first)), first["kT"])
+    return bool(transfer)
+
+
+def _run(
+    studies: Mapping[int, Study], folder: Path | None, learnt: Path | None, progress: bool | Progress
+) -> dict[str, xr.DataTree]:
+    """The result of each size, by the name of its group; kept in `folder` if there is one. If there is a folder
+    `learnt`, flows are kept there, and each size starts from one of the size before."""
+    done: dict[str, xr.DataTree] = {}
+    before: tuple[Study, LearntFlows] | None = None
     for n, study in studies.items():
+        if before is not None:
+            smaller, flows = before
+            study = _starting_from(flows.nearest(_points(smaller), _points(study)[0]), study)
         part = None if folder is None else folder / f"size_{n}.nc"
-        tree = study.run(part, resume=part is not None, progress=progress)
+        kept = None if learnt is None else LearntFlows(learnt / f"size_{n}.flows")
+        tree = study.run(part, resume=part is not None, progress=progress, keep_flows=kept)
         tree.attrs["size"] = n
         done[f"size_{n}"] = tree
+        before = None if kept is None else (study, kept)
     return done
 
 
-def _load_finished(path: Path, studies: Mapping[int, Study], seed: int) -> xr.DataTree:
+def _starting_from(flow: Proposal | None, study: Study) -> Study:
+    """The study with this flow to start from; with that of its own sampler where this has not the structure of a flow
+    of its first point; and with none where neither has it, or where one flow is trained for all points."""
+    sampler, points = study.sampler, _points(study)
+    if not isinstance(sampler, FlowMCMC):
+        return study
+    plain = dataclasses.replace(sampler, start_from=None)
+    if strategy_of(study.strategy, study.system, plain, len(points)) != "conditional":
+        for start in (flow, sampler.start_from):
+            try:
+                changed = dataclasses.replace(sampler, start_from=start)
+                changed.check_start(with_array_parameters(at(study.system, points[0])), points[0]["kT"])
+                return dataclasses.replace(study, sampler=changed)
+            except StudyError:
+                continue
+    return dataclasses.replace(study, sampler=plain)
+
+
+def _points(study: Study) -> list[Parameters]:
+    return list(Scan(study.kT, study.scan).points())
+
+
+def _load_finished(path: Path, studies: Mapping[int, Study], seed: int, transfer: bool) -> xr.DataTree:
     tree = read_tree(path)
-    check_same({"seed": int(tree.attrs.get("seed", seed))}, {"seed": seed}, path)
+    old = {"seed": int(tree.attrs.get("seed", seed)), "transfer": bool(tree.attrs.get("transfer", False))}
+    check_same(old, {"seed": seed, "transfer": transfer}, path)
     if {f"size_{n}" for n in studies} != sizes_of(tree).keys():
         raise StudyError(f"{path} contains other sizes: choose another out, or pass overwrite=True.")
-    for n, study in studies.items():
-        check_same(configuration_of(tree.children[f"size_{n}"], path), study.configuration(), path)
+    for number, (n, study) in enumerate(studies.items()):
+        there, here = configuration_of(tree.children[f"size_{n}"], path), study.configuration()
+        if transfer and number:
+            # The start is a flow of the size before, which follows from the rest.
+            for each in (there, here):
+                each["sampler"]["parameters"].pop("start_from", None)
+        check_same(there, here, path)
     return tree
 
 
-def _whole(done: dict[str, xr.DataTree], seed: int) -> xr.DataTree:
+def _whole(done: dict[str, xr.DataTree], seed: int, transfer: bool) -> xr.DataTree:
     whole = xr.DataTree.from_dict(done)
     first = next(iter(done.values())).attrs
     kept = ("Conventions", "history", "versions", "thresholds", "device", "measure", "energy_convention")
-    whole.attrs = {name: first[name] for name in kept} | {"seed": seed}
+    whole.attrs = {name: first[name] for name in kept} | {"seed": seed, "transfer": int(transfer)}
     whole.attrs["title"] = (
         f"{first['title'].partition(':')[0]}: sizes {', '.join(n.removeprefix('size_') for n in done)}"
     )

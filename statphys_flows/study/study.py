@@ -6,23 +6,21 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-import jax
-import numpy as np
 import xarray as xr
-from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from statphys_flows.analysis import refinement
-from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError, StudyInterrupted
 from statphys_flows.numbers import is_count, whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
+from statphys_flows.sampling.plan import check_draws
 from statphys_flows.study.assemble import assemble, axes_of, complete, points_of
+from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.names import check_names
 from statphys_flows.study.progress import Bar, Progress
-from statphys_flows.study.run import Run, strategies_of, strategy_of
+from statphys_flows.study.run import Run, key_of, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, at, join_values, name_of, number
 from statphys_flows.study.storage import provenance
 from statphys_flows.study.storage.programs import forget_changed
@@ -84,11 +82,13 @@ class Study:
         if not is_count(self.seed, 0) or self.seed >= 2**63:
             raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
         Scan(self.kT, self.scan).check(self.system)
-        _check_length(self.sampler)
+        check_draws(self.sampler)
         if self.strategy not in ("auto", "conditional", "neighbours"):
             raise StudyError(f'strategy={self.strategy!r}: give "auto", "conditional" or "neighbours".')
         if self.strategy == "conditional" and not self.sampler.trains_flow:
             raise StudyError(f'strategy="conditional" trains a flow, and {type(self.sampler).__name__} has none.')
+        if self.strategy == "conditional" and self.sampler.has_start:
+            raise StudyError('strategy="conditional" starts from no flow: write "neighbours", or leave start_from out.')
 
     def run(
         self,
@@ -97,6 +97,7 @@ class Study:
         resume: bool = False,
         overwrite: bool = False,
         progress: bool | Progress = True,
+        keep_flows: str | PathLike | None = None,
     ) -> xr.DataTree:
         """Run every point of the scan, each warm-started from a neighbour: from the hottest down, and back and forth
         along other parameters.
@@ -109,6 +110,8 @@ class Study:
           already complete, it is read.
         - `overwrite`: replace an earlier result.
         - `progress`: a bar on standard error; `False` for none, or your own `Progress`.
+        - `keep_flows`: a folder for the flow of each point, as it was frozen: `kT_0.5.flow` and so on, for `load_flow`
+          and `FlowMCMC(start_from=...)`.
 
         **Returns:** the result (groups `thermodynamics`, `profiles`, `posterior`, `sample_stats`, `training`,
         `diagnostics`), with a dimension for the temperature and for each field of `scan`; values in the order in which
@@ -116,7 +119,8 @@ class Study:
 
         **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C.
         """
-        return self._run({}, out, resume=resume, overwrite=overwrite, progress=progress)
+        flows = KeptFlows.of(keep_flows)
+        return self._run({}, out, flows=flows, resume=resume, overwrite=overwrite, progress=progress)
 
     def extend(
         self,
@@ -201,45 +205,57 @@ class Study:
 
     @full_precision()
     def _run(
-        self, done: dict[str, xr.DataTree], out, before: str = "", *, resume: bool, overwrite: bool, progress
+        self, done: dict[str, xr.DataTree], out, before: str = "", *, resume, overwrite, progress, flows=None
     ) -> xr.DataTree:
         """`run` without the points in `done`, whose flows were trained by the strategy `before`."""
         scan = Scan(self.kT, self.scan)
         path = None if out is None else Path(out)
         if path is None and resume:
             raise StudyError("resume=True needs out=..., the file of the interrupted run.")
-        key = _key(self.seed)
+        key = key_of(self.seed)
+        missing = [point for point in scan.points() if name_of(point) not in done]
+        if flows is not None:
+            flows.check(self.sampler, map(name_of, missing), replace=resume or overwrite)
         for end in (min, max) if self.scan else (max,):
             corner = {name: end(values) for name, values in scan.axes.items()}
             check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key)
         check_names(self.system, scan.names)
         self.sampler.check(self.system)
+        for first in missing[:1]:
+            self.sampler.check_start(with_array_parameters(at(self.system, first)), first["kT"])
         configuration = self.configuration()
         forget_changed(self.system, configuration["programs"])
         report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
 
         def fill(parts: Parts | None) -> xr.DataTree:
-            return self._fill(dict(done), before, scan, key, configuration, parts, report)
+            return self._fill(dict(done), before, scan, key, configuration, parts, report, flows)
 
         if path is None:
             return fill(None)
+
+        def read(path: Path = path) -> xr.DataTree:
+            tree = read_finished(path, configuration)
+            if flows is not None:
+                flows.require(*map(name_of, scan.points()))
+            return tree
+
         return read_or_make(
             path,
-            lambda: read_finished(path, configuration),
+            read,
             lambda: fill(Parts(path, configuration, resume=resume)),
             resume=resume,
             overwrite=overwrite,
         )
 
     def _fill(
-        self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report
+        self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report, flows
     ) -> xr.DataTree:
         """The complete tree, after every point that is not in `done` has been run; written if there are `parts`."""
         # Only the missing points count: points in `done` take no part in the training.
         missing = sum(name_of(point) not in done for point in scan.points())
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
         try:
-            Run(self.system, scan, self.sampler, strategy, key, parts, report).fill(done)
+            Run(self.system, scan, self.sampler, strategy, key, parts, report, flows).fill(done)
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
             tree.attrs["strategy"] = strategies_of(before, strategy)
@@ -266,6 +282,7 @@ def run_study(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
+    keep_flows: str | PathLike | None = None,
 ) -> xr.DataTree:
     """Sample `system` at every temperature of `kT` (1 if not given), and at every value of its fields in `scan`, and
     report its free energy and thermodynamics.
@@ -273,25 +290,7 @@ def run_study(
     Short for `Study(system, kT, seed, sampler, scan, strategy).run(out, ...)`, where every argument is described.
     """
     study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler, {} if scan is None else scan, strategy)
-    return study.run(out, resume=resume, overwrite=overwrite, progress=progress)
-
-
-def _key(seed: int) -> PRNGKeyArray:
-    """The key of all 64 bits of a seed; in JAX's 32 bits the upper half would be dropped. Seeds below 2³² give the same
-    key in both."""
-    with jax.enable_x64(True):
-        return jax.random.key(seed)
-
-
-def _check_length(sampler: Sampler) -> None:
-    draws = np.empty((sampler.chains, -(-sampler.draws // 10) * 10))
-    try:
-        blocks_per_chain(draws)
-    except ValueError as error:
-        raise StudyError(
-            f"{type(sampler).__name__}(chains={sampler.chains}, draws={sampler.draws}) is too little for an error bar: "
-            f"{error}"
-        ) from error
+    return study.run(out, resume=resume, overwrite=overwrite, progress=progress, keep_flows=keep_flows)
 
 
 def _name(value) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import overload
 
-from statphys_flows.flows import Proposal
+from statphys_flows.errors import StudyError
+from statphys_flows.flows import Proposal, transfer
 
 
 class Candidates(Sequence[Proposal]):
@@ -34,3 +35,16 @@ class Candidates(Sequence[Proposal]):
         if isinstance(index, slice):
             return Candidates({name: self._builders[name] for name in chosen})
         return self._builders[chosen]()
+
+    def adopt(self, trained: Proposal) -> tuple[str, Proposal]:
+        """The name of the first flow that can take over what `trained` has learnt elsewhere, and this flow with it
+        (`flows.transfer`).
+
+        **Raises:** `StudyError` if none can, with the reason of each."""
+        reasons = []
+        for name, flow in zip(self.names, self, strict=True):
+            try:
+                return name, transfer(trained, flow)
+            except StudyError as reason:
+                reasons.append(f"{name}: {reason}")
+        raise StudyError("; ".join(reasons))

@@ -42,6 +42,11 @@ ATTRIBUTES = (
     Attribute("Conventions", "CF"),
     Attribute("no_transitions", "why there is no group `transitions`, where there is none", always=False),
     Attribute("joined", "of `sf.concat`: the configurations of both results, as JSON", always=False),
+    Attribute(
+        "transfer",
+        "of `sf.run_size_study`: 1 if each size started from a flow of the size before where it could, 0 if not",
+        always=False,
+    ),
     Attribute("size", "of each result in `sf.run_size_study`", always=False),
 )
 # Those that hold JSON.

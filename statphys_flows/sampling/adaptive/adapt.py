@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import (
     Adapted,
@@ -29,7 +30,7 @@ from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
 from statphys_flows.thresholds import READY, USELESS, USELESS_BESIDE
-from statphys_flows.treatments import flows_for, treatment_of
+from statphys_flows.treatments import Candidates, flows_for, treatment_of
 
 
 def adapt(
@@ -54,7 +55,8 @@ def adapt(
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further if it is good enough here unchanged; one that is `ready`, if it
-    scores above 0.5. `tick(stage)` is called after each round, and the round is noted in the `journal`.
+    scores above 0.5. One that was trained elsewhere is that of a neighbour for the first candidate that can adopt it,
+    and is not used where none can. `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
     keys = _Keys(*jax.random.split(key, 6))
     point = _Point(system, kT, jnp.asarray(kT, jnp.result_type(float)), keys, adaptation, tick, journal)
@@ -64,14 +66,24 @@ def adapt(
     warm = warm_chains(system, point.kT, keys.seed, keys.warm, adaptation, known)
     seen = warm.samples if known is None else known
     candidates = flows_for(system, kT=kT, key=keys.flow, samples=seen)
-    first = 0
-    if warm_start is not None and not warm_start.ready:
-        # If the neighbour kept a candidate that does not exist here (two wells have become one), start from the first.
-        if warm_start.candidate in candidates.names:
-            first = candidates.names.index(warm_start.candidate)
-        else:
-            warm_start = None
+    first, warm_start = _where_to_start(candidates, warm_start)
     return _try_in_turn(point, candidates, first, warm_start, warm, seen, found)
+
+
+def _where_to_start(candidates: Candidates, warm_start: WarmStart | None) -> tuple[int, WarmStart | None]:
+    """The number of the candidate that starts from a trained flow. The first, and no start, where the neighbour kept a
+    candidate that does not exist here (two wells have become one), or none can adopt what was trained elsewhere."""
+    if warm_start is None or warm_start.ready:
+        return 0, warm_start
+    if not warm_start.candidate:
+        try:
+            name, flow = candidates.adopt(warm_start.flow)
+        except StudyError:
+            return 0, None
+        warm_start = WarmStart(flow, name)
+    if warm_start.candidate not in candidates.names:
+        return 0, None
+    return candidates.names.index(warm_start.candidate), warm_start
 
 
 class _Keys(NamedTuple):

@@ -1,5 +1,6 @@
 """Flow-assisted MCMC at one temperature: adapt, freeze, sample, estimate."""
 
+import contextlib
 from typing import Any
 
 import equinox as eqx
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from statphys_flows.errors import StudyError
+from statphys_flows.flows import Proposal
+from statphys_flows.flows.saved import given_flow
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptive.adapt import adapt
@@ -29,13 +32,16 @@ from statphys_flows.sampling.plan import (
     plan_field,
 )
 from statphys_flows.sampling.record import pieces_of
-from statphys_flows.sampling.sampler import Sampler, WarmStart
+from statphys_flows.sampling.sampler import BY_DIGEST, Sampler, WarmStart
 from statphys_flows.sampling.samplers.assess import assess
 from statphys_flows.sampling.samplers.flow_moves import find_moves
 from statphys_flows.sampling.samplers.frozen import produce
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
-from statphys_flows.treatments import treatment_of
+from statphys_flows.treatments import flows_for, treatment_of
+
+# Samples from which candidates are built only to see whether one has the structure of a given flow.
+_SAMPLES = 64
 
 # What the key of the ladder is called, beside those of the other parts.
 _LADDER = 0x1ADD
@@ -57,8 +63,13 @@ class FlowMCMC(Sampler):
     - `ladder`: levels between the flow and its target, a `Ladder`; a number is how many, 2 for none in between.
     - `thin`: keep every `thin`-th configuration of a chain in the result; 0 chooses it so that about 2000 are kept for
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.
+    - `start_from`: a flow that was trained elsewhere, at another size or in another study, or the path of a file that
+      `save_flow` wrote. Each point without a neighbour's flow starts from it, as from a neighbour's: the first
+      candidate that has its structure takes over its trained numbers. It is scored first, and not trained further if it
+      is `Rounds.good_enough` as it is. Each log q is exact for the flow as it is at the new size.
 
-    **Raises:** `StudyError` for a count that is not a positive integer, or a plan of another type.
+    **Raises:** `StudyError` for a count that is not a positive integer, a plan of another type, or a `start_from` that
+    is no flow with a map or no file of one; before any compute if no flow of the system has its structure.
     """
 
     chains: int = eqx.field(static=True, converter=whole, default=128)
@@ -70,6 +81,10 @@ class FlowMCMC(Sampler):
     polish: Polish = plan_field(Polish, "most")
     ladder: Ladder = plan_field(Ladder, "levels")
     thin: int = eqx.field(static=True, converter=whole, default=0)
+
+    start_from: Proposal | None = eqx.field(
+        default=None, converter=lambda given: given_flow("FlowMCMC(start_from", given), metadata=BY_DIGEST
+    )
 
     def __check_init__(self):
         check_counts(self, may_be_zero=("thin",))
@@ -94,6 +109,34 @@ class FlowMCMC(Sampler):
     def check(self, system: System) -> None:
         self.start.check(system)
 
+    @property
+    def has_start(self) -> bool:
+        return self.start_from is not None
+
+    @property
+    def elsewhere(self) -> WarmStart | None:
+        """What a point starts from that no other point of the study has trained a flow for."""
+        return None if self.start_from is None else WarmStart(self.start_from, "")
+
+    def check_start(self, system: System, kT: float) -> None:
+        if self.start_from is None:
+            return
+        key = jax.random.key(0)
+        try:
+            flows_for(system, kT=kT, key=key).adopt(self.start_from)
+        except StudyError as reason:
+            # Some candidates are made from samples alone; any will do to see what they are made of.
+            if treatment_of(system.space).candidates_from_samples:
+                with contextlib.suppress(StudyError):
+                    samples = system.space.cover(key, _SAMPLES)
+                    flows_for(system, kT=kT, key=key, samples=samples).adopt(self.start_from)
+                    return
+            raise StudyError(
+                f"FlowMCMC(start_from=...): this {type(self.start_from).__name__} cannot start a flow of "
+                f"{type(system.unwrapped).__name__} ({reason}). Give a flow that was trained for a system of the same "
+                "kind, or leave start_from out."
+            ) from reason
+
     def pieces(self, system: System) -> int:
         # The start, the warm-up, the rounds and the pieces of production.
         rounds = self.rounds.most + polish_rounds(self.adaptation, system)
@@ -107,6 +150,7 @@ class FlowMCMC(Sampler):
         adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
         ladder_key = jax.random.fold_in(key, _LADDER)
         kT_array: Any = jnp.asarray(kT, jnp.result_type(float))
+        warm_start = self.elsewhere if warm_start is None else warm_start
         with stopwatch() as watch:
             adapted = adapt(system, kT, adapt_key, self.adaptation, warm_start=warm_start, tick=tick, journal=journal)
             flow, round_trip = refine(system, kT_array, adapted.flow, refine_key)
@@ -137,4 +181,5 @@ class FlowMCMC(Sampler):
         return sampled._replace(
             diagnostics=sampled.diagnostics | {"log_q_round_trip_error": round_trip, **seconds},
             trained=None if anew else WarmStart(flow.kept, adapted.candidate),
+            flow=flow,
         )

@@ -18,7 +18,7 @@ import statphys_flows
 from statphys_flows import thresholds
 from statphys_flows.precision import chosen_precision, full_precision
 from statphys_flows.sampling import Sampler
-from statphys_flows.study.storage.digests import digest_of, instructions_of, is_own, without_addresses
+from statphys_flows.study.storage.digests import Digest, digest_of, instructions_of, is_own, without_addresses
 from statphys_flows.study.storage.programs import TRACED_BY, programs
 from statphys_flows.systems import System
 from statphys_flows.systems.parameters import with_unwrapped
@@ -141,7 +141,18 @@ def device() -> str:
 
 
 def _fields(module: Any) -> dict[str, Any]:
-    return {f.name: _plain(getattr(module, f.name)) for f in dataclasses.fields(module)}
+    values = {f.name: (getattr(module, f.name), f.metadata) for f in dataclasses.fields(module)}
+    return {n: _identity(v) if v is not None and "by_digest" in how else _plain(v) for n, (v, how) in values.items()}
+
+
+def _identity(module: eqx.Module) -> str:
+    """A class, and the digest of all arrays with the names of where they stand."""
+    digest = Digest()
+    for path, leaf in jax.tree_util.tree_flatten_with_path(module)[0]:
+        digest.text(jax.tree_util.keystr(path))
+        if eqx.is_array(leaf):
+            digest.array(leaf)
+    return f"{type(module).__qualname__} sha256 {digest}"
 
 
 def _functions(module: Any) -> list:

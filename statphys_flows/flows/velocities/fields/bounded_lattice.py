@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from statphys_flows.bases.harmonics import harmonic_transform, kernel_diagonal, lattice_laplacian
+from statphys_flows.errors import StudyError
 from statphys_flows.flows.velocities.fields.features import odd_and_even
 from statphys_flows.flows.velocities.velocity import Velocity
 from statphys_flows.precision import full_precision
@@ -74,6 +75,30 @@ class BoundedLatticeVelocity(Velocity):
             divergence = divergence + jnp.sum(weights[f] * feature.slope)
         spectrum = jnp.sum(smoothing * harmonic_transform(self.lattice, local), axis=0)
         return harmonic_transform(self.lattice, spectrum), divergence
+
+    def adopt(self, trained: "BoundedLatticeVelocity") -> "BoundedLatticeVelocity":
+        """The trained velocity on this lattice, which may have other lengths along periodic axes: coefficients do not
+        depend on the position along these.
+
+        **Raises:** `StudyError` for a velocity of other features, or other lengths of Dirichlet axes.
+        """
+        if (there := trained._structure) != (here := self._structure):
+            raise StudyError(
+                f"A BoundedLatticeVelocity with {there} cannot start one with {here}: build both with the same "
+                "options, and with the same lengths of Dirichlet axes."
+            )
+        return eqx.tree_at(lambda v: v.lattice, trained, self.lattice)
+
+    @property
+    def _structure(self) -> dict[str, object]:
+        axes = zip(self.lattice.shape, self.lattice.periodic, strict=True)
+        return {
+            "axes": tuple("periodic" if periodic else n for n, periodic in axes),
+            "even": self.even,
+            "harmonics": self.harmonics,
+            "kernels": self.coefficients.shape[1],
+            "times": self.coefficients.shape[0],
+        }
 
     def _green(self, dtype) -> Float[Array, "kernels *lattice"]:
         square = jnp.exp(2 * self.log_masses).reshape(-1, *[1] * len(self.lattice.shape))

@@ -52,6 +52,10 @@ class DensityModeVelocity(Velocity):
         """k, in inverse lengths."""
         return 2 * np.pi * jnp.asarray(np.asarray(self.indices) / np.asarray(self.box.lengths), self.linear.dtype)
 
+    def adopt(self, trained: "DensityModeVelocity") -> "DensityModeVelocity":
+        """The trained velocity in this box, with its number of particles, on which the divergence depends."""
+        return eqx.tree_at(lambda v: v.box, trained, self.box)
+
     @full_precision()
     def __call__(self, t, x):
         n = self.box.n

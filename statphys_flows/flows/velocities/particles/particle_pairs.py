@@ -57,6 +57,10 @@ class PairVelocity(Velocity):
         spacing = (box.volume / box.n) ** (1 / box.dimension)
         self.log_range = jnp.asarray(np.log(min(0.7 * spacing, 0.35 * self.reach)), dtype)
 
+    def adopt(self, trained: "PairVelocity") -> "PairVelocity":
+        """The trained velocity in this box, with its number of particles, on which the divergence depends."""
+        return eqx.tree_at(lambda v: v.box, trained, self.box)
+
     @full_precision()
     def __call__(self, t, x):
         n, d = x.shape

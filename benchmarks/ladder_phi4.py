@@ -1,0 +1,99 @@
+"""φ⁴ on square lattices (convention A, m² = -4): cases of `benchmarks.ladder`, and the flows that they start from."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+import statphys_flows as sf
+from benchmarks.ladder_report import (
+    Clock,
+    Value,
+    between_independent_draws,
+    diagnostic,
+    estimate,
+    ladder_in_words,
+    map_passes,
+    options_of,
+    sampler_of,
+    show,
+    warning,
+)
+from statphys_flows.flows import Proposal
+from statphys_flows.sampling import adapt
+from statphys_flows.systems import with_array_parameters
+
+MASS_SQUARED = -4.0
+STANDARD = {6: 6.975, 8: 6.008, 32: 4.572, 64: 4.398}
+# log Z by size and λ. Of 6 × 6 exact; of 32 × 32 by a flow of the library trained at that size, 382.372(6). The others:
+# python -m benchmarks.flow_free_phi4 8 --coupling 6.008 --nodes 12
+# python -m benchmarks.flow_free_phi4 64 --coupling 4.398
+LOG_Z = {
+    (6, 6.975): Value(6.984948),
+    (8, 6.008): Value(15.9875, 0.0014),
+    (32, 4.572): Value(382.372, 0.006),
+    (64, 4.398): Value(1619.371, 0.037),
+}
+
+
+def system_at(length: int, coupling: float) -> sf.LatticePhi4:
+    return sf.LatticePhi4((length, length), MASS_SQUARED, coupling)
+
+
+def run(name: str, length: int, coupling: float, quick: bool, seed: int, sampler=None, **demanded) -> None:
+    clock, sampler = Clock(), sampler_of(quick) if sampler is None else sampler
+    result = sf.run_study(system_at(length, coupling), kT=1.0, seed=seed, sampler=sampler, progress=False)
+    reference = LOG_Z.get((length, coupling), Value(np.nan, np.nan))
+    show(name, result, clock, {1.0: reference}, **demanded)
+
+
+def phi4_8(quick: bool, seed: int) -> None:
+    length = 6 if quick else 8
+    run("phi4_8", length, STANDARD[length], quick, seed, off=0.005, seconds=120)
+
+
+def phi4_32(quick: bool, seed: int) -> None:
+    length = 8 if quick else 32
+    run("phi4_32", length, STANDARD[length], quick, seed, off=0.02, error=0.02, draws=1000, seconds=900)
+
+
+def phi4_64(quick: bool, seed: int) -> None:
+    clock, (length, start) = Clock(), (8, 6) if quick else (64, 16)
+    trained = train(start, STANDARD[length], quick, seed)
+    print(f"phi4_64: {clock():.0f} s for the flow of {start} × {start}", flush=True)
+    sampler = sf.FlowMCMC(start_from=trained, **options_of(quick))
+    run("phi4_64", length, STANDARD[length], quick, seed, sampler, off=0.15, draws=100, seconds=3600 - clock())
+
+
+def train(length: int, coupling: float, quick: bool, seed: int) -> Proposal:
+    options = sampler_of(quick).adaptation
+    adapted = adapt(with_array_parameters(system_at(length, coupling)), 1.0, jax.random.key(seed + length), options)
+    print(f"flow of {length} × {length}, λ={coupling}: smaller of forward and reverse ESS {adapted.score:.3f}")
+    return adapted.flow.kept
+
+
+def volume(quick: bool, seed: int) -> None:
+    """The flow is not trained further, so that only the size changes."""
+    start, lengths = (6, (6, 8)) if quick else (16, (8, 16, 32, 64))
+    coupling = STANDARD[8]
+    trained = train(start, coupling, quick, seed)
+    ways: dict[str, dict[str, Any]] = {"ladder": {}, "independence move": {"ladder": 2}}
+    options = options_of(quick) | {"rounds": sf.Rounds(most=0), "polish": 0}
+    print("| L | way | log Z | forward ESS | passes a draw | 2 τ(abs M) | passes for an independent one | |")
+    print("| --- " * 8 + "|")
+    for length in lengths:
+        for name, way in ways.items():
+            clock, sampler = Clock(), sf.FlowMCMC(start_from=trained, **options, **way)
+            result = sf.run_study(system_at(length, coupling), kT=1.0, seed=seed, sampler=sampler, progress=False)
+            log_z, two_tau, passes = (
+                estimate(result, "log_z", 1.0),
+                between_independent_draws(result, 1.0),
+                map_passes(result, 1.0),
+            )
+            print(
+                f"| {length} | {name} | {log_z.value:.3f} ± {log_z.error:.3f} | "
+                f"{diagnostic(result, 'ess_forward', 1.0):.4f} | {passes:.2f} | {two_tau.value:.2f} ± "
+                f"{two_tau.error:.2f} | {passes * two_tau.value:.1f} | {ladder_in_words(result, 1.0)}; "
+                f"{clock():.0f} s; {warning(result, 1.0)} |",
+                flush=True,
+            )
