@@ -53,16 +53,22 @@ def phi4_8(quick: bool, seed: int) -> None:
 
 
 def phi4_32(quick: bool, seed: int) -> None:
-    length = 8 if quick else 32
-    run("phi4_32", length, STANDARD[length], quick, seed, off=0.02, error=0.02, draws=1000, seconds=900)
+    length, start = (8, 6) if quick else (32, 16)
+    from_smaller("phi4_32", length, start, quick, seed, 900, off=0.02, error=0.02, draws=1000)
 
 
 def phi4_64(quick: bool, seed: int) -> None:
-    clock, (length, start) = Clock(), (8, 6) if quick else (64, 16)
+    length, start = (8, 6) if quick else (64, 16)
+    from_smaller("phi4_64", length, start, quick, seed, 3600, off=0.15, draws=100)
+
+
+def from_smaller(name: str, length: int, start: int, quick: bool, seed: int, seconds: float, **demanded) -> None:
+    """With the flow of a smaller lattice, whose training is part of the time."""
+    clock = Clock()
     trained = train(start, STANDARD[length], quick, seed)
-    print(f"phi4_64: {clock():.0f} s for the flow of {start} × {start}", flush=True)
+    print(f"{name}: {clock():.0f} s for the flow of {start} × {start}", flush=True)
     sampler = sf.FlowMCMC(start_from=trained, **options_of(quick))
-    run("phi4_64", length, STANDARD[length], quick, seed, sampler, off=0.15, draws=100, seconds=3600 - clock())
+    run(name, length, STANDARD[length], quick, seed, sampler, seconds=seconds - clock(), **demanded)
 
 
 def train(length: int, coupling: float, quick: bool, seed: int) -> Proposal:
