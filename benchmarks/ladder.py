@@ -14,6 +14,7 @@ that no flow has entered.
 | `box_512` | `systems/particle_box.py` | log Z within 3 errors, 4 minutes |
 | `k2_24` | K2-24 with two planets | log evidence to 0.1, R-hat at most 1.05, no warning |
 | `usual` | 40 Gaussians, a funnel, many wells, two Gaussians | log Z, effective draws for each evaluation of U |
+| `training` | five systems: the model's choice, always, never | evaluations for each effective draw |
 | `coverage` | a Gaussian from a wider one, 200 seeds | 95% intervals of log Z, U and χ hold the truth |
 | `devices` | φ⁴, 6 × 6, on four simulated devices and on one | the same numbers within errors |
 
@@ -36,6 +37,7 @@ import statphys_flows as sf
 from benchmarks.ladder_coverage import coverage
 from benchmarks.ladder_phi4 import phi4_8, phi4_32, phi4_64, volume
 from benchmarks.ladder_report import Clock, Value, diagnostic, effective_draws, estimate, sampler_of, show
+from benchmarks.ladder_training import training as compare_training
 from benchmarks.targets import FortyGaussians, Funnel, ManyWell, TwoGaussians
 from systems import k2_24 as declared_k2_24
 from systems import particle_box as declared_box
@@ -75,6 +77,10 @@ def wells(quick: bool, seed: int) -> None:
     exact = {kT: Value(wells_log_z(kT)) for kT in temperatures}
     result = sf.run_study(Wells(), kT=temperatures, seed=seed, sampler=sampler_of(quick), progress=False)
     show("wells", result, clock, exact, error=0.01, seconds=90)
+
+
+def training(quick: bool, seed: int) -> None:
+    compare_training(quick, seed, Wells())
 
 
 def lennard_jones(quick: bool, seed: int) -> None:
@@ -157,6 +163,7 @@ CASES = {
         box_512,
         k2_24,
         usual,
+        training,
         coverage,
         devices,
         devices_of_one_process,

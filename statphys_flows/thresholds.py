@@ -109,7 +109,8 @@ CORRELATED = 10.0
 LARGEST_DENSE = 512
 
 # --- How often local moves are made ---
-# A schedule with fewer of them has to be cheaper by this factor: only they reach states that the flow does not propose.
+# A schedule with fewer of them has to be cheaper than the usual one by this factor: only they reach states that the
+# flow does not propose.
 CHEAPER = 0.8
 
 # --- log q ---

@@ -41,7 +41,7 @@ class ParticleBoxTreatment(Treatment):
     def candidates(self, system, kT, key, samples):
         del key, samples  # velocities start at zero
         pairs = isinstance(system, PairParticles)
-        field = latent_field(system, kT) if pairs else None
+        field = latent_field(system, float(kT)) if pairs else None
         modes = system.potential.modes(system.space.lengths) if pairs else None
         if field is not None and not _repel(modes):
             return Candidates({"latent_field": lambda: field})
@@ -60,9 +60,12 @@ class ParticleBoxTreatment(Treatment):
         )
 
     def walkers(self, system, kT, key, n, flows):
-        if system.known_states() is None and isinstance(first := flows()[0], LatentField):
-            return _draw_finite(first, key, n)
+        if self.starts_from_draws(system, flows):
+            return _draw_finite(flows()[0], key, n)
         return seed_states(system, kT, key, n)
+
+    def starts_from_draws(self, system, flows):
+        return system.known_states() is None and isinstance(flows()[0], LatentField)
 
     def reference(self, system, kT, flows):
         del system, kT

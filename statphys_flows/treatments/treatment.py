@@ -60,6 +60,11 @@ class Treatment(abc.ABC):
         del flows
         return seed_states(system, kT, key, n)
 
+    def starts_from_draws(self, system: System, flows: Flows) -> bool:
+        """Whether `walkers` are draws of the first candidate."""
+        del system, flows
+        return False
+
     def reference(self, system: System, kT: float, flows: Flows) -> Reference | None:
         """The density that tempering starts from where the system names none; None for no tempering."""
         del system, kT

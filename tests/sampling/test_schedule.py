@@ -30,8 +30,32 @@ def pilot_of(correlation, asked, log_weights=0.0):
 def test_where_draws_are_independent_anyway_local_moves_are_rare():
     asked = []
     found = tune_schedule(pilot_of(lambda every, moves: 0.0, asked), 10, 2, 1)
-    assert (int(found.every), int(found.moves)) == (4, 2)
-    assert asked == [(1, 10), (1, 2), (4, 2)]
+    assert (int(found.every), int(found.moves)) == (10, 1)
+    # No other could be cheaper: draws are independent already.
+    assert asked == [(1, 10), (10, 1)]
+
+
+@pytest.mark.parametrize(
+    ("least", "chosen", "asked_for"),
+    [
+        # Draws are correlated where there are less than two local moves in each, or in every fourth.
+        (2.0, (1, 2), [(1, 10), (10, 1), (4, 2), (1, 2)]),
+        (0.5, (4, 2), [(1, 10), (10, 1), (4, 2)]),
+    ],
+)
+def test_local_moves_are_as_rare_as_pays(least, chosen, asked_for):
+    asked = []
+    found = tune_schedule(pilot_of(lambda every, moves: 0.0 if moves / every >= least else 0.95, asked), 10, 2, 1)
+    assert (int(found.every), int(found.moves)) == chosen
+    assert asked == asked_for
+
+
+def test_where_proposals_cost_nearly_everything_local_moves_stay():
+    """A sparser schedule has to be cheaper by a fifth, and with 1000 evaluations in a map none is: none is tried."""
+    asked = []
+    found = tune_schedule(pilot_of(lambda every, moves: 0.0, asked), 10, 8, 1000)
+    assert (int(found.every), int(found.moves)) == (1, 10)
+    assert asked == [(1, 10)]
 
 
 def test_where_local_moves_decorrelate_they_stay():
@@ -69,8 +93,8 @@ def test_the_schedule_is_fixed_before_anything_counts_and_the_target_is_left_as_
     made = produce(*arguments, options.moves, pieces_of(options))
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step)), before)
     every, moves = int(made.schedule.every), int(made.schedule.moves)
-    assert (every, moves) == ((4, 2) if local_moves is None else (1, 3))
-    # Sweeps come in every fourth draw, and only they cost local moves.
+    assert (every, moves) == ((10, 1) if local_moves is None else (1, 3))
+    # Sweeps come in every tenth draw, and only they cost local moves.
     swept = np.isfinite(made.local_acceptance_rate)
     np.testing.assert_array_equal(swept, np.broadcast_to(np.arange(200) % 20 % every == 0, swept.shape))
     np.testing.assert_array_equal(made.evaluations, np.where(swept, 2 + 1 + moves, 2))

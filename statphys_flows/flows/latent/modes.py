@@ -4,11 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Complex, Float, PRNGKeyArray
 
 from statphys_flows.precision import full_precision
 
 _MOST_TRIES = 500
+# Particles whose field is evaluated together: of fewer the matrix products take longer for each.
+_BLOCK = 32
 
 
 class TorusModes(eqx.Module):
@@ -68,8 +70,11 @@ class TorusModes(eqx.Module):
         tables = []
         for axis, (low, high, length) in enumerate(zip(*self._range, self.lengths, strict=True)):
             turns = x[:, axis, None] / length
-            angle = 2 * jnp.pi * (turns - jnp.round(turns)) * np.arange(low, high + 1).astype(x.dtype)
-            tables.append(jax.lax.complex(jnp.cos(angle), jnp.sin(angle)))
+            orders = np.arange(low, high + 1)
+            # Those of -m are conjugates of those of m: sines and cosines are most of the work.
+            sizes, which = np.unique(np.abs(orders), return_inverse=True)
+            angle = 2 * jnp.pi * (turns - jnp.round(turns)) * sizes.astype(x.dtype)
+            tables.append(jax.lax.complex(jnp.cos(angle)[:, which], jnp.sin(angle)[:, which] * np.sign(orders)))
         return tables
 
     def on_grid(self, c: Complex[Array, " modes"]) -> Float[Array, "*grid"]:
@@ -83,6 +88,22 @@ class TorusModes(eqx.Module):
         """log of the mean of e^u over the box; the trapezoid rule, which converges faster than any power."""
         u = self.on_grid(c).ravel()
         return jax.scipy.special.logsumexp(u) - np.log(u.size)
+
+    def _at_some(self, c, x: Float[Array, "n d"], wanted: Bool[Array, " n"]) -> Float[Array, " n"]:
+        """u at each x that is wanted, -inf elsewhere: those are gathered, and taken a block at a time, since most
+        particles are accepted long before the last one is."""
+        n, block = x.shape[0], min(x.shape[0], _BLOCK)
+        order = jnp.nonzero(wanted, size=-(-n // block) * block, fill_value=n)[0]
+        many, gathered = jnp.sum(wanted), x.at[order].get(mode="clip")
+
+        def next_block(carry):
+            first, u = carry
+            some = self.at(c, jax.lax.dynamic_slice_in_dim(gathered, first, block))
+            return first + block, jax.lax.dynamic_update_slice_in_dim(u, some, first, 0)
+
+        start = (jnp.zeros_like(many), jnp.full(order.shape, -jnp.inf, x.dtype))
+        u = jax.lax.while_loop(lambda carry: carry[0] < many, next_block, start)[1]
+        return jnp.full((n,), -jnp.inf, x.dtype).at[order].set(u, mode="drop")
 
     @full_precision()
     def sample(self, key: PRNGKeyArray, c: Complex[Array, " modes"], n: int) -> Float[Array, "n d"]:
@@ -106,10 +127,9 @@ class TorusModes(eqx.Module):
             cell = jnp.minimum(jnp.searchsorted(cumulative, height), bound.size - 1)
             centre = jnp.stack(jnp.unravel_index(cell, (self.grid,) * d), axis=-1)
             new = (centre + jax.random.uniform(place_key, (n, d), dtype) - 0.5) * spacing
-            excess = self.at(c, new) - bound[cell]
-            accepted = jnp.log(jax.random.uniform(accept_key, (n,), dtype)) < excess
-            x = jnp.where((~done & accepted)[:, None], new, x)
-            return tries + 1, key, x, done | accepted
+            log_uniform = jnp.log(jax.random.uniform(accept_key, (n,), dtype))
+            accepted = ~done & (log_uniform < self._at_some(c, new, ~done) - bound[cell])
+            return tries + 1, key, jnp.where(accepted[:, None], new, x), done | accepted
 
         def unfinished(state):
             tries, _, _, done = state

@@ -1,5 +1,6 @@
 """The adaptive phase from seeds to a frozen flow."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from statphys_flows.sampling.adaptive.candidates import (
     score_untrained,
     summarise_training,
     with_defence,
+    with_weights,
 )
 from statphys_flows.sampling.adaptive.round import AdaptiveState, begin, with_score
 from statphys_flows.sampling.adaptive.rounds import Limits, another_pays, settle, train_in_rounds
@@ -31,6 +33,9 @@ from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
 from statphys_flows.thresholds import READY, USELESS, USELESS_BESIDE
 from statphys_flows.treatments import Candidates, flows_for, treatment_of
+
+# Local moves that tune the step size; what a warm-up does beside that is to find where the target is.
+_TUNING_MOVES = 40
 
 
 def adapt(
@@ -56,12 +61,22 @@ def adapt(
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further if it is good enough here unchanged; one that is `ready`, if it
     scores above 0.5. One that was trained elsewhere is that of a neighbour for the first candidate that can adopt it,
-    and is not used where none can. `tick(stage)` is called after each round, and the round is noted in the `journal`.
+    and is not used where none can.
+
+    Where there is no search, walkers are draws of the first candidate, and that has no map to learn, it is scored after
+    a few local moves, which tune their step size. If it is `Rounds.target_ess` at once, with the weights of its
+    components found, local moves matter little: the rest of the warm-up and the rounds are left out.
+
+    `tick(stage)` is called after each round, and the round is noted in the `journal`.
     """
     keys = _Keys(*jax.random.split(key, 6))
     point = _Point(system, kT, jnp.asarray(kT, jnp.result_type(float)), keys, adaptation, tick, journal)
     tick("warming up")
     found = _search(point)
+    if found is None and not (warm_start is not None and warm_start.ready):
+        settled = _settle_on_draws(point)
+        if settled is not None:
+            return settled
     known = None if found is None else in_halves(found)[0]
     warm = warm_chains(system, point.kT, keys.seed, keys.warm, adaptation, known)
     seen = warm.samples if known is None else known
@@ -115,6 +130,26 @@ def _search(point: _Point):
         lambda: search(point.system, point.kT, point.keys.search, particles),
         like=lambda: jax.ShapeDtypeStruct(shape, point.kT.dtype),
     )
+
+
+def _settle_on_draws(point: _Point) -> Adapted | None:
+    """The first candidate, if walkers are its own draws and it is good after a short warm-up."""
+    system, kT, keys, start = point.system, point.kT, point.keys, point.adaptation.start
+    # Of given states none tells yet whether the flow reaches what is beside them.
+    if start.states is not None:
+        return None
+    candidates = flows_for(system, kT=point.temperature, key=keys.flow)
+    if candidates[0].has_map or not treatment_of(system.space).starts_from_draws(system, lambda: candidates):
+        return None
+    short = point.adaptation._replace(start=dataclasses.replace(start, warm_up=min(_TUNING_MOVES, start.warm_up)))
+    # Walkers come from the flow as it is weighted here: else they would have another weight in each phase.
+    flow, name = with_weights(system, kT, candidates[0], keys.cover), candidates.names[0]
+    weighted = Candidates({name: lambda: flow})
+    warm = warm_chains(system, kT, keys.seed, keys.warm, short, None, lambda: weighted)
+    ready = score_untrained(system, kT, warm, flow, keys.rounds, name, None)
+    if ready.score < point.adaptation.rounds.target_ess:
+        return None
+    return ready._replace(warm_up=short.start.warm_up)
 
 
 def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmChains, seen, found) -> Adapted:

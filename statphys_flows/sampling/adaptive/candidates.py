@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -11,9 +12,11 @@ from statphys_flows.flows import DefensiveMixture, Proposal
 from statphys_flows.sampling.adaptive.round import AdaptiveState
 from statphys_flows.sampling.adaptive.rounds import History, history_of_one
 from statphys_flows.sampling.adaptive.warm_up import WarmChains, step_of
-from statphys_flows.sampling.coverage.scores import is_undercovered, score_flow, undercoverage
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, is_undercovered, score_flow, undercoverage
 from statphys_flows.systems import System
+from statphys_flows.systems.walls import log_density
 from statphys_flows.thresholds import HOPELESS, MOST_MISSED, MOST_UNDERCOVERED
+from statphys_flows.training import rebalance
 from statphys_flows.treatments import flows_for
 
 
@@ -24,7 +27,8 @@ class Adapted(NamedTuple):
     end of the round, and `candidate`, the name of the flow that it trained; the field `candidate` is the name of the
     flow that was kept among those of `flows_for`; `particles` are what the search for modes found, and `missed` the
     fraction of the `held_out` ones, from which no flow was made, that it almost never proposes (`unreached`);
-    `exhausted`, whether the budget ended the search for a better one.
+    `exhausted`, whether the budget ended the search for a better one; `warm_up`, how many local moves of the warm-up
+    were made, if not all that were asked for.
     """
 
     flow: Proposal
@@ -38,6 +42,7 @@ class Adapted(NamedTuple):
     missed: float = 0.0
     unreached: Float[Array, "some ..."] | None = None
     exhausted: bool = False
+    warm_up: int | None = None
 
     @property
     def held_out(self) -> Float[Array, "held_out ..."] | None:
@@ -76,6 +81,13 @@ def score_untrained(system, kT, warm: WarmChains, flow: Proposal, key, name: str
     value, forward, reverse = (float(figure) for figure in score_flow(system, kT, flow, warm.samples, key))
     history = {**history_of_one(forward, reverse), "candidate": np.full(1, name, dtype=object)}
     return Adapted(flow, warm.positions, warm.preconditioner, warm.step_size, value, name, history, found)
+
+
+@eqx.filter_jit
+def with_weights(system: System, kT, flow: Proposal, key) -> Proposal:
+    """A flow without a map with the weights of its components from its own draws (`rebalance`)."""
+    density = log_density(system, kT)
+    return rebalance(flow, lambda x: -density(x), key, EVALUATION_DRAWS)[0]
 
 
 def count_missed(system: System, kT, adapted: Adapted, key) -> Adapted:

@@ -13,6 +13,7 @@ from statphys_flows.sampling.plan import Adaptation, Start
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.treatments import flows_for, treatment_of
+from statphys_flows.treatments.treatment import Flows
 
 
 def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, adaptation: Adaptation) -> WarmChains:
@@ -21,10 +22,13 @@ def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, a
     return warm_chains(system, kT, seed_key, warm_key, adaptation, None)
 
 
-def warm_chains(system: System, kT, seed_key, warm_key, adaptation: Adaptation, found) -> WarmChains:
+def warm_chains(
+    system: System, kT, seed_key, warm_key, adaptation: Adaptation, found, flows: Flows | None = None
+) -> WarmChains:
     """Chains from seeds, after local moves alone; `found` are the particles of the search for modes, None without
-    one."""
-    positions = over_devices(_seed(system, kT, seed_key, adaptation.chains, adaptation.start, found))
+    one. `flows` are those that seeds may be drawn from, the untrained ones if not given."""
+    flows = functools.partial(flows_for, system, kT=kT, key=seed_key) if flows is None else flows
+    positions = over_devices(_seed(system, kT, seed_key, adaptation.chains, adaptation.start, found, flows))
     warm = warm_up(
         system,
         kT,
@@ -44,11 +48,10 @@ def warm_chains(system: System, kT, seed_key, warm_key, adaptation: Adaptation, 
     return WarmChains(warm.positions, mixed, warm.step_size, warm.preconditioner, found)
 
 
-def _seed(system: System, kT, key, chains: int, start: Start, found):
+def _seed(system: System, kT, key, chains: int, start: Start, found, flows: Flows):
     if found is not None:
         positions = spread_over(found, chains)
     else:
-        flows = functools.partial(flows_for, system, kT=kT, key=key)
         positions = treatment_of(system.space).walkers(system, kT, key, chains, flows)
     if start.states is None:
         return positions

@@ -16,8 +16,11 @@ from jaxtyping import Array, Int
 from statphys_flows.analysis import integrated_autocorrelation_time
 from statphys_flows.thresholds import CHEAPER, UNDERCOVERED_LOG_WEIGHT
 
-# As multiples of the usual number of local moves: (draws from one sweep to the next, moves in a sweep).
-_SPARSER = ((1, 0.2), (4, 0.2))
+# Sparsest first, (draws from one sweep to the next, moves in a sweep as a multiple of the usual number). Pieces are ten
+# draws, and each begins with a sweep at the latest: local moves never vanish.
+_SPARSER = ((10, 0.1), (4, 0.2), (1, 0.2))
+# τ_int of independent draws: no schedule does better.
+_LEAST_TAU = 0.5
 
 
 class Interleaving(NamedTuple):
@@ -35,10 +38,12 @@ def interleaving(every: int, moves: int) -> Interleaving:
 def tune_schedule(
     pilot: Callable[[Interleaving], dict[str, np.ndarray]], usual: int, flow_moves: int, evaluations_per_map: int
 ) -> Interleaving:
-    """The schedule of the least cost for each independent draw, cost · τ_int, among the usual and a few sparser ones.
+    """The schedule of the least cost for each independent draw, cost · τ_int, among the usual one and sparser ones that
+    are cheaper than it by `CHEAPER`.
 
     τ_int is the larger one of energy and order parameter, in draws. The cost of a draw is counted in evaluations of U
-    and of the flow's velocity or layers, not in seconds, so that the same seed gives the same numbers.
+    and of the flow's velocity or layers, not in seconds, so that the same seed gives the same numbers. A schedule that
+    would not be the cheapest even with independent draws is not tried.
 
     **Arguments:**
 
@@ -48,21 +53,22 @@ def tune_schedule(
     - `evaluations_per_map`: of the flow (`Proposal.evaluations_per_map`).
     """
 
-    def cost(schedule: Interleaving, record: dict[str, np.ndarray]) -> float:
+    def cost(schedule: Interleaving) -> float:
         local = (int(schedule.moves) + 1 + evaluations_per_map) / int(schedule.every)
-        return (flow_moves * (1 + evaluations_per_map) + local) * _autocorrelation(record)
+        return flow_moves * (1 + evaluations_per_map) + local
 
-    first = interleaving(1, usual)
-    record = pilot(first)
-    best, least = first, cost(first, record)
+    best = interleaving(1, usual)
+    record = pilot(best)
+    least = CHEAPER * cost(best) * _autocorrelation(record)
     log_w = record["log_weights"]
     if np.isnan(least) or np.max(log_w) > np.median(log_w) + UNDERCOVERED_LOG_WEIGHT:
-        return first
+        return best
     for every, fraction in _SPARSER:
         schedule = interleaving(every, max(1, round(fraction * usual)))
-        found = cost(schedule, pilot(schedule))
-        if found < CHEAPER * least:
-            best, least = schedule, found
+        if cost(schedule) * _LEAST_TAU < least:
+            found = cost(schedule) * _autocorrelation(pilot(schedule))
+            if found < least:
+                best, least = schedule, found
     return best
 
 

@@ -227,7 +227,8 @@ def _cost(
     assert schedule is not None
     adaptive, frozen = adaptation.chains * rounds.draws * len(steps), run_for_each * production.energy.size
     every = int(schedule.every)
-    local = adaptive * (1 + moves.adaptive) + adaptation.chains * adaptation.start.warm_up
+    warm_up = adaptation.start.warm_up if adapted.warm_up is None else adapted.warm_up
+    local = adaptive * (1 + moves.adaptive) + adaptation.chains * warm_up
     local += run_for_each * production.evaluations.sum() - frozen * passes
     proposals = adaptive * moves.flow + frozen * passes + EVALUATION_DRAWS * len(steps)
     each = flow.evaluations_per_map
