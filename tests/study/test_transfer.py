@@ -85,7 +85,7 @@ def test_a_start_of_another_structure(shape, options, sentence, nothing_runs, tm
     assert "this ContinuousFlow cannot start a flow of LatticePhi4 (free_field: " in said
     assert sentence in said
     assert "or leave start_from out" in said
-    assisted = sf.ParallelTempering(levels=3, chains=4, draws=20, assisted_by=sampler(a_flow(shape, **options)))
+    assisted = sf.ParallelTempering(levels=3, chains=16, draws=20, assisted_by=sampler(a_flow(shape, **options)))
     assert sentence in refusal(Study(phi4(8), sampler=assisted).run, tmp_path / "a.nc", progress=False)
     assert files(tmp_path) == []
 
@@ -142,7 +142,7 @@ def test_the_start_is_in_the_configuration(tmp_path):
 
 def test_flows_that_cannot_be_kept(tmp_path, nothing_runs):
     run, folder = Study(phi4(4), sampler=SMALL).run, tmp_path / "flows"
-    local = Study(phi4(4), sampler=sf.LocalMCMC(chains=4, draws=20)).run
+    local = Study(phi4(4), sampler=sf.LocalMCMC(chains=16, draws=20)).run
     assert "LocalMCMC trains no flow" in refusal(local, keep_flows=folder, progress=False)
     assert "does not exist; make it first" in refusal(run, keep_flows=folder / "a", progress=False)
     (tmp_path / "file").write_text("")
