@@ -80,12 +80,7 @@ def run_size_study(
         )
     sampler = FlowMCMC() if sampler is None else sampler
     studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _check_sizes(sizes)}
-    if not is_bool(transfer):
-        raise StudyError(f"transfer={transfer!r}: write True or False.")
-    transfer = bool(transfer)
-    for study in studies.values():
-        if not transfer:  # each starts from the same
-            study.sampler.check_start(with_array_parameters(at(study.system, (p := _points(study)[0]))), p["kT"])
+    _check_transfer(transfer, studies)
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
             return _whole(_run(studies, None, Path(folder) if transfer else None, progress), seed, transfer)
@@ -97,15 +92,32 @@ def run_size_study(
         if resume and is_finished(path):  # by another run, meanwhile
             return _load_finished(path, studies, seed, transfer)
         check_out(path, resume=resume, overwrite=overwrite)
-        if not resume:
-            shutil.rmtree(parts_folder(path), ignore_errors=True)
-        with explain_write_errors(parts_folder(path), RESUME):
-            parts_folder(path).mkdir(exist_ok=True)
-        parts = parts_folder(path)
+        parts = _make_folder(path, resume)
         whole = _whole(_run(studies, parts, parts if transfer else None, progress), seed, transfer)
         write_tree(whole, path)
         shutil.rmtree(parts, ignore_errors=True)
     return whole
+
+
+def _make_folder(path: Path, resume: bool) -> Path:
+    parts = parts_folder(path)
+    if not resume:
+        shutil.rmtree(parts, ignore_errors=True)
+    with explain_write_errors(parts, RESUME):
+        parts.mkdir(exist_ok=True)
+    return parts
+
+
+def _check_transfer(transfer: bool, studies: Mapping[int, Study]) -> None:
+    if not is_bool(transfer):
+        raise StudyError(f"transfer={transfer!r}: write True or False.")
+    for study in () if transfer else studies.values():  # all of them start as the sampler says
+        _check_start(study)
+
+
+def _check_start(study: Study) -> None:
+    first = _points(study)[0]
+    study.sampler.check_start(with_array_parameters(at(study.system, first)), first["kT"])
 
 
 def _run(
@@ -138,9 +150,9 @@ def _starting_from(flow: Proposal | None, study: Study) -> Study:
     if strategy_of(study.strategy, study.system, plain, len(points)) != "conditional":
         for start in (flow, sampler.start_from):
             try:
-                changed = dataclasses.replace(sampler, start_from=start)
-                changed.check_start(with_array_parameters(at(study.system, points[0])), points[0]["kT"])
-                return dataclasses.replace(study, sampler=changed)
+                changed = dataclasses.replace(study, sampler=dataclasses.replace(sampler, start_from=start))
+                _check_start(changed)
+                return changed
             except StudyError:
                 continue
     return dataclasses.replace(study, sampler=plain)
@@ -153,7 +165,7 @@ def _points(study: Study) -> list[Parameters]:
 def _load_finished(path: Path, studies: Mapping[int, Study], seed: int, transfer: bool) -> xr.DataTree:
     tree = read_tree(path)
     old = {"seed": int(tree.attrs.get("seed", seed)), "transfer": bool(tree.attrs.get("transfer", False))}
-    check_same(old, {"seed": seed, "transfer": transfer}, path)
+    check_same(old, {"seed": seed, "transfer": bool(transfer)}, path)
     if {f"size_{n}" for n in studies} != {name for name, node in tree.children.items() if "size" in node.attrs}:
         raise StudyError(f"{path} contains other sizes: choose another out, or pass overwrite=True.")
     for number, (n, study) in enumerate(studies.items()):
@@ -170,7 +182,7 @@ def _whole(done: dict[str, xr.DataTree], seed: int, transfer: bool) -> xr.DataTr
     whole = xr.DataTree.from_dict(done)
     first = next(iter(done.values())).attrs
     kept = ("Conventions", "history", "versions", "thresholds", "device", "measure", "energy_convention")
-    whole.attrs = {name: first[name] for name in kept} | {"seed": seed, "transfer": int(transfer)}
+    whole.attrs = {name: first[name] for name in kept} | {"seed": seed, "transfer": int(bool(transfer))}
     whole.attrs["title"] = (
         f"{first['title'].partition(':')[0]}: sizes {', '.join(n.removeprefix('size_') for n in done)}"
     )
