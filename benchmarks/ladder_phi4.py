@@ -54,20 +54,22 @@ def phi4_8(quick: bool, seed: int) -> None:
 
 def phi4_32(quick: bool, seed: int) -> None:
     length, start = (8, 6) if quick else (32, 16)
-    from_smaller("phi4_32", length, start, quick, seed, 900, off=0.02, error=0.02, draws=1000)
+    from_smaller("phi4_32", length, start, quick, seed, 900, chains=64, off=0.02, error=0.02, draws=1000)
 
 
 def phi4_64(quick: bool, seed: int) -> None:
     length, start = (8, 6) if quick else (64, 16)
-    from_smaller("phi4_64", length, start, quick, seed, 3600, off=0.15, draws=100)
+    from_smaller("phi4_64", length, start, quick, seed, 3600, chains=16, off=0.15, draws=100)
 
 
-def from_smaller(name: str, length: int, start: int, quick: bool, seed: int, seconds: float, **demanded) -> None:
+def from_smaller(
+    name: str, length: int, start: int, quick: bool, seed: int, seconds: float, chains: int, **demanded
+) -> None:
     """With the flow of a smaller lattice, whose training is part of the time."""
     clock = Clock()
     trained = train(start, STANDARD[length], quick, seed)
     print(f"{name}: {clock():.0f} s for the flow of {start} × {start}", flush=True)
-    sampler = sf.FlowMCMC(start_from=trained, **options_of(quick))
+    sampler = sf.FlowMCMC(start_from=trained, **options_of(quick, chains=chains))
     run(name, length, STANDARD[length], quick, seed, sampler, seconds=seconds - clock(), **demanded)
 
 

@@ -43,7 +43,7 @@ class Production(NamedTuple):
 
     From a ladder of several levels alone, None from others, K + 1 levels with the flow and the target:
 
-    - `level_log_weights`: log ρ - log q of a state at each level, (chain, draw, K + 1).
+    - `level_log_weights`: log ρ - log q of a state at each level after each step, (chain, draw, steps, K + 1).
     - `exchange_rate`, `walk_acceptance_rate`: acceptance probabilities of exchanges of neighbouring levels, and of the
       walks at all levels but the flow's, (chain, draw, K).
     - `arrivals`: states that came from the flow to the target.

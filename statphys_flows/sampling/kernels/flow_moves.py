@@ -112,7 +112,7 @@ class OnLadder(FlowMoves):
             "proposal_log_weights": info.log_weights[:, 0],
             "global_acceptance_rate": exchanged[0],
             "is_global": info.arrivals > 0,
-            "level_log_weights": info.log_weights[-1],
+            "level_log_weights": info.log_weights,
             "exchange_rate": exchanged,
             "walk_acceptance_rate": jnp.mean(info.walk_acceptance_rate, axis=0),
             "arrivals": info.arrivals,

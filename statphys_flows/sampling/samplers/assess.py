@@ -88,7 +88,8 @@ def _of_ladder(production: Production, rungs: Rungs, size: float) -> dict[str, o
 def _along_ladder(estimator: Callable[..., Estimate], size: float, production: Production, rungs: Rungs) -> Estimate:
     """An estimate from the weights at all levels; errors from differences between ladders."""
     assert production.level_log_weights is not None
-    log_w = np.moveaxis(production.level_log_weights, -1, 0)
+    by_level = np.moveaxis(production.level_log_weights, -1, 0)
+    log_w = by_level.reshape(*by_level.shape[:2], -1)
     return _estimate(lambda w: estimator(w, [0.0, *np.asarray(rungs.levels, float)]), size, log_w)
 
 
