@@ -193,7 +193,8 @@ def test_a_poor_flow_costs_time_not_truth(poor):
     assert abs(float(diagnostics["log_z_mbar"]) - log_z) < 4.5 * float(diagnostics["log_z_mbar_err"])
     assert abs(float(found["energy"]) - energy) < 4.5 * float(found["energy_err"])
     # What speaks of a low ESS falls silent where the ladder carries the weight.
-    assert str(diagnostics["warning"].values) == ""
+    said = str(diagnostics["warning"].values)
+    assert not any(word in said for word in ("ESS", "overlap", "accepted", "ladder"))
     assert "along a ladder" in str(diagnostics["log_z_method"].values)
 
 
