@@ -27,9 +27,9 @@ def moves_made(monkeypatch):
     """How many local moves each warm-up is asked for."""
     asked, warm_chains = [], driver.warm_chains
 
-    def noted(system, kT, seed_key, warm_key, adaptation, found, flows=None):
+    def noted(system, kT, seed_key, warm_key, adaptation, found, flow=None):
         asked.append(adaptation.start.warm_up)
-        return warm_chains(system, kT, seed_key, warm_key, adaptation, found, flows)
+        return warm_chains(system, kT, seed_key, warm_key, adaptation, found, flow)
 
     monkeypatch.setattr(driver, "warm_chains", noted)
     return asked
@@ -37,7 +37,7 @@ def moves_made(monkeypatch):
 
 def test_a_latent_field_is_good_at_once(moves_made, getkey):
     """With the weights of gas and droplet found from its own draws, where they were equal before."""
-    found = adapt(well(), KT, getkey(), options().adaptation)
+    found = adapt(well(128), KT, getkey(), options().adaptation)
     assert moves_made == [40]
     assert found.warm_up == 40
     assert found.history["step"].tolist() == [0]
@@ -47,8 +47,8 @@ def test_a_latent_field_is_good_at_once(moves_made, getkey):
 
 
 def test_so_it_is_where_one_phase_has_nearly_all_the_weight(moves_made, getkey):
-    """Walkers are as often in the other as the target is, and not in half of all cases."""
-    found = adapt(well(64), 0.1, getkey(), options().adaptation)
+    """Walkers are as seldom in the other as the target is, and not in half of all cases."""
+    found = adapt(well(128), 0.087, getkey(), options().adaptation)
     assert moves_made == [40]
     assert found.score > 0.95
 

@@ -32,7 +32,7 @@ from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
 from statphys_flows.thresholds import READY, USELESS, USELESS_BESIDE
-from statphys_flows.treatments import Candidates, flows_for, treatment_of
+from statphys_flows.treatments import flows_for, treatment_of
 
 # Local moves that tune the step size; what a warm-up does beside that is to find where the target is.
 _TUNING_MOVES = 40
@@ -142,10 +142,9 @@ def _settle_on_draws(point: _Point) -> Adapted | None:
     if candidates[0].has_map or not treatment_of(system.space).starts_from_draws(system, lambda: candidates):
         return None
     short = point.adaptation._replace(start=dataclasses.replace(start, warm_up=min(_TUNING_MOVES, start.warm_up)))
-    # Walkers come from the flow as it is weighted here: else they would have another weight in each phase.
     flow, name = with_weights(system, kT, candidates[0], keys.cover), candidates.names[0]
-    weighted = Candidates({name: lambda: flow})
-    warm = warm_chains(system, kT, keys.seed, keys.warm, short, None, lambda: weighted)
+    # Draws of a mixture have its weights, and not those of the target, in which a phase may have none.
+    warm = warm_chains(system, kT, keys.seed, keys.warm, short, None, flow)
     ready = score_untrained(system, kT, warm, flow, keys.rounds, name, None)
     if ready.score < point.adaptation.rounds.target_ess:
         return None

@@ -2,18 +2,23 @@
 
 import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.search import preconditioner_for, spread_over
 from statphys_flows.sampling.adaptive.warm_up import WarmChains, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
+from statphys_flows.sampling.kernels import flow_move
 from statphys_flows.sampling.plan import Adaptation, Start
 from statphys_flows.systems import System
-from statphys_flows.systems.walls import is_inside
+from statphys_flows.systems.walls import is_inside, log_density
 from statphys_flows.treatments import flows_for, treatment_of
-from statphys_flows.treatments.treatment import Flows
+
+# Of a good flow, after which a walker is where the target is: nearly each is accepted.
+_PROPOSALS = 4
 
 
 def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, adaptation: Adaptation) -> WarmChains:
@@ -23,12 +28,13 @@ def warm_start_chains(system: System, kT: Float[Array, ""], key: PRNGKeyArray, a
 
 
 def warm_chains(
-    system: System, kT, seed_key, warm_key, adaptation: Adaptation, found, flows: Flows | None = None
+    system: System, kT, seed_key, warm_key, adaptation: Adaptation, found, flow: Proposal | None = None
 ) -> WarmChains:
     """Chains from seeds, after local moves alone; `found` are the particles of the search for modes, None without
-    one. `flows` are those that seeds may be drawn from, the untrained ones if not given."""
-    flows = functools.partial(flows_for, system, kT=kT, key=seed_key) if flows is None else flows
-    positions = over_devices(_seed(system, kT, seed_key, adaptation.chains, adaptation.start, found, flows))
+    one. If a `flow` is given, a few of its proposals come first."""
+    positions = over_devices(_seed(system, kT, seed_key, adaptation.chains, adaptation.start, found))
+    if flow is not None:
+        positions = _propose(system, kT, flow, positions, jax.random.fold_in(warm_key, 1))
     warm = warm_up(
         system,
         kT,
@@ -48,10 +54,22 @@ def warm_chains(
     return WarmChains(warm.positions, mixed, warm.step_size, warm.preconditioner, found)
 
 
-def _seed(system: System, kT, key, chains: int, start: Start, found, flows: Flows):
+@eqx.filter_jit
+def _propose(system: System, kT, flow: Proposal, positions, key):
+    density, kernel = log_density(system, kT), flow_move.build_kernel(_PROPOSALS)
+
+    def one(x, key):
+        start_key, key = jax.random.split(key)
+        return kernel(key, flow_move.init(x, density, flow, start_key), density, flow)[0].position
+
+    return jax.vmap(one)(positions, jax.random.split(key, positions.shape[0]))
+
+
+def _seed(system: System, kT, key, chains: int, start: Start, found):
     if found is not None:
         positions = spread_over(found, chains)
     else:
+        flows = functools.partial(flows_for, system, kT=kT, key=key)
         positions = treatment_of(system.space).walkers(system, kT, key, chains, flows)
     if start.states is None:
         return positions
