@@ -19,10 +19,8 @@ from statphys_flows.training import Objective, Optimiser
 
 P = TypeVar("P")
 
-# Local moves between two draws where nothing is known of the flow yet.
-_LOCAL_MOVES = 10
-# Particles of a search for modes, where no states are known.
-_PARTICLES = 2048
+# Local moves between two draws where nothing is known of the flow yet; particles of a search for modes.
+_LOCAL_MOVES, _PARTICLES = 10, 2048
 
 
 def check_counts(options: Any, *, may_be_zero: tuple[str, ...] = (), may_be_none: tuple[str, ...] = ()) -> None:
@@ -298,3 +296,4 @@ class Adaptation(NamedTuple):
     rounds: Rounds
     polish: Polish
     draws: int
+    may_climb: bool

@@ -46,7 +46,8 @@ class Production(NamedTuple):
     - `level_log_weights`: log ρ - log q of a state at each level after each step, (chain, draw, steps, K + 1).
     - `exchange_rate`, `walk_acceptance_rate`: acceptance probabilities of exchanges of neighbouring levels, and of the
       walks at all levels but the flow's, (chain, draw, K).
-    - `arrivals`: states that came from the flow to the target.
+    - `arrivals`: states that came from the flow to the target; `from_flow`, whether the chain's own is one of them, or
+      descends from one by walks and local moves.
     """
 
     positions: np.ndarray
@@ -65,6 +66,7 @@ class Production(NamedTuple):
     exchange_rate: np.ndarray | None = None
     walk_acceptance_rate: np.ndarray | None = None
     arrivals: np.ndarray | None = None
+    from_flow: np.ndarray | None = None
     schedule: Interleaving | None = None
 
 

@@ -212,6 +212,49 @@ def test_without_the_ladder_the_same_flow_says_nothing():
     assert "the forward ESS is" in str(diagnostics["warning"].values)
 
 
+class FarWells(sf.System):
+    """Two equal wells, 12 widths apart."""
+
+    space = sf.Euclidean(1)
+
+    def energy(self, x):
+        return -jnp.logaddexp(-0.5 * x[0] ** 2, -0.5 * (x[0] - 12.0) ** 2)
+
+    def base(self, kT):
+        return Gaussian([0.0], [1.3])  # of one of them alone
+
+
+def test_a_mode_that_no_state_from_the_flow_reaches_is_said():
+    """Half of the chains start in it, and exchanges move states, so that states of the flow arrive at all targets."""
+    options = POOR | {"start": Start(particles=0, states=[[0.0], [12.0]], warm_up=60)}
+    result = sf.run_study(FarWells(), 1.0, sampler=FlowMCMC(draws=60, ladder=4, **options), progress=False)
+    diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
+    assert float(diagnostics["round_trips"]) > 100
+    assert float(diagnostics["undercoverage"]) > 0.3
+    assert "almost never proposed by the flow" in str(diagnostics["warning"].values)
+    # log Z may be too large by what was seeded there, which no statistical error shows.
+    assert float(diagnostics["log_z_systematic"]) > 0.3
+
+
+def test_what_has_no_weight_that_is_a_number_is_never_taken(getkey):
+    flow = Untransformed(Gaussian([0.0]))
+
+    def density(x):
+        return jnp.where(x[0] > 0.5, jnp.nan, -0.5 * jnp.sum(x**2))
+
+    @eqx.filter_jit
+    def many(key):
+        keys = jax.random.split(key, 200)
+        states = jax.vmap(lambda k: ladder.init(jnp.zeros((3, 1)), density, flow, k))(keys)
+        return jax.vmap(lambda k, s: ladder.build_kernel(5)(k, s, density, flow, LEVELS, SIZES))(keys, states)
+
+    states, info = many(getkey())
+    assert np.all(np.asarray(states.position) <= 0.5)
+    assert np.all(np.isfinite(np.asarray(info.log_weights)[..., 1:]))
+    assert np.all(np.isfinite(np.asarray(info.walk_acceptance_rate)))
+    assert np.any(np.isneginf(np.asarray(info.log_weights)[..., 0]))
+
+
 def test_a_climbing_population_knows_log_z_and_the_barrier(getkey):
     """A Gaussian of another width: log w is quadratic, and the local barrier is known at every level."""
     n, stiffness = 40, 2.0
@@ -239,10 +282,10 @@ def test_the_cheapest_ladder():
     assert 3 <= cheapest_rungs(1.8) <= 4
     assert 9 < cheapest_rungs(5.0) <= 12
     assert passes_per_draw(2.0, 2) == np.inf
-    # Independent draws cost one pass each; 0.4 is where no ladder is shorter.
+    # Independent draws cost one pass each; below an ESS of 2/7 a ladder may be cheaper.
     assert independence_passes(1.0) == 1.0
-    assert not may_pay(0.45)
-    assert may_pay(0.35)
+    assert not may_pay(0.3)
+    assert may_pay(0.27)
 
 
 def test_what_training_is_worth():
@@ -254,6 +297,11 @@ def test_what_training_is_worth():
     assert worth.pays([poor], 1000.0)
     assert not worth.pays([poor] * 4, 1000.0)
     assert worth.pays([poor, poor, (0.3, 0.7)], 1000.0)
+    # No ESS shows it yet, but the barrier falls; and without a ladder a flow has to be good by itself.
+    hopeless = [(1e-15, barrier) for barrier in (60.0, 55.0, 50.0, 45.0)]
+    assert worth.pays(hopeless, 1000.0)
+    assert not worth.pays([(0.2, 0.7)], 1e5)
+    assert worth._replace(may_climb=False).sampling(1e-6, 0.7) > 1000 * worth.sampling(1e-6, 0.7)
 
 
 @pytest.mark.parametrize(

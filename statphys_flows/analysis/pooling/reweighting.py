@@ -89,6 +89,8 @@ def pool_draws(tree: xr.DataTree, *, replicas: int = REPLICAS, seed: int = 0) ->
         blocks = blocks_per_chain(energy[0])
         weights = zip(of("proposal_log_weight", "proposal"), of("log_weight"), strict=True)
         left_out = np.stack([_leave_one_out(forward, chain, blocks) for forward, chain in weights])
+        # Along a ladder log Z is not from these two alone: of its error nothing is known but the size.
+        left_out[_levels(tree, names)[done] > 2] = np.nan
     statistics = np.stack([energy, *derivatives])
     bare = Pooled(None, names, points, reference, energy[0].size, observables)  # pyright: ignore[reportArgumentType]
     natural = bare.natural(points)
@@ -132,6 +134,13 @@ def _systematic(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
     log_z = tree["thermodynamics"].to_dataset()["log_z"]
     found = tree["diagnostics"].to_dataset().get("log_z_systematic") if "diagnostics" in tree.children else None
     return (xr.zeros_like(log_z) if found is None else found).stack(point=names).values
+
+
+def _levels(tree: xr.DataTree, names: tuple[str, ...]) -> Array:
+    """The number of levels between flow and target, both included, at every point; 2 if none is recorded."""
+    log_z = tree["thermodynamics"].to_dataset()["log_z"]
+    found = tree["diagnostics"].to_dataset().get("levels") if "diagnostics" in tree.children else None
+    return (xr.full_like(log_z, 2.0) if found is None else found).stack(point=names).values
 
 
 def _leave_one_out(forward: Array, chain: Array, blocks: int) -> Array:

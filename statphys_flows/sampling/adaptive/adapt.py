@@ -32,7 +32,7 @@ from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
 from statphys_flows.thresholds import READY, USELESS, USELESS_BESIDE
-from statphys_flows.treatments import flows_for, treatment_of
+from statphys_flows.treatments import Candidates, flows_for, treatment_of
 
 # Local moves that tune the step size; what a warm-up does beside that is to find where the target is.
 _TUNING_MOVES = 40
@@ -180,7 +180,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
             return settled
         useful = max(USELESS, 0.0 if kept is None else USELESS_BESIDE * kept.score)
         draws = adaptation.draws if rounds.weighs_cost else None
-        limits = Limits(left, useful, _promising(point, kept, index), rounds.good_enough, draws)
+        limits = Limits(left, useful, _promising(point, kept, index), rounds.good_enough, draws, adaptation.may_climb)
         state, history = train_in_rounds(
             system, kT, warm, state, point.adaptation, point.tick, limits, point.journal, f"rounds_{index}"
         )

@@ -39,13 +39,15 @@ class Limits(NamedTuple):
 
     `evaluations`: the rest of the budget; `score`: below it a candidate is of no use; `promising`: whether a
     flow has come near enough for reverse KL; `draws`: independent ones that are asked for, against which the cost of
-    training is weighed where the flow is not `good_enough`; None for never."""
+    training is weighed where the flow is not `good_enough`, None for never; `may_climb`, whether a ladder may take
+    them."""
 
     evaluations: float
     score: float
     promising: Callable[[Proposal], bool]
     good_enough: float = 0.0
     draws: float | None = None
+    may_climb: bool = True
 
 
 def train_in_rounds(
@@ -119,7 +121,7 @@ def _pays(
     seen = [(info["score"], info["barrier"]) for info in infos if number in (None, info["stage"])]
     if seen and max(score for score, _ in seen) >= limits.good_enough:
         return True
-    worth = Worth(limits.draws, 1.0 + state.flow.evaluations_per_map)
+    worth = Worth(limits.draws, 1.0 + state.flow.evaluations_per_map, limits.may_climb)
     cost = _evaluations(state, stage, gradients=True)
     if number is None:
         return worth.pays([min(seen, key=lambda each: worth.sampling(*each))], WINDOW * cost)
@@ -134,7 +136,7 @@ def another_pays(
     if limits.draws is None or not flow.has_map:
         return True
     stage = stages_for(system, state.flow, state.best_score, adaptation)[0]
-    worth = Worth(limits.draws, 1.0 + flow.evaluations_per_map)
+    worth = Worth(limits.draws, 1.0 + flow.evaluations_per_map, limits.may_climb)
     return worth.pays([(score, barrier_of(score))], PATIENCE * _evaluations(state, stage, gradients=True))
 
 

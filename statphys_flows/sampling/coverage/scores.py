@@ -97,9 +97,9 @@ def reverse_ess(log_w):
 def barrier_between(forward, reverse):
     """The barrier Λ between a flow and its target, about, from log weights of draws of both: √(J/π) with
     J = E_p[log w] - E_q[log w], exact if log w is normal (J is then its variance)."""
-    means = [jnp.mean(log_w, where=jnp.isfinite(log_w)) for log_w in (forward, reverse)]
-    j = means[1] - means[0]
-    return jnp.sqrt(jnp.where(jnp.isnan(j), jnp.inf, jnp.maximum(j, 0.0)) / jnp.pi)
+    # Of the flow's draws those behind hard walls have no weight; of the target's none lies where q is 0.
+    j = jnp.mean(reverse) - jnp.mean(forward, where=jnp.isfinite(forward))
+    return jnp.sqrt(jnp.where(jnp.isnan(j) | jnp.isinf(j), jnp.inf, jnp.maximum(j, 0.0)) / jnp.pi)
 
 
 def with_rounding(log_z: Estimate, size: float) -> Estimate:

@@ -116,6 +116,7 @@ class OnLadder(FlowMoves):
             "exchange_rate": exchanged,
             "walk_acceptance_rate": jnp.mean(info.walk_acceptance_rate, axis=0),
             "arrivals": info.arrivals,
+            "from_flow": state.from_flow[-1],
         }
 
     @property

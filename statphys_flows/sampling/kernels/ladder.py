@@ -32,6 +32,8 @@ class LadderState(NamedTuple):
         x = T(z), log ρ(x) = -U(x)/kT and log q(x), or log q(x, h) - log p(h | x) with auxiliary variables h.
     is_new
         Whether the state has not been at the target since it was drawn from the flow.
+    from_flow
+        Whether it was drawn from the flow at all: not where the ladder started, of which it would know nothing.
     """
 
     latents: PyTree
@@ -39,11 +41,12 @@ class LadderState(NamedTuple):
     logdensity: Float[Array, " levels"]
     log_q: Float[Array, " levels"]
     is_new: Bool[Array, " levels"]
+    from_flow: Bool[Array, " levels"]
 
     @property
     def log_weights(self) -> Float[Array, " levels"]:
         """log w at each level."""
-        return _no_nan(self.logdensity - self.log_q)
+        return self.logdensity - self.log_q
 
 
 class LadderInfo(NamedTuple):
@@ -74,8 +77,8 @@ def init(
     """The state of a ladder that starts from these configurations, one at each level above the flow; `rng_key` draws
     what they do not decide of their latents."""
     latents, log_q = flow.pull(positions, rng_key)
-    new = jnp.zeros(positions.shape[0], bool)
-    return LadderState(latents, positions, jax.vmap(logdensity_fn)(positions), log_q, new)
+    no = jnp.zeros(positions.shape[0], bool)
+    return LadderState(latents, positions, jax.vmap(logdensity_fn)(positions), log_q, no, no)
 
 
 @full_precision()
@@ -95,6 +98,7 @@ def move_target(
         state.logdensity.at[-1].set(logdensity),
         state.log_q.at[-1].set(log_q[0]),
         state.is_new,
+        state.from_flow,
     )
 
 
@@ -133,10 +137,10 @@ def build_kernel(steps: int = 1):
             if len(levels) > 1:
                 walked = flow.walk(walk_key, state.latents, sizes)
                 latents = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), latents, walked)
-            drawn = _push(latents, logdensity_fn, flow)
+            drawn = push_latents(latents, logdensity_fn, flow)
             fresh, rate = _rows(drawn, slice(0, 1)), jnp.zeros_like(levels)
             if len(levels) > 1:
-                state, rate = _accept(accept_key, state, _rows(drawn, slice(1, None)), levels)
+                state, rate = accept_walks(accept_key, state, _rows(drawn, slice(1, None)), levels)
             whole = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), fresh, state)
             whole, exchanged, log_w = _exchange(swap_key, whole, all_levels)
             arrived = whole.is_new[-1]
@@ -170,16 +174,24 @@ def as_top_level_api(
     )
 
 
-def _push(latents: PyTree, logdensity_fn: Callable, flow: Proposal) -> LadderState:
+def push_latents(latents: PyTree, logdensity_fn: Callable, flow: Proposal) -> LadderState:
+    """The states of latents that were just drawn or moved. What has no weight that is a number has none at all, so that
+    nothing exchanges it for a state that has."""
     x, log_q = flow.push(latents)
-    return LadderState(latents, x, jax.vmap(logdensity_fn)(x), log_q, jnp.ones(x.shape[0], bool))
+    logdensity, yes = jax.vmap(logdensity_fn)(x), jnp.ones(x.shape[0], bool)
+    bad = jnp.isnan(logdensity - log_q)
+    return LadderState(latents, x, jnp.where(bad, -jnp.inf, logdensity), jnp.where(bad, 0.0, log_q), yes, yes)
 
 
-def _accept(key, state: LadderState, walked: LadderState, levels) -> tuple[LadderState, Float[Array, " levels"]]:
-    """Metropolis' rule at every level: the walk is reversible for the flow, so that only the weight counts."""
+def accept_walks(
+    key: PRNGKeyArray, state: LadderState, walked: LadderState, levels: Float[Array, " levels"]
+) -> tuple[LadderState, Float[Array, " levels"]]:
+    """Metropolis' rule at every level: the walk is reversible for the flow, so that only the weight counts. Also its
+    probabilities."""
     log_ratio = levels * (walked.log_weights - state.log_weights)
+    log_ratio = jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio)
     accepted = jnp.log(jax.random.uniform(key, log_ratio.shape, log_ratio.dtype)) < log_ratio
-    walked = walked._replace(is_new=state.is_new)
+    walked = walked._replace(is_new=state.is_new, from_flow=state.from_flow)
     chosen = jax.tree.map(
         lambda new, old: jnp.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old), walked, state
     )
@@ -203,7 +215,3 @@ def _exchange(key, whole: LadderState, levels):
 
 def _rows(state: LadderState, which) -> LadderState:
     return jax.tree.map(lambda a: a[which], state)
-
-
-def _no_nan(log_w):
-    return jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
 from statphys_flows.precision import full_precision
-from statphys_flows.sampling.kernels.ladder import LadderState
+from statphys_flows.sampling.kernels.ladder import LadderState, accept_walks, push_latents
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 
@@ -37,6 +37,11 @@ class Climb(NamedTuple):
     sizes: np.ndarray
     states: list[LadderState]
     log_z: float
+
+    @property
+    def passes(self) -> int:
+        """Passes through the map that it took."""
+        return len(self.states[0].log_q) * (1 + _WALKS * (len(self.levels) - 1))
 
     @property
     def cumulative(self) -> np.ndarray:
@@ -109,8 +114,7 @@ def _draw(system: System, kT, flow: Proposal, key, *, n: int) -> LadderState:
 
 
 def _state(system: System, kT, flow: Proposal, latents) -> LadderState:
-    x, log_q = flow.push(latents)
-    return LadderState(latents, x, jax.vmap(log_density(system, kT))(x), log_q, jnp.zeros(x.shape[0], bool))
+    return push_latents(latents, log_density(system, kT), flow)
 
 
 @eqx.filter_jit
@@ -130,12 +134,8 @@ def _climb_one(system: System, kT, flow: Proposal, state: LadderState, figures, 
         state, size = carry
         walk_key, accept_key = jax.random.split(key)
         walked = _state(system, kT, flow, flow.walk(walk_key, state.latents, jnp.full((n,), size)))
-        log_ratio = level * (walked.log_weights - state.log_weights)
-        accepted = jnp.log(jax.random.uniform(accept_key, (n,), log_ratio.dtype)) < log_ratio
-        state = jax.tree.map(
-            lambda new, old: jnp.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old), walked, state
-        )
-        rate = jnp.mean(jnp.exp(jnp.minimum(log_ratio, 0.0)))
+        state, rates = accept_walks(accept_key, state, walked, jnp.full((n,), level))
+        rate = jnp.mean(rates)
         return (state, jnp.clip(size * jnp.exp(GAIN * (rate - WALK_ACCEPTANCE)), 1e-4, 1.0)), rate
 
     (state, size), _ = jax.lax.scan(walk, (state, size), jax.random.split(key, _WALKS))

@@ -7,11 +7,12 @@ _RUNGS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 
 
 def passes_per_draw(barrier: float, rungs: int) -> float:
-    """Passes through the map for one state that comes from the flow to the target: `rungs` for each step, times the
-    steps of a round trip, 2 + 2 Σ_k r_k/(1 - r_k) with rejections r_k = Λ/K (Syed et al., eq. 23)."""
+    """Passes through the map for each independent draw: `rungs` + 1 for each step, times 2 + 2 Σ_k r_k/(1 - r_k) steps
+    with rejections r_k = Λ/K, the round trip of Syed et al. (eq. 23). As exchanges of both parities are made in every
+    step, a state that decorrelated at once at each level would climb in half of that; walks do not let it."""
     if barrier >= rungs:
         return np.inf
-    return rungs * (2 + 2 * barrier / (1 - barrier / rungs))
+    return (rungs + 1) * (2 + 2 * barrier / (1 - barrier / rungs))
 
 
 def cheapest_rungs(barrier: float) -> int:

@@ -14,12 +14,13 @@ from statphys_flows.sampling.plan import Ladder
 
 class Rungs(NamedTuple):
     """A ladder that no longer changes: `levels`, λ_1 to λ_K = 1; `sizes` of the walks there; `steps` between two draws;
-    and the `barrier` Λ that led to them, NaN if they were given."""
+    the `barrier` Λ that led to them, NaN if they were given; and passes through the map `spent` to find them."""
 
     levels: Float[Array, " levels"]
     sizes: Float[Array, " levels"]
     steps: int
     barrier: float
+    spent: float = 0.0
 
 
 def rungs_for(plan: Ladder, climbed: Climb | None, flow_moves: int, ess: float, dtype) -> Rungs | None:
@@ -38,6 +39,7 @@ def rungs_for(plan: Ladder, climbed: Climb | None, flow_moves: int, ess: float, 
         levels = _even(climbed, rungs)
     if len(levels) == 1:
         return None
+    levels = _apart(levels, dtype)
     barrier = float("nan") if climbed is None else float(climbed.cumulative[-1])
     sizes = np.full(len(levels), 0.5) if climbed is None else np.interp(levels, climbed.levels, climbed.sizes)
     steps = plan.steps or max(flow_moves, int(np.ceil(1 + np.nan_to_num(barrier))))
@@ -70,9 +72,9 @@ def retune(rungs: Rungs, walk_acceptance: np.ndarray, exchange_rate: np.ndarray,
     cumulative = np.concatenate([[0.0], np.cumsum(np.maximum(1 - exchange_rate, 1e-3))])
     levels = np.interp(np.linspace(0, cumulative[-1], len(old)), cumulative, old)
     levels[-1] = 1.0
-    levels = old if keep_levels else levels
-    sizes = np.interp(levels[1:], old[1:], sizes)
     dtype = rungs.levels.dtype
+    levels = old if keep_levels else _apart(levels, dtype)
+    sizes = np.interp(levels[1:], old[1:], sizes)
     return rungs._replace(
         levels=jnp.asarray(levels[1:], dtype), sizes=jnp.asarray(sizes, dtype), barrier=float(np.sum(1 - exchange_rate))
     )
@@ -87,3 +89,11 @@ def _even(climbed: Climb | None, rungs: int) -> np.ndarray:
     levels = np.interp(even * cumulative[-1], cumulative, climbed.levels)
     levels[-1] = 1.0
     return levels
+
+
+def _apart(levels: np.ndarray, dtype) -> np.ndarray:
+    """Rising levels that differ in JAX's precision too."""
+    step, found = 4 * float(jnp.finfo(dtype).eps), np.array(levels, float)
+    for k in range(len(found) - 2, -1, -1):
+        found[k] = min(found[k], found[k + 1] - step)
+    return found

@@ -19,8 +19,10 @@ from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.record import Pieces, Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.systems import System
-from statphys_flows.thresholds import MOST_REJECTED, UNDERCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT
 
+# Weights that MBAR takes, every so many of them: it needs as many numbers for each level.
+_MOST_WEIGHTS = 200_000
 _BY_BENNETT = "by Bennett's acceptance ratio between the flow's proposals and the chains' states"
 _BY_LADDER = "along a ladder from the flow to its target: sum over neighbouring levels of Bennett's acceptance ratio"
 
@@ -42,22 +44,21 @@ def assess(
     assert chain is not None
     size = rounded_size(production.energy / kT, chain)
     diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size)
+    heavy = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
     if rungs is None:
         diagnostics["levels"] = 2
-        log_z, method = _estimate(analysis.bar_log_z, size, forward, chain), _BY_BENNETT
-        undercovered = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
+        log_z, method, undercovered = _estimate(analysis.bar_log_z, size, forward, chain), _BY_BENNETT, heavy
     else:
         log_z, method = _along_ladder(analysis.ladder_log_z, size, production, rungs), _BY_LADDER
         diagnostics |= _of_ladder(production, rungs, size)
-        assert production.arrivals is not None
-        # Ladders up which no state has come: what they hold rests on walks and local moves alone.
-        undercovered = float(np.mean(production.arrivals.sum(axis=1) == 0))
+        undercovered = _not_from_flow(production)
     diagnostics |= {"log_z_bar": log_z} | _rates(forward, chain, log_z)
     diagnostics["undercoverage"] = max(undercovered, adapted.missed)
     diagnostics["missing_mass"] = _missing_mass(system, kT, flow, production, adapted, key)
     diagnostics["defensive_share"] = float(flow.defensive_share)
     passes = adaptation.moves.flow if rungs is None else rungs.steps * (len(rungs.levels) + 1)
-    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, passes)
+    spent = 0.0 if rungs is None else rungs.spent
+    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, passes, spent)
     return Sampled(
         production,
         log_z,
@@ -65,8 +66,8 @@ def assess(
         _of_training(adapted) + _of_budget(adapted, adaptation),
         adapted.history,
         searched=adapted.particles is not None,
-        log_z_systematic=_unseen(adapted),
-        missed=_estimate_missed(system, adapted, undercovered),
+        log_z_systematic=float(np.hypot(_unseen(adapted), 0.0 if rungs is None else _of_seeds(undercovered))),
+        missed=_estimate_missed(system, adapted, heavy),
         log_z_by=method,
     )
 
@@ -75,7 +76,7 @@ def _of_ladder(production: Production, rungs: Rungs, size: float) -> dict[str, o
     assert production.exchange_rate is not None
     assert production.arrivals is not None
     return {
-        "log_z_mbar": _along_ladder(analysis.ladder_mbar_log_z, size, production, rungs),
+        "log_z_mbar": _along_ladder(analysis.ladder_mbar_log_z, size, production, rungs, most=_MOST_WEIGHTS),
         "levels": len(rungs.levels) + 1,
         "ladder_steps": rungs.steps,
         "exchange_rate": float(production.exchange_rate.mean(axis=(0, 1)).min()),
@@ -85,11 +86,28 @@ def _of_ladder(production: Production, rungs: Rungs, size: float) -> dict[str, o
     }
 
 
-def _along_ladder(estimator: Callable[..., Estimate], size: float, production: Production, rungs: Rungs) -> Estimate:
+def _not_from_flow(production: Production) -> float:
+    """The fraction of the chains' states, in the second half of the draws, that never came from the flow: their weight
+    is that with which chains were started."""
+    assert production.from_flow is not None
+    half = production.from_flow.shape[1] // 2
+    return float(1 - production.from_flow[:, half:].mean())
+
+
+def _of_seeds(fraction: float) -> float:
+    """By how much log Z may be too large because of such states, if there are more of them than may be."""
+    return float(-np.log1p(-min(fraction, 0.5))) if fraction > UNDERCOVERED_FRACTION else 0.0
+
+
+def _along_ladder(
+    estimator: Callable[..., Estimate], size: float, production: Production, rungs: Rungs, most: int | None = None
+) -> Estimate:
     """An estimate from the weights at all levels; errors from differences between ladders."""
     assert production.level_log_weights is not None
     by_level = np.moveaxis(production.level_log_weights, -1, 0)
     log_w = by_level.reshape(*by_level.shape[:2], -1)
+    if most is not None:
+        log_w = log_w[..., :: -(-log_w.size // most)]
     return _estimate(lambda w: estimator(w, [0.0, *np.asarray(rungs.levels, float)]), size, log_w)
 
 
@@ -219,6 +237,7 @@ def _cost(
     production: Production,
     run_for_each: float,
     passes: int,
+    spent: float,
 ) -> dict[str, float]:
     """Evaluations of the whole point, adaptive phase included (not the fits of the bases, nor backward passes)."""
     moves, rounds = adaptation.moves, adaptation.rounds
@@ -231,7 +250,7 @@ def _cost(
     warm_up = adaptation.start.warm_up if adapted.warm_up is None else adapted.warm_up
     local = adaptive * (1 + moves.adaptive) + adaptation.chains * warm_up
     local += run_for_each * production.evaluations.sum() - frozen * passes
-    proposals = adaptive * moves.flow + frozen * passes + EVALUATION_DRAWS * len(steps)
+    proposals = adaptive * moves.flow + frozen * passes + EVALUATION_DRAWS * len(steps) + spent
     each = flow.evaluations_per_map
     return {
         "energy_evaluations": proposals + local,

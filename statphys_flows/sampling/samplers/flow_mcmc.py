@@ -100,7 +100,8 @@ class FlowMCMC(Sampler):
     def adaptation(self) -> Adaptation:
         """What the adaptive phase is asked to do."""
         draws = self.chains * self.draws
-        return Adaptation(self.chains, self.local, self.moves, self.start, self.rounds, self.polish, draws)
+        may_climb = self.ladder.levels != 2
+        return Adaptation(self.chains, self.local, self.moves, self.start, self.rounds, self.polish, draws, may_climb)
 
     @property
     def trains_flow(self) -> bool:
@@ -156,20 +157,21 @@ class FlowMCMC(Sampler):
             flow, round_trip = refine(system, kT_array, adapted.flow, refine_key)
             training = watch.lap()
             tick("finding levels")
-            frozen, positions, rungs = find_moves(
+            frozen, states, rungs = find_moves(
                 system, kT_array, adapted, flow, self.adaptation, self.ladder, pieces_of(self), ladder_key
             )
             production = produce(
                 system,
                 kT_array,
                 frozen,
-                positions,
+                adapted.positions,
                 produce_key,
                 self.moves,
                 pieces_of(self),
                 tick=lambda: tick("sampling"),
                 journal=journal,
                 may_rest=adapted.missed == 0.0,
+                states=states,
             )
             seconds = {
                 "seconds_compiling": watch.compiling,

@@ -1,5 +1,7 @@
 """From an adapted flow to its frozen moves: independence moves where these are cheapest, else a ladder."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,8 +33,9 @@ def find_moves(
     plan: Ladder,
     pieces: Pieces,
     key: PRNGKeyArray,
-) -> tuple[Frozen, Float[Array, "chains ..."], Rungs | None]:
-    """The moves of the frozen phase, where their chains start, and the ladder; None for independence moves.
+) -> tuple[Frozen, Any, Rungs | None]:
+    """The moves of the frozen phase, the states that their chains start from, None for those at the adapted positions,
+    and the ladder; None for independence moves.
 
     Where the flow is so good that no ladder can be cheaper, nothing is measured. Else a population climbs from the flow
     to the target, and says how many levels are cheapest."""
@@ -40,12 +43,12 @@ def find_moves(
     local = (adaptation.local, adapted.preconditioner, adapted.step_size)
     independence = Frozen(Independence(flow, moves.flow), *local)
     if plan.levels == 2 or (plan.levels is None and not may_pay(score)):
-        return independence, adapted.positions, None
+        return independence, None, None
     climb_key, start_key, state_key, *tune_keys = jax.random.split(key, 3 + _TUNINGS)
     climbed = climb(system, kT, flow, climb_key)
     rungs = rungs_for(plan, climbed, moves.flow, score, adapted.step_size.dtype)
     if rungs is None:
-        return independence, adapted.positions, None
+        return independence, None, None
     positions = over_devices(start_positions(climbed, rungs, adapted.positions, start_key))
     frozen = Frozen(OnLadder(flow, rungs.levels, rungs.sizes, rungs.steps), *local)
     states = start(system, kT, frozen, positions, state_key)
@@ -55,4 +58,5 @@ def find_moves(
         figures = (np.asarray(record[name], float) for name in ("walk_acceptance_rate", "exchange_rate"))
         rungs = retune(rungs, *(x.mean(axis=(0, 1)) for x in figures), keep_levels=isinstance(plan.levels, tuple))
         frozen = Frozen(OnLadder(flow, rungs.levels, rungs.sizes, rungs.steps), *local)
-    return frozen, states.position, rungs
+    passes = pieces.length * len(tune_keys) * adapted.positions.shape[0] * frozen.moves.passes
+    return frozen, states, rungs._replace(spent=float(passes + (0 if climbed is None else climbed.passes)))

@@ -46,14 +46,16 @@ def produce(
     tick: Callable[[], None] = lambda: None,
     journal: Journal = NOWHERE,
     may_rest: bool = True,
+    states: Any = None,
 ) -> Production:
     """Run the frozen kernel for a tenth of the draws, which is discarded, then for those that count. `tick` is called
-    after each piece. `positions` are what the flow's moves start from.
+    after each piece. Chains start from `states`, or at `positions` if none are given.
 
     If `moves.local` is not given, the schedule of local moves is tuned first, on further pieces, unless it is known
     that the flow leaves some states to local moves alone; then they are made in every draw (`may_rest` is false)."""
     key, pilot_key, start_key = jax.random.split(key, 3)
-    states = start(system, kT, frozen, positions, start_key)
+    if states is None:
+        states = start(system, kT, frozen, positions, start_key)
 
     def run(states, key, start, schedule):
         return run_piece(system, kT, frozen, states, key, start, schedule, length=pieces.length)
