@@ -101,8 +101,8 @@ ROWS = (
         "1",
         "fraction of what chains, or the search, found that the flow proposes e^5 times too seldom",
         comment="of the chains' states, or of the particles of the search for modes if that is larger: their weight "
-        "rests on local moves alone. With a ladder of more than two levels, of the chains to which no state has come "
-        "from the flow",
+        "rests on local moves alone. With a ladder of more than two levels, of the chains' states in the second half "
+        "of the draws, those that never came from the flow",
         given_by=_OF_A_FLOW,
     ),
     Variable(

@@ -20,7 +20,7 @@ ROWS = (
         "1",
         "barrier between the flow and its target",
         "sum of 1 - exchange rate over neighbouring levels",
-        "a state comes from the flow to the target in about 2 + 2 barriers of steps",
+        "a draw is independent after about 2 + 4 times this number of steps",
         given_by=_OF_A_FLOW,
     ),
     Variable(

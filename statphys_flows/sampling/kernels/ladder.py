@@ -5,7 +5,7 @@ With x = T(z), z drawn from the base ρ_b, and log w = -u(x) - log q(x), its lev
     p_λ(z) ∝ ρ_b(z) w(T(z))^λ,    0 = λ_0 < λ_1 < ... < λ_K = 1,
 
 the flow at 0, the target at 1. A flow of which log w has a variance σ² has acceptances of the order of exp(-σ²) when it
-proposes states of the target at once; by way of the levels a state gets there in about 2 + 2Λ steps with Λ = σ/√π the
+proposes states of the target at once; by way of the levels a state gets there in about 2 + 4Λ steps with Λ = σ/√π the
 barrier (Syed et al., J. R. Stat. Soc. B 84 (2022) 321). With K = 1 there is no level in between, and the ladder is the
 independence move of `flow_move`.
 """
