@@ -11,7 +11,7 @@ from statphys_flows import FlowMCMC, Rounds, Start
 from statphys_flows.analysis import effective_sample_size, integrated_autocorrelation_time
 
 # Printed where a result has them.
-LADDER = ("levels", "ladder_steps", "exchange_rate", "barrier", "round_trips", "round_trips_per_draw")
+LADDER = ("levels", "ladder_steps", "exchange_rate", "ladder_barrier", "round_trips", "round_trips_per_draw")
 SECONDS = ("training", "sampling", "compiling")
 
 

@@ -81,6 +81,7 @@ OBJECTS = {
     "Moves": lambda: sf.Moves(local=3),
     "Start": lambda: sf.Start(states=[[0.0, 1.0]]),
     "Rounds": lambda: sf.Rounds(most=2, objective=sf.ReverseKL()),
+    "Ladder": lambda: sf.Ladder(levels=[0, 0.5, 1]),
     "Polish": lambda: sf.Polish(most=1),
     "LocalMCMC": lambda: sf.LocalMCMC(sf.HMC()),
     "ParallelTempering": lambda: sf.ParallelTempering(),

@@ -61,6 +61,8 @@ def _apart(diagnostics: Mapping) -> list[tuple[str, Estimate]]:
 def of_ladder(diagnostics: Mapping) -> str:
     """The warning about a ladder between a flow and its target; none from a sampler without one."""
     trips, rate = diagnostics["round_trips"], diagnostics["exchange_rate"]
+    if diagnostics["levels"] <= 2:
+        return ""
     if trips == 0:
         return (
             "no state has come from the flow to the target by the ladder: averages rest on local moves alone; train "

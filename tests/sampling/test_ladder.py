@@ -200,7 +200,7 @@ def test_a_poor_flow_costs_time_not_truth(poor):
 
 def test_exchange_rates_are_even(poor):
     diagnostics = poor["diagnostics"].to_dataset().isel(kT=0)
-    mean = 1 - float(diagnostics["barrier"]) / (float(diagnostics["levels"]) - 1)
+    mean = 1 - float(diagnostics["ladder_barrier"]) / (float(diagnostics["levels"]) - 1)
     assert float(diagnostics["exchange_rate"]) > 0.75 * mean
 
 

@@ -32,7 +32,7 @@ SMALL = FlowMCMC(
     chains=16,
     draws=80,
     start=Start(warm_up=20, particles=64),
-    rounds=Rounds(most=2, train_steps=5, buffer=64),
+    rounds=Rounds(most=2, train_steps=5, buffer=64, weighs_cost=False),
     polish=Polish(most=2, steps=2),
 )
 STUDIES = {

@@ -194,7 +194,7 @@ ROWS = (
         _GROUP,
         "1",
         "smallest acceptance of exchanges between neighbouring levels",
-        comment="NaN for a flow without a ladder of more than two levels",
+        comment="of two levels, of a flow and its target, that of the flow's proposals",
         given_by=(v.FLOW, v.TEMPERING),
     ),
     Variable("rejected_steps", _GROUP, "1", "training steps that were rejected", given_by=_OF_A_FLOW),

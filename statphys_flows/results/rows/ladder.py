@@ -1,4 +1,4 @@
-"""What a ladder between a flow and its target says of itself, NaN where it has two levels: `diagnostics`."""
+"""What a ladder between a flow and its target says of itself; of two levels, of the flow's proposals: `diagnostics`."""
 
 from statphys_flows.results import variable as v
 from statphys_flows.results.variable import Variable
@@ -15,7 +15,7 @@ ROWS = (
         given_by=_OF_A_FLOW,
     ),
     Variable(
-        "barrier",
+        "ladder_barrier",
         _GROUP,
         "1",
         "barrier between the flow and its target",
@@ -45,7 +45,6 @@ ROWS = (
         "passes through the flow's map for each independent draw",
         "passes per draw times 2 tau",
         "with tau the largest autocorrelation time",
-        given_by=_OF_A_FLOW,
     ),
     Variable(
         "round_trips",

@@ -46,8 +46,8 @@ def assess(
     diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size)
     heavy = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
     if rungs is None:
-        diagnostics["levels"] = 2
         log_z, method, undercovered = _estimate(analysis.bar_log_z, size, forward, chain), _BY_BENNETT, heavy
+        diagnostics |= _of_two_levels(production, adaptation) | {"log_z_mbar": log_z}
     else:
         log_z, method = _along_ladder(analysis.ladder_log_z, size, production, rungs), _BY_LADDER
         diagnostics |= _of_ladder(production, rungs, size)
@@ -80,9 +80,24 @@ def _of_ladder(production: Production, rungs: Rungs, size: float) -> dict[str, o
         "levels": len(rungs.levels) + 1,
         "ladder_steps": rungs.steps,
         "exchange_rate": float(production.exchange_rate.mean(axis=(0, 1)).min()),
-        "barrier": float(np.sum(1 - production.exchange_rate.mean(axis=(0, 1)))),
+        "ladder_barrier": float(np.sum(1 - production.exchange_rate.mean(axis=(0, 1)))),
         "round_trips": float(production.arrivals.sum()),
         "round_trips_per_draw": float(production.arrivals.mean()),
+    }
+
+
+def _of_two_levels(production: Production, adaptation: Adaptation) -> dict[str, object]:
+    """The same of the shortest ladder, where exchanges are the flow's proposals."""
+    assert production.global_acceptance_rate is not None
+    assert production.is_global is not None
+    rate = float(production.global_acceptance_rate.mean())
+    return {
+        "levels": 2,
+        "ladder_steps": adaptation.moves.flow,
+        "exchange_rate": rate,
+        "ladder_barrier": 1 - rate,
+        "round_trips": float(production.is_global.sum()),
+        "round_trips_per_draw": float(production.is_global.mean()),
     }
 
 

@@ -139,9 +139,9 @@ class FlowMCMC(Sampler):
             ) from reason
 
     def pieces(self, system: System) -> int:
-        # The start, the warm-up, the rounds and the pieces of production.
+        # The start, the warm-up, the rounds, the levels and the pieces of production.
         rounds = self.rounds.most + polish_rounds(self.adaptation, system)
-        return 2 + rounds + pieces_of(self).total
+        return 3 + rounds + pieces_of(self).total
 
     def train_scan(self, systems, kT, conditions, key, tick):
         return train_scan(systems, kT, conditions, key, self.adaptation, tick)
