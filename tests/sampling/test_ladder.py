@@ -14,6 +14,7 @@ from statphys_flows.flows import DefensiveMixture, Untransformed
 from statphys_flows.sampling.kernels import flow_move, ladder
 from statphys_flows.sampling.ladder.climb import climb
 from statphys_flows.sampling.ladder.cost import cheapest_rungs, independence_passes, may_pay, passes_per_draw
+from statphys_flows.sampling.ladder.rungs import Rungs, retune
 from statphys_flows.sampling.ladder.worth import Worth
 from tests.sampling.test_assisted import Stretched, double_well
 
@@ -286,6 +287,19 @@ def test_the_cheapest_ladder():
     assert independence_passes(1.0) == 1.0
     assert not may_pay(0.3)
     assert may_pay(0.27)
+
+
+@pytest.mark.parametrize("exchange_rate", [[0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]])
+@pytest.mark.parametrize("levels", [[1e-7, 2e-7, 3e-7, 1.0], [0.9999997, 0.9999998, 0.9999999, 1.0]])
+def test_levels_rise_in_single_precision_wherever_they_crowd(levels, exchange_rate):
+    """Near 0, where a core makes nearly all of the barrier, none falls below it."""
+    rungs = Rungs(jnp.asarray(levels, jnp.float32), jnp.full(4, 0.5), 2, 1.0)
+    for _ in range(20):
+        rungs = retune(rungs, np.full(4, 0.4), np.asarray(exchange_rate))
+        found = np.asarray(rungs.levels)
+        assert found[0] > 0
+        assert np.all(np.diff(found) > 0)
+        assert found[-1] == 1
 
 
 def test_what_training_is_worth():

@@ -115,8 +115,14 @@ def even_levels(pilot, count: int) -> np.ndarray:
     rungs = np.concatenate([[0.0], np.asarray(pilot.levels[:passed], float)])
     levels = np.interp(np.linspace(0, passed, count), np.arange(passed + 1), rungs)
     levels[-1] = 1.0
-    # In 32 bits two levels may have come to coincide.
-    for k in range(1, count - 1):
-        least = np.nextafter(np.float32(levels[k - 1]), np.float32(1.0))
-        levels[k] = min(max(levels[k], float(least)), 1.0)
-    return levels
+    return keep_apart(levels)
+
+
+def keep_apart(levels: np.ndarray) -> np.ndarray:
+    """Levels from 0 to 1 that do not fall, so that they rise in 32 bits too, where some may have come to coincide."""
+    found, zero, one = np.array(levels, float), np.float32(0.0), np.float32(1.0)
+    for k in range(1, len(found) - 1):
+        found[k] = max(found[k], float(np.nextafter(np.float32(found[k - 1]), one)))
+    for k in range(len(found) - 2, 0, -1):
+        found[k] = min(found[k], float(np.nextafter(np.float32(found[k + 1]), zero)))
+    return found

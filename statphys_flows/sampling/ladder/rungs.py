@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.sampling.kernels.replica_exchange import keep_apart
 from statphys_flows.sampling.ladder.climb import GAIN, WALK_ACCEPTANCE, Climb
 from statphys_flows.sampling.ladder.cost import cheapest_rungs, independence_passes, passes_per_draw
 from statphys_flows.sampling.plan import Ladder
@@ -39,7 +40,7 @@ def rungs_for(plan: Ladder, climbed: Climb | None, flow_moves: int, ess: float, 
         levels = _even(climbed, rungs)
     if len(levels) == 1:
         return None
-    levels = _apart(levels, dtype)
+    levels = keep_apart(np.concatenate([[0.0], levels]))[1:]
     barrier = float("nan") if climbed is None else float(climbed.cumulative[-1])
     sizes = np.full(len(levels), 0.5) if climbed is None else np.interp(levels, climbed.levels, climbed.sizes)
     steps = plan.steps or max(flow_moves, int(np.ceil(1 + np.nan_to_num(barrier))))
@@ -73,7 +74,7 @@ def retune(rungs: Rungs, walk_acceptance: np.ndarray, exchange_rate: np.ndarray,
     levels = np.interp(np.linspace(0, cumulative[-1], len(old)), cumulative, old)
     levels[-1] = 1.0
     dtype = rungs.levels.dtype
-    levels = old if keep_levels else _apart(levels, dtype)
+    levels = old if keep_levels else keep_apart(levels)
     sizes = np.interp(levels[1:], old[1:], sizes)
     return rungs._replace(
         levels=jnp.asarray(levels[1:], dtype), sizes=jnp.asarray(sizes, dtype), barrier=float(np.sum(1 - exchange_rate))
@@ -89,11 +90,3 @@ def _even(climbed: Climb | None, rungs: int) -> np.ndarray:
     levels = np.interp(even * cumulative[-1], cumulative, climbed.levels)
     levels[-1] = 1.0
     return levels
-
-
-def _apart(levels: np.ndarray, dtype) -> np.ndarray:
-    """Rising levels that differ in JAX's precision too."""
-    step, found = 4 * float(jnp.finfo(dtype).eps), np.array(levels, float)
-    for k in range(len(found) - 2, -1, -1):
-        found[k] = min(found[k], found[k + 1] - step)
-    return found
