@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.bases import Base
 from statphys_flows.errors import StudyError
+from statphys_flows.flows.flow import select_rows
 from statphys_flows.flows.proposal import Proposal
 
 # Each of the two keeps at least this share.
@@ -63,7 +64,7 @@ class DefensiveMixture(Proposal):
             self._mix(log_q, self.safe.log_prob(x, back[0])),
             self._mix(self.sharp.log_prob(y, back[1]), log_r),
         )
-        return jnp.where(_column(safe, x), y, x), jnp.where(safe, own[1], own[0])
+        return select_rows(safe, y, x), jnp.where(safe, own[1], own[0])
 
     @property
     def has_auxiliary(self) -> bool:
@@ -88,7 +89,7 @@ class DefensiveMixture(Proposal):
         safe, of_sharp, of_safe = latents
         (x, log_q), (y, log_r) = self.sharp.push(of_sharp), self.safe.push(of_safe)
         own = self._mix(log_q, self.safe.log_prob(x)), self._mix(self.sharp.log_prob(y), log_r)
-        return jnp.where(_column(safe, x), y, x), jnp.where(safe, own[1], own[0])
+        return select_rows(safe, y, x), jnp.where(safe, own[1], own[0])
 
     def pull(self, x, key=None):
         if self.has_auxiliary:
@@ -101,8 +102,8 @@ class DefensiveMixture(Proposal):
         safe = jnp.log(jax.random.uniform(which_key, log_q.shape, log_q.dtype)) < jnp.log(self.share) + log_r - mixed
         # Latents of the one that did not make x are free: they have their own law.
         n = x.shape[0]
-        of_sharp = _select(safe, self.sharp.draw_latents(sharp_key, n), of_sharp)
-        of_safe = _select(safe, of_safe, self.safe.draw_latents(safe_key, n))
+        of_sharp = select_rows(safe, self.sharp.draw_latents(sharp_key, n), of_sharp)
+        of_safe = select_rows(safe, of_safe, self.safe.draw_latents(safe_key, n))
         return (safe, of_sharp, of_safe), mixed
 
     def walk(self, key, latents, sizes):
@@ -152,15 +153,6 @@ class DefensiveMixture(Proposal):
 
     def _mix(self, log_q, log_r):
         return jnp.logaddexp(jnp.log1p(-self.share) + log_q, jnp.log(self.share) + log_r)
-
-
-def _column(mask, like):
-    """A mask over the leading axis, to be spread over the others."""
-    return mask.reshape(-1, *[1] * (like.ndim - 1))
-
-
-def _select(mask, one, other):
-    return jax.tree.map(lambda a, b: jnp.where(_column(mask, a), a, b), one, other)
 
 
 @eqx.filter_jit

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from statphys_flows.flows.proposal import LogDensity, Proposal
 from statphys_flows.flows.recipe import Recipe
@@ -112,6 +112,11 @@ def make_strongly_typed(tree):
     """`tree` with weakly typed arrays made strong: the outputs of a compiled function are strong, and a loop whose
     first input is weak would be compiled twice."""
     return jax.tree.map(lambda a: jnp.asarray(a, a.dtype) if eqx.is_array(a) else a, tree)
+
+
+def select_rows(mask: Bool[Array, " n"], new: PyTree, old: PyTree) -> PyTree:
+    """Rows of `new` where the mask says so, and of `old` elsewhere, of trees whose arrays have n rows."""
+    return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, old)
 
 
 @eqx.filter_jit

@@ -20,6 +20,7 @@ from statphys_flows.sampling.coverage.scores import log_q_error
 from statphys_flows.training import FitState, fit
 from statphys_flows.treatments import flows_for
 from tests.helpers.particle_reference import generalised_cosine_log_z, hmf_log_z, pair_log_z_1d
+from tests.helpers.torus_modes import field_of
 
 SIGMAS = 4.5
 CIRCLE = 2 * np.pi
@@ -51,16 +52,6 @@ def draws(field, key, n):
 
 def log_weights(system, kT, x, log_q):
     return np.asarray(-jax.vmap(system.energy)(x) / kT - log_q, float)
-
-
-@pytest.fixture
-def modes():
-    return TorusModes(((0, 1), (1, 0), (2, -1), (1, 3)), (1.0, 2.0), 32)
-
-
-def field_of(key, modes):
-    re, im = jax.random.normal(key, (2, modes.many))
-    return jax.lax.complex(re, im)
 
 
 def test_the_field_on_the_grid_is_the_field_at_its_points(modes, getkey, x64):

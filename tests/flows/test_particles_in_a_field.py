@@ -9,16 +9,7 @@ import numpy as np
 import pytest
 
 from statphys_flows.flows.latent.modes import TorusModes
-
-
-@pytest.fixture
-def modes():
-    return TorusModes(((0, 1), (1, 0), (2, -1), (1, 3)), (1.0, 2.0), 32)
-
-
-def field_of(key, modes):
-    re, im = jax.random.normal(key, (2, modes.many))
-    return jax.lax.complex(re, im)
+from tests.helpers.torus_modes import field_of
 
 
 class Counted(TorusModes):

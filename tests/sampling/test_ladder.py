@@ -293,7 +293,7 @@ def test_the_cheapest_ladder():
 @pytest.mark.parametrize("levels", [[1e-7, 2e-7, 3e-7, 1.0], [0.9999997, 0.9999998, 0.9999999, 1.0]])
 def test_levels_rise_in_single_precision_wherever_they_crowd(levels, exchange_rate):
     """Near 0, where a core makes nearly all of the barrier, none falls below it."""
-    rungs = Rungs(jnp.asarray(levels, jnp.float32), jnp.full(4, 0.5), 2, 1.0)
+    rungs = Rungs(jnp.asarray(levels, jnp.float32), jnp.full(4, 0.5), 2)
     for _ in range(20):
         rungs = retune(rungs, np.full(4, 0.4), np.asarray(exchange_rate))
         found = np.asarray(rungs.levels)

@@ -273,7 +273,7 @@ def rounds_of(limits, rounds=6):
     """How many rounds a flow gets that learns nothing of a target far from it, and the evaluations by then."""
     x = jax.random.normal(jax.random.key(1), (16, 2)) + 30.0
     system = sf.Hamiltonian(lambda x: 0.5 * jnp.sum((x - 30.0) ** 2), space=sf.Euclidean(2))
-    own = dataclasses.replace(OPTIONS.rounds, most=rounds, train_steps=1)
+    own = dataclasses.replace(OPTIONS.rounds, most=rounds, train_steps=1, weighs_cost=False)
     options = dataclasses.replace(OPTIONS, rounds=own, polish=0)
     warm = WarmChains(x[:8], x, jnp.asarray(0.5), FACTOR)
     state = begin(system, jnp.asarray(1.0), warm, flow(0.0), jax.random.key(2), options.local, own.optimiser)

@@ -1,6 +1,7 @@
 """The adaptive phase from seeds to a frozen flow."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -138,11 +139,11 @@ def _settle_on_draws(point: _Point) -> Adapted | None:
     # Of given states none tells yet whether the flow reaches what is beside them.
     if start.states is not None:
         return None
-    candidates = flows_for(system, kT=point.temperature, key=keys.flow)
-    if candidates[0].has_map or not treatment_of(system.space).starts_from_draws(system, lambda: candidates):
+    flows = functools.cache(functools.partial(flows_for, system, kT=point.temperature, key=keys.flow))
+    if not treatment_of(system.space).starts_from_draws(system, flows) or (first := flows()[0]).has_map:
         return None
     short = point.adaptation._replace(start=dataclasses.replace(start, warm_up=min(_TUNING_MOVES, start.warm_up)))
-    flow, name = with_weights(system, kT, candidates[0], keys.cover), candidates.names[0]
+    flow, name = with_weights(system, kT, first, keys.cover), flows().names[0]
     # Draws of a mixture have its weights, and not those of the target, in which a phase may have none.
     warm = warm_chains(system, kT, keys.seed, keys.warm, short, None, flow)
     ready = score_untrained(system, kT, warm, flow, keys.rounds, name, None)
@@ -179,10 +180,9 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         if settled is not None:
             return settled
         useful = max(USELESS, 0.0 if kept is None else USELESS_BESIDE * kept.score)
-        draws = adaptation.draws if rounds.weighs_cost else None
-        limits = Limits(left, useful, _promising(point, kept, index), rounds.good_enough, draws, adaptation.may_climb)
+        limits = Limits(left, useful, _promising(point, kept, index))
         state, history = train_in_rounds(
-            system, kT, warm, state, point.adaptation, point.tick, limits, point.journal, f"rounds_{index}"
+            system, kT, warm, state, adaptation, point.tick, limits, point.journal, f"rounds_{index}"
         )
         left -= history["evaluations"].max(initial=0.0)
         adapted = count_missed(system, kT, summarise_training(state, warm, name, history, found), keys.cover)
@@ -191,8 +191,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         kept = better_of(kept, adapted, rounds.good_enough)
         safe = safe if flow.explores else adapted.flow
         if kept.covers and (
-            kept.score >= rounds.good_enough
-            or not another_pays(system, kept.flow, kept.score, state, limits, adaptation)
+            kept.score >= rounds.good_enough or not another_pays(system, kept.flow, kept.score, state, adaptation)
         ):
             break
         if left <= 0.0:

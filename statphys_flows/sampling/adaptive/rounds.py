@@ -38,16 +38,11 @@ class Limits(NamedTuple):
     """When the training of one candidate ends before its last round.
 
     `evaluations`: the rest of the budget; `score`: below it a candidate is of no use; `promising`: whether a
-    flow has come near enough for reverse KL; `draws`: independent ones that are asked for, against which the cost of
-    training is weighed where the flow is not `good_enough`, None for never; `may_climb`, whether a ladder may take
-    them."""
+    flow has come near enough for reverse KL."""
 
     evaluations: float
     score: float
     promising: Callable[[Proposal], bool]
-    good_enough: float = 0.0
-    draws: float | None = None
-    may_climb: bool = True
 
 
 def train_in_rounds(
@@ -75,14 +70,14 @@ def train_in_rounds(
     for number, stage in enumerate(stages):
         scores = [info["score"] for info in infos if info["stage"] == number]
         if stage.polishes and not scores:
-            if not _may_polish(infos, state, limits) or not _pays(infos, state, stage, limits):
+            if not _may_polish(infos, state, limits) or not _pays(infos, state, stage, adaptation):
                 break
             state = begin_stage(state, stage.plan.optimiser)
         while (
             len(scores) < stage.rounds
             and not stage.ends(scores, limits.score, more_follow=stage is not stages[-1])
             and _evaluations_so_far(infos) < limits.evaluations
-            and _pays(infos, state, stage, limits, number)
+            and _pays(infos, state, stage, adaptation, number)
         ):
             state, info = adapt_round(
                 system,
@@ -112,32 +107,34 @@ def _may_polish(infos: list[dict[str, float]], state: AdaptiveState, limits: Lim
 
 
 def _pays(
-    infos: list[dict[str, float]], state: AdaptiveState, stage: Stage, limits: Limits, number: int | None = None
+    infos: list[dict[str, float]], state: AdaptiveState, stage: Stage, adaptation: Adaptation, number: int | None = None
 ) -> bool:
     """Whether a further round of a stage pays; of one that has not begun, whether more rounds than are looked at
     together may. Rounds in which a flow is good enough are not weighed: errors of log Z go on falling."""
-    if limits.draws is None or not infos:
+    if not adaptation.rounds.weighs_cost or not infos:
         return True
     seen = [(info["score"], info["barrier"]) for info in infos if number in (None, info["stage"])]
-    if seen and max(score for score, _ in seen) >= limits.good_enough:
+    if seen and max(score for score, _ in seen) >= adaptation.rounds.good_enough:
         return True
-    worth = Worth(limits.draws, 1.0 + state.flow.evaluations_per_map, limits.may_climb)
+    worth = _worth(state.flow, adaptation)
     cost = _evaluations(state, stage, gradients=True)
     if number is None:
         return worth.pays([min(seen, key=lambda each: worth.sampling(*each))], WINDOW * cost)
     return worth.pays(seen, cost)
 
 
-def another_pays(
-    system: System, flow: Proposal, score: float, state: AdaptiveState, limits: Limits, adaptation: Adaptation
-) -> bool:
+def _worth(flow: Proposal, adaptation: Adaptation) -> Worth:
+    return Worth(adaptation.draws, 1.0 + flow.evaluations_per_map, adaptation.may_climb)
+
+
+def another_pays(system: System, flow: Proposal, score: float, state: AdaptiveState, adaptation: Adaptation) -> bool:
     """Whether the next candidate may pay after a `flow` that has reached this score: whether as much is left to save as
     the rounds take after which one that does not rise is dropped. A flow without a map is no measure of one with."""
-    if limits.draws is None or not flow.has_map:
+    if not adaptation.rounds.weighs_cost or not flow.has_map:
         return True
     stage = stages_for(system, state.flow, state.best_score, adaptation)[0]
-    worth = Worth(limits.draws, 1.0 + flow.evaluations_per_map, limits.may_climb)
-    return worth.pays([(score, barrier_of(score))], PATIENCE * _evaluations(state, stage, gradients=True))
+    cost = PATIENCE * _evaluations(state, stage, gradients=True)
+    return _worth(flow, adaptation).pays([(score, barrier_of(score))], cost)
 
 
 def settle(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
+from statphys_flows.flows.flow import select_rows
 from statphys_flows.sampling.adaptive.search import preconditioner_for, spread_over
 from statphys_flows.sampling.adaptive.warm_up import WarmChains, covariance_within, warm_up
 from statphys_flows.sampling.devices import over_devices
@@ -50,7 +51,7 @@ def warm_chains(
         return warm
     # Training begins on both: walkers may be too few for all the modes that were found.
     slots = jnp.arange(adaptation.rounds.buffer)
-    mixed = jnp.where(_column(slots % 2 == 0, warm.samples), warm.samples, found[slots % found.shape[0]])
+    mixed = select_rows(slots % 2 == 0, warm.samples, found[slots % found.shape[0]])
     return WarmChains(warm.positions, mixed, warm.step_size, warm.preconditioner, found)
 
 
@@ -77,9 +78,4 @@ def _seed(system: System, kT, key, chains: int, start: Start, found):
     every = 1 if found is None else 2
     # In a scan a hard wall may move over what is inside at other points.
     taken = (jnp.arange(chains) % every == 0) & is_inside(system, given)
-    return jnp.where(_column(taken, given), given, positions)
-
-
-def _column(mask, like):
-    """A mask over the leading axis, to be spread over the others."""
-    return mask.reshape(-1, *[1] * (like.ndim - 1))
+    return select_rows(taken, given, positions)

@@ -34,7 +34,7 @@ class FlowMoves(eqx.Module):
         """log ρ there."""
 
     @abc.abstractmethod
-    def renew(self, state: Any, position, logdensity, density: LogDensity, key: Keys) -> Any:
+    def renew(self, state: Any, position, logdensity, key: Keys) -> Any:
         """The state after another kernel has moved the chain there, with auxiliary variables drawn again."""
 
     @abc.abstractmethod
@@ -63,8 +63,8 @@ class Independence(FlowMoves):
     def logdensity(self, state):
         return state.logdensity
 
-    def renew(self, state, position, logdensity, density, key):
-        del state, density
+    def renew(self, state, position, logdensity, key):
+        del state
         return flow_move.FlowMoveState(position, logdensity, self.flow.log_prob(position[None], key)[0])
 
     def propose(self, state, density, key):
@@ -99,8 +99,7 @@ class OnLadder(FlowMoves):
     def logdensity(self, state):
         return state.logdensity[-1]
 
-    def renew(self, state, position, logdensity, density, key):
-        del density
+    def renew(self, state, position, logdensity, key):
         return ladder.move_target(state, position, logdensity, self.flow, key)
 
     def propose(self, state, density, key):

@@ -19,6 +19,7 @@ from blackjax.base import SamplingAlgorithm, build_sampling_algorithm
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from statphys_flows.flows import Proposal
+from statphys_flows.flows.flow import select_rows
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.kernels.replica_exchange import exchange
 
@@ -192,10 +193,7 @@ def accept_walks(
     log_ratio = jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio)
     accepted = jnp.log(jax.random.uniform(key, log_ratio.shape, log_ratio.dtype)) < log_ratio
     walked = walked._replace(is_new=state.is_new, from_flow=state.from_flow)
-    chosen = jax.tree.map(
-        lambda new, old: jnp.where(accepted.reshape(-1, *[1] * (new.ndim - 1)), new, old), walked, state
-    )
-    return chosen, jnp.exp(jnp.minimum(log_ratio, 0.0))
+    return select_rows(accepted, walked, state), jnp.exp(jnp.minimum(log_ratio, 0.0))
 
 
 def _exchange(key, whole: LadderState, levels):

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from blackjax.smc import resampling
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
@@ -109,12 +110,7 @@ def _log_mean(a: np.ndarray) -> float:
 @eqx.filter_jit
 @full_precision()
 def _draw(system: System, kT, flow: Proposal, key, *, n: int) -> LadderState:
-    latents = flow.draw_latents(key, n)
-    return _state(system, kT, flow, latents)
-
-
-def _state(system: System, kT, flow: Proposal, latents) -> LadderState:
-    return push_latents(latents, log_density(system, kT), flow)
+    return push_latents(flow.draw_latents(key, n), log_density(system, kT), flow)
 
 
 @eqx.filter_jit
@@ -124,16 +120,14 @@ def _climb_one(system: System, kT, flow: Proposal, state: LadderState, figures, 
     step, level, size = figures
     resample_key, key = jax.random.split(key)
     n = state.log_q.shape[0]
-    # Systematic: in order, each as often as its weight says, up to one.
-    cumulative = jnp.cumsum(jax.nn.softmax(step * state.log_weights))
-    places = (jnp.arange(n, dtype=cumulative.dtype) + jax.random.uniform(resample_key, (), cumulative.dtype)) / n
-    chosen = jnp.minimum(jnp.searchsorted(cumulative, places), n - 1)
+    chosen = resampling.systematic(resample_key, jax.nn.softmax(step * state.log_weights), n)
     state = jax.tree.map(lambda a: a[chosen], state)
 
     def walk(carry, key):
         state, size = carry
         walk_key, accept_key = jax.random.split(key)
-        walked = _state(system, kT, flow, flow.walk(walk_key, state.latents, jnp.full((n,), size)))
+        latents = flow.walk(walk_key, state.latents, jnp.full((n,), size))
+        walked = push_latents(latents, log_density(system, kT), flow)
         state, rates = accept_walks(accept_key, state, walked, jnp.full((n,), level))
         rate = jnp.mean(rates)
         return (state, jnp.clip(size * jnp.exp(GAIN * (rate - WALK_ACCEPTANCE)), 1e-4, 1.0)), rate

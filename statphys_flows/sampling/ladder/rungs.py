@@ -15,12 +15,11 @@ from statphys_flows.sampling.plan import Ladder
 
 class Rungs(NamedTuple):
     """A ladder that no longer changes: `levels`, λ_1 to λ_K = 1; `sizes` of the walks there; `steps` between two draws;
-    the `barrier` Λ that led to them, NaN if they were given; and passes through the map `spent` to find them."""
+    and passes through the map `spent` to find them."""
 
     levels: Float[Array, " levels"]
     sizes: Float[Array, " levels"]
     steps: int
-    barrier: float
     spent: float = 0.0
 
 
@@ -41,10 +40,9 @@ def rungs_for(plan: Ladder, climbed: Climb | None, flow_moves: int, ess: float, 
     if len(levels) == 1:
         return None
     levels = keep_apart(np.concatenate([[0.0], levels]))[1:]
-    barrier = float("nan") if climbed is None else float(climbed.cumulative[-1])
     sizes = np.full(len(levels), 0.5) if climbed is None else np.interp(levels, climbed.levels, climbed.sizes)
-    steps = plan.steps or max(flow_moves, int(np.ceil(1 + np.nan_to_num(barrier))))
-    return Rungs(jnp.asarray(levels, dtype), jnp.asarray(sizes, dtype), steps, barrier)
+    steps = plan.steps or max(flow_moves, int(np.ceil(1 + (0.0 if climbed is None else climbed.cumulative[-1]))))
+    return Rungs(jnp.asarray(levels, dtype), jnp.asarray(sizes, dtype), steps)
 
 
 def start_positions(
@@ -76,9 +74,7 @@ def retune(rungs: Rungs, walk_acceptance: np.ndarray, exchange_rate: np.ndarray,
     dtype = rungs.levels.dtype
     levels = old if keep_levels else keep_apart(levels)
     sizes = np.interp(levels[1:], old[1:], sizes)
-    return rungs._replace(
-        levels=jnp.asarray(levels[1:], dtype), sizes=jnp.asarray(sizes, dtype), barrier=float(np.sum(1 - exchange_rate))
-    )
+    return rungs._replace(levels=jnp.asarray(levels[1:], dtype), sizes=jnp.asarray(sizes, dtype))
 
 
 def _even(climbed: Climb | None, rungs: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.coverage.missing_mass import draw_proposals, features, missing_mass
 from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, rounded_size, with_rounding
+from statphys_flows.sampling.kernels.flow_moves import FlowMoves
 from statphys_flows.sampling.ladder.rungs import Rungs
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.record import Pieces, Production, observe
@@ -30,7 +31,7 @@ _BY_LADDER = "along a ladder from the flow to its target: sum over neighbouring 
 def assess(
     system: System,
     kT: float,
-    flow: Proposal,
+    moves: FlowMoves,
     adapted: Adapted,
     production: Production,
     adaptation: Adaptation,
@@ -42,23 +43,28 @@ def assess(
     forward, chain = production.proposal_log_weights, production.log_weights
     assert forward is not None  # a flow's sampler records both
     assert chain is not None
-    size = rounded_size(production.energy / kT, chain)
+    flow, size = moves.flow, rounded_size(production.energy / kT, chain)
     diagnostics = _of_chains(production, adapted) | _of_weights(forward, chain, size)
     heavy = float(np.mean(chain > np.median(chain) + UNDERCOVERED_LOG_WEIGHT))
     if rungs is None:
         log_z, method, undercovered = _estimate(analysis.bar_log_z, size, forward, chain), _BY_BENNETT, heavy
-        diagnostics |= _of_two_levels(production, adaptation) | {"log_z_mbar": log_z}
+        assert production.global_acceptance_rate is not None
+        rates, arrivals = production.global_acceptance_rate.mean(keepdims=True), production.is_global
+        diagnostics |= _of_ladder(adaptation.moves.flow, rates.ravel(), arrivals) | {"log_z_mbar": log_z}
     else:
         log_z, method = _along_ladder(analysis.ladder_log_z, size, production, rungs), _BY_LADDER
-        diagnostics |= _of_ladder(production, rungs, size)
+        assert production.exchange_rate is not None
+        diagnostics |= _of_ladder(rungs.steps, production.exchange_rate.mean(axis=(0, 1)), production.arrivals)
+        diagnostics["log_z_mbar"] = _along_ladder(
+            analysis.ladder_mbar_log_z, size, production, rungs, most=_MOST_WEIGHTS
+        )
         undercovered = _not_from_flow(production)
     diagnostics |= {"log_z_bar": log_z} | _rates(forward, chain, log_z)
     diagnostics["undercoverage"] = max(undercovered, adapted.missed)
     diagnostics["missing_mass"] = _missing_mass(system, kT, flow, production, adapted, key)
     diagnostics["defensive_share"] = float(flow.defensive_share)
-    passes = adaptation.moves.flow if rungs is None else rungs.steps * (len(rungs.levels) + 1)
     spent = 0.0 if rungs is None else rungs.spent
-    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, passes, spent)
+    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, moves.passes, spent)
     return Sampled(
         production,
         log_z,
@@ -72,32 +78,17 @@ def assess(
     )
 
 
-def _of_ladder(production: Production, rungs: Rungs, size: float) -> dict[str, object]:
-    assert production.exchange_rate is not None
-    assert production.arrivals is not None
+def _of_ladder(steps: int, rates: np.ndarray, arrivals: np.ndarray | None) -> dict[str, object]:
+    """What a ladder says of itself, from the exchange rates of its neighbours and the states that arrived; the shortest
+    one's exchanges are the flow's proposals."""
+    assert arrivals is not None
     return {
-        "log_z_mbar": _along_ladder(analysis.ladder_mbar_log_z, size, production, rungs, most=_MOST_WEIGHTS),
-        "levels": len(rungs.levels) + 1,
-        "ladder_steps": rungs.steps,
-        "exchange_rate": float(production.exchange_rate.mean(axis=(0, 1)).min()),
-        "ladder_barrier": float(np.sum(1 - production.exchange_rate.mean(axis=(0, 1)))),
-        "round_trips": float(production.arrivals.sum()),
-        "round_trips_per_draw": float(production.arrivals.mean()),
-    }
-
-
-def _of_two_levels(production: Production, adaptation: Adaptation) -> dict[str, object]:
-    """The same of the shortest ladder, where exchanges are the flow's proposals."""
-    assert production.global_acceptance_rate is not None
-    assert production.is_global is not None
-    rate = float(production.global_acceptance_rate.mean())
-    return {
-        "levels": 2,
-        "ladder_steps": adaptation.moves.flow,
-        "exchange_rate": rate,
-        "ladder_barrier": 1 - rate,
-        "round_trips": float(production.is_global.sum()),
-        "round_trips_per_draw": float(production.is_global.mean()),
+        "levels": len(rates) + 1,
+        "ladder_steps": steps,
+        "exchange_rate": float(rates.min()),
+        "ladder_barrier": float(np.sum(1 - rates)),
+        "round_trips": float(arrivals.sum()),
+        "round_trips_per_draw": float(arrivals.mean()),
     }
 
 

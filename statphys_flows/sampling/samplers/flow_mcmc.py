@@ -178,7 +178,8 @@ class FlowMCMC(Sampler):
                 "seconds_training": training,
                 "seconds_sampling": watch.lap(),
             }
-        sampled = assess(system, kT, flow, adapted, production, self.adaptation, pieces_of(self), check_key, rungs)
+        pieces = pieces_of(self)
+        sampled = assess(system, kT, frozen.moves, adapted, production, self.adaptation, pieces, check_key, rungs)
         anew = treatment_of(system.space).draws_anew(system, kT)
         return sampled._replace(
             diagnostics=sampled.diagnostics | {"log_q_round_trip_error": round_trip, **seconds},

@@ -116,9 +116,7 @@ def run_piece(
             lambda k, x: local_sweep(k, x, density, local, preconditioner, step_size, schedule.moves)
         )(keys, jax.vmap(moves.position)(states))
         # With auxiliary variables drawn again, a Gibbs step: see `assisted.build_kernel`.
-        renewed = jax.vmap(lambda s, x, u, k: moves.renew(s, x, u, density, k))(
-            states, position, logdensity, renewal_keys
-        )
+        renewed = jax.vmap(lambda s, x, u, k: moves.renew(s, x, u, k))(states, position, logdensity, renewal_keys)
         return renewed, rate, evaluations
 
     def rest(keys, renewal_keys, states):
