@@ -88,7 +88,7 @@ def lennard_jones(quick: bool, seed: int) -> None:
         clock, side = Clock(), float(np.sqrt(n / 0.32))
         system = sf.PairParticles(sf.LennardJones(cutoff=2.5), n=n, dimension=2, lengths=side, scaling="pairwise")
         result = sf.run_study(system, kT=1.0, seed=seed, sampler=sampler_of(quick), progress=False)
-        show(f"lennard_jones {n}", result, clock, {1.0: LENNARD_JONES[n]}, off=TOLERANCES[n])
+        show(f"lennard_jones {n}", result, clock, {1.0: LENNARD_JONES[n]}, error=TOLERANCES[n])
 
 
 def box_512(quick: bool, seed: int) -> None:

@@ -49,17 +49,18 @@ def run(name: str, length: int, coupling: float, quick: bool, seed: int, sampler
 
 def phi4_8(quick: bool, seed: int) -> None:
     length = 6 if quick else 8
-    run("phi4_8", length, STANDARD[length], quick, seed, off=0.005, seconds=120)
+    sampler = sampler_of(quick, draws=200)
+    run("phi4_8", length, STANDARD[length], quick, seed, sampler, error=0.005, seconds=120)
 
 
 def phi4_32(quick: bool, seed: int) -> None:
     length, start = (8, 6) if quick else (32, 16)
-    from_smaller("phi4_32", length, start, quick, seed, 900, chains=64, off=0.02, error=0.02, draws=1000)
+    from_smaller("phi4_32", length, start, quick, seed, 900, chains=64, error=0.02, draws=1000)
 
 
 def phi4_64(quick: bool, seed: int) -> None:
     length, start = (8, 6) if quick else (64, 16)
-    from_smaller("phi4_64", length, start, quick, seed, 3600, chains=16, off=0.15, draws=100)
+    from_smaller("phi4_64", length, start, quick, seed, 3600, chains=16, error=0.15, draws=100)
 
 
 def from_smaller(

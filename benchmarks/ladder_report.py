@@ -91,7 +91,6 @@ def show(
     references: dict[float, Value],
     *,
     of: Callable = np.abs,
-    off: float = np.inf,
     error: float = np.inf,
     draws: float = 0.0,
     r_hat: float = np.inf,
@@ -103,7 +102,7 @@ def show(
 
     - `references`: log Z by temperature.
     - `of`: the function of the order parameter whose effective draws are counted, |m| if not given.
-    - `off`, `error`: the most by which log Z may differ from its reference, and its own error.
+    - `error`: the largest error of log Z.
     - `draws`: the least number of effective draws.
     - `r_hat`, `seconds`: the largest R-hat, and wall seconds of the whole case.
     """
@@ -122,7 +121,6 @@ def show(
         )
         print(f"  {seconds_in_words(result, kT)}; warning {warning(result, kT)!r}")
         checks = {
-            f"log Z to {off:g}": abs(difference) <= off or not np.isfinite(known.value),
             "log Z within 3 combined errors": abs(difference) <= 3 * combined or not np.isfinite(known.value),
             f"an error of log Z of at most {error:g}": found.error <= error,
             f"{draws:g} effective draws": number >= draws,

@@ -23,7 +23,7 @@ from statphys_flows.sampling.adaptive.candidates import (
     with_weights,
 )
 from statphys_flows.sampling.adaptive.round import AdaptiveState, begin, with_score
-from statphys_flows.sampling.adaptive.rounds import Limits, another_pays, settle, train_in_rounds
+from statphys_flows.sampling.adaptive.rounds import Limits, another_pays, first_pays, settle, train_in_rounds
 from statphys_flows.sampling.adaptive.search import search
 from statphys_flows.sampling.adaptive.walkers import warm_chains
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
@@ -60,9 +60,9 @@ def adapt(
     Flows are made from one half of the particles that the search found; the other half shows what they leave out.
 
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
-    neighbour's training. It is not trained further if it is good enough here unchanged; one that is `ready`, if it
-    scores above 0.5. One that was trained elsewhere is that of a neighbour for the first candidate that can adopt it,
-    and is not used where none can.
+    neighbour's training. It is not trained further if it is good enough here unchanged, or covers what is known and
+    training would not pay; one that is `ready`, if it scores above 0.5. One that was trained elsewhere is that of a
+    neighbour for the first candidate that can adopt it, and is not used where none can.
 
     Where there is no search, walkers are draws of the first candidate, and that has no map to learn, it is scored after
     a few local moves, which tune their step size. If it is `Rounds.target_ess` at once, with the weights of its
@@ -218,11 +218,15 @@ def _begin(
     state = with_score(system, kT, state)
     ready = neighbour is not None and neighbour.ready
     enough = READY if ready else adaptation.rounds.good_enough
-    if untrained or ready or float(state.best_score) >= enough:
+    pays = first_pays(system, state, adaptation)
+    if untrained or ready or not pays or float(state.best_score) >= enough:
         settled, history = settle(system, kT, warm, state, adaptation, point.tick)
-        if untrained or float(settled.best_score) >= enough:
+        good = untrained or float(settled.best_score) >= enough
+        if good or not pays:
             adapted = summarise_training(settled, warm, name, history, found)
-            return state, count_missed(system, kT, adapted, point.keys.cover)
+            adapted = count_missed(system, kT, adapted, point.keys.cover)
+            if good or adapted.covers:
+                return state, adapted
     return state, None
 
 

@@ -34,6 +34,15 @@ from statphys_flows.training import FitState, Objective, Optimiser, fit, rebalan
 _START = 0x57A7
 
 
+class ChainPlan(eqx.Module):
+    """How chains go on in a round: local moves and proposals between two draws, draws of each chain."""
+
+    local: LocalKernel
+    local_moves: int = eqx.field(static=True)
+    flow_moves: int = eqx.field(static=True)
+    draws: int = eqx.field(static=True)
+
+
 class RoundPlan(eqx.Module):
     """What a round does: local moves and proposals between two draws, draws of each chain, training steps, and how they
     are taken."""
@@ -44,6 +53,11 @@ class RoundPlan(eqx.Module):
     draws: int = eqx.field(static=True)
     steps: int = eqx.field(static=True)
     optimiser: Optimiser = eqx.field(static=True)
+
+    @property
+    def of_chains(self) -> ChainPlan:
+        """What of it is not training."""
+        return ChainPlan(self.local, self.local_moves, self.flow_moves, self.draws)
 
 
 class AdaptiveState(eqx.Module):
@@ -111,7 +125,6 @@ def begin(
     return make_strongly_typed(state)
 
 
-@eqx.filter_jit
 def adapt_round(
     system: System,
     kT: Float[Array, ""],
@@ -130,22 +143,52 @@ def adapt_round(
     program.
 
     Chains forget a mode if none of them is in it, and a flow that is trained on the chains alone forgets it too."""
-    density = log_density(system, kT)
-    key, fit_key, weigh_key, chain_key, solver_key = jax.random.split(state.key, 5)
+    # Programs of their own, for training is another one for each objective, and all that follows is the same.
+    if objective is None or not state.flow.has_map:
+        learned = state.flow, state.fit, jnp.asarray(jnp.nan, state.best_score.dtype)
+    else:
+        learned = _train(system, kT, state, objective, found, total_steps, plan.steps, plan.optimiser)
+    return _go_on(system, kT, preconditioner, state, learned, plan.of_chains, jnp.asarray(plan.steps, jnp.int32))
 
-    def reduced_energy(x):
-        return -density(x)
 
-    samples = state.buffer if found is None else jnp.concatenate([state.buffer, found])
-    flow, fit_state, loss = _train(state, objective, samples, reduced_energy, fit_key, plan, total_steps)
-    flow, log_w = rebalance(flow, reduced_energy, weigh_key, EVALUATION_DRAWS)
+@eqx.filter_jit
+def _train(system: System, kT, state: AdaptiveState, objective: Objective, found, total, steps: int, optimiser):
+    """The flow after the training steps of a round, what its loop carries, and the mean loss."""
+    density, fit_key = log_density(system, kT), _keys(state)[1]
+    flow, fit_state, losses = fit(
+        state.flow,
+        state.fit,
+        objective,
+        state.buffer if found is None else jnp.concatenate([state.buffer, found]),
+        lambda x: -density(x),
+        fit_key,
+        steps=steps,
+        total_steps=total,
+        optimiser=optimiser,
+    )
+    return flow, fit_state, jnp.nanmean(losses)
+
+
+def _keys(state: AdaptiveState):
+    """For the next round, for training, for weights, for chains, and for the error of log q."""
+    return jax.random.split(state.key, 5)
+
+
+@eqx.filter_jit
+def _go_on(
+    system: System, kT, preconditioner: Factor, state: AdaptiveState, learned, plan: ChainPlan, steps: Int[Array, ""]
+) -> tuple[AdaptiveState, RoundInfo]:
+    """All of a round but training; `learned` is what `_train` returns, after so many `steps`."""
+    density, (key, _, weigh_key, chain_key, solver_key) = log_density(system, kT), _keys(state)
+    flow, fit_state, loss = learned
+    flow, log_w = rebalance(flow, lambda x: -density(x), weigh_key, EVALUATION_DRAWS)
     chains, tuning, infos, history = _advance(density, preconditioner, state, flow, chain_key, plan)
     forward, reverse = forward_ess(log_w), reverse_ess(history.logdensity - history.log_q)
     error = log_q_error(system, kT, flow, solver_key).astype(forward.dtype)
     score = score_figures(forward, reverse, error)
     best = _select(score > state.best_score, flow, state.best)
     if flow.can_be_refined:
-        flow, fit_state = _refine(flow, fit_state, error, best, state.fit.rejected + plan.steps)
+        flow, fit_state = _refine(flow, fit_state, error, best, state.fit.rejected + steps)
     visited = history.position.reshape(-1, *state.buffer.shape[1:])[-state.buffer.shape[0] :]
     state = AdaptiveState(
         chains=chains,
@@ -172,24 +215,6 @@ def adapt_round(
     return state, info
 
 
-def _train(state: AdaptiveState, objective: Objective | None, samples, reduced_energy, key, plan: RoundPlan, total):
-    """The flow after the training steps of a round, what its loop carries, and the mean loss."""
-    if objective is None or not state.flow.has_map:
-        return state.flow, state.fit, jnp.asarray(jnp.nan, state.best_score.dtype)
-    flow, fit_state, losses = fit(
-        state.flow,
-        state.fit,
-        objective,
-        samples,
-        reduced_energy,
-        key,
-        steps=plan.steps,
-        total_steps=total,
-        optimiser=plan.optimiser,
-    )
-    return flow, fit_state, jnp.nanmean(losses)
-
-
 def _refine(flow: Proposal, fit_state: FitState, error, best: Proposal, rejected):
     """Where log q has become worthless, training goes back to the best flow; where it is rough, it goes on with more
     solver steps; where it is finer than need be, with fewer."""
@@ -213,7 +238,7 @@ def with_score(system: System, kT: Float[Array, ""], state: AdaptiveState) -> Ad
     return eqx.tree_at(lambda s: s.best_score, state, found)
 
 
-def _advance(density, preconditioner, state: AdaptiveState, flow, key, plan: RoundPlan):
+def _advance(density, preconditioner, state: AdaptiveState, flow, key, plan: ChainPlan):
     kernel = assisted.build_kernel(plan.local_moves, plan.flow_moves, plan.local)
     _, update, _ = dual_averaging_adaptation(plan.local.target_acceptance)
 

@@ -13,6 +13,7 @@ from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.round import AdaptiveState, RoundInfo, RoundPlan, adapt_round, begin_stage
 from statphys_flows.sampling.adaptive.stages import Stage, round_plan, stages_for
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS
 from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.ladder.cost import barrier_of
 from statphys_flows.sampling.ladder.worth import WINDOW, Worth
@@ -23,8 +24,9 @@ from statphys_flows.thresholds import PATIENCE, SOLVER_TOLERANCE, TOO_MUCH_OUTSI
 # The most rounds until the solver of a flow that is trained already is right.
 _SETTLING = 5
 
-# The cost of a function with its gradient, in reverse mode, in evaluations.
-_WITH_GRADIENT = 3
+# The cost of a function with its gradient, in reverse mode, in evaluations; and of a solved map with its log-det, which
+# is solved again on the way back and whose divergence is differentiated (measured: 6 to 7).
+_WITH_GRADIENT, _SOLVED_WITH_GRADIENT = 3, 6
 
 # Figures of a round that only decide what comes next, and enter no result.
 _INTERNAL = ("outside", "score", "barrier")
@@ -127,13 +129,26 @@ def _worth(flow: Proposal, adaptation: Adaptation) -> Worth:
     return Worth(adaptation.draws, 1.0 + flow.evaluations_per_map, adaptation.may_climb)
 
 
+def first_pays(system: System, state: AdaptiveState, adaptation: Adaptation) -> bool:
+    """Whether training may pay for a flow that was trained elsewhere and has been scored here."""
+    score = float(state.best_score)
+    return score < 0.0 or _may_pay(system, state.flow, score, state, adaptation, WINDOW)
+
+
 def another_pays(system: System, flow: Proposal, score: float, state: AdaptiveState, adaptation: Adaptation) -> bool:
     """Whether the next candidate may pay after a `flow` that has reached this score: whether as much is left to save as
     the rounds take after which one that does not rise is dropped. A flow without a map is no measure of one with."""
-    if not adaptation.rounds.weighs_cost or not flow.has_map:
+    return not flow.has_map or _may_pay(system, flow, score, state, adaptation, PATIENCE)
+
+
+def _may_pay(
+    system: System, flow: Proposal, score: float, state: AdaptiveState, adaptation: Adaptation, rounds: int
+) -> bool:
+    """Whether more is left to save with a flow of this score than so many rounds take."""
+    if not adaptation.rounds.weighs_cost:
         return True
     stage = stages_for(system, state.flow, state.best_score, adaptation)[0]
-    cost = PATIENCE * _evaluations(state, stage, gradients=True)
+    cost = rounds * _evaluations(state, stage, gradients=True)
     return _worth(flow, adaptation).pays([(score, barrier_of(score))], cost)
 
 
@@ -165,15 +180,17 @@ def history_of_one(forward: float, reverse: float) -> History:
 
 
 def _evaluations(state: AdaptiveState, stage: Stage, *, gradients: bool = False) -> float:
-    """Evaluations in one round: of the energy, and of the velocity, or a layer, of the flow; in training three times as
-    many if their `gradients` count too."""
+    """Evaluations in one round: of the energy, and of the velocity, or a layer, of the flow; with `gradients` what its
+    time goes to, those in training and the draws that are scored among it."""
     plan: RoundPlan = stage.plan
     each = state.flow.evaluations_per_map
     draws = state.chains.position.shape[0] * plan.draws
     chains = draws * (plan.local_moves + plan.flow_moves + each * (plan.flow_moves + 1))
     one = not state.flow.has_map or (stage.objective is not None and not stage.objective.solves_map)
     training = plan.steps * plan.optimiser.batch * (1 if one else each)
-    return float(chains + (_WITH_GRADIENT if gradients else 1) * training)
+    if not gradients:
+        return float(chains + training)
+    return float(chains + (_WITH_GRADIENT if one else _SOLVED_WITH_GRADIENT) * training + EVALUATION_DRAWS * (1 + each))
 
 
 def _evaluations_so_far(infos: list[dict[str, float]]) -> float:
