@@ -16,7 +16,7 @@ from statphys_flows.analysis.errors.convergence import (
 from statphys_flows.analysis.errors.jackknife import jackknife, jackknife_means
 from statphys_flows.analysis.estimate import Estimate
 from statphys_flows.analysis.free_energy.importance import importance_ess, pareto_k, reverse_ess, weighted_mean
-from statphys_flows.analysis.free_energy.ladder import ladder_mbar_log_z
+from statphys_flows.analysis.free_energy.ladder import PooledLevels, ladder_mbar_log_z, pool_levels
 from statphys_flows.analysis.free_energy.log_z import bar_log_z, importance_log_z, ladder_log_z, overlap, reverse_log_z
 from statphys_flows.analysis.free_energy.profile import free_energy_profile, pool_profiles
 from statphys_flows.analysis.free_energy.thermodynamic_integration import Integral, integrate
@@ -31,6 +31,7 @@ __all__ = [
     "Estimate",
     "Integral",
     "Missed",
+    "PooledLevels",
     "bar_log_z",
     "block_length",
     "blocking_error",
@@ -60,6 +61,7 @@ __all__ = [
     "overlap",
     "overlap_matrix",
     "pareto_k",
+    "pool_levels",
     "pool_profiles",
     "r_hat",
     "refinement",

@@ -44,6 +44,8 @@ class Production(NamedTuple):
     From a ladder of several levels alone, None from others, K + 1 levels with the flow and the target:
 
     - `level_log_weights`: log ρ - log q of a state at each level after each step, (chain, draw, steps, K + 1).
+    - `at_levels`: `energy`, `order_parameter`, `observables` and `derivatives` of the states at all levels but the
+      flow's after the last of these steps, (chain, draw, K).
     - `exchange_rate`, `walk_acceptance_rate`: acceptance probabilities of exchanges of neighbouring levels, and of the
       walks at all levels but the flow's, (chain, draw, K).
     - `arrivals`: states that came from the flow to the target; `from_flow`, whether the chain's own is one of them, or
@@ -63,6 +65,7 @@ class Production(NamedTuple):
     global_acceptance_rate: np.ndarray | None = None
     is_global: np.ndarray | None = None
     level_log_weights: np.ndarray | None = None
+    at_levels: dict[str, Any] | None = None
     exchange_rate: np.ndarray | None = None
     walk_acceptance_rate: np.ndarray | None = None
     arrivals: np.ndarray | None = None

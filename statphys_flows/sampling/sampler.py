@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from statphys_flows.analysis import Estimate, Missed
+from statphys_flows.analysis import Estimate, Missed, PooledLevels
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.journal import NOWHERE, Journal
@@ -40,6 +40,8 @@ class Sampled(NamedTuple):
     - `warnings`: sentences on why the numbers may not be right; empty if nothing looks wrong.
     - `history`: figures of the phase before, `{name: (step,)}`, with `"step"` among them, an array of integers.
     - `trained`: what a neighbouring temperature may start from; None from a sampler that learns nothing.
+    - `pooled`: how much each state at each level of a ladder counts at the target (`Production.at_levels`); None where
+      averages are those of the draws.
     - `flow`: the flow that proposed, as it was frozen; None from a sampler without one.
     - `searched`: whether a tempered population looked for modes.
     - `log_z_systematic`: a further error of log Z that does not fall with the number of draws.
@@ -58,6 +60,7 @@ class Sampled(NamedTuple):
     log_z_by: str = ""
     missed: Missed | None = None
     flow: Proposal | None = None
+    pooled: PooledLevels | None = None
 
 
 class Sampler(eqx.Module):

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
+import jax
 import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
@@ -72,8 +73,10 @@ def run_point(
         "assumption": diagnosis.assumption(system, sampled.searched, len(production.energy)),
         "log_z_method": _method(sampled, sampler),
     }
+    averages, pooled = _thermodynamics(production, kT, log_z, sampled)
+    diagnostics["averages_method"] = _averaged_over(pooled)
     groups = {
-        "thermodynamics": scalars(_thermodynamics(production, kT, log_z, sampled.missed)),
+        "thermodynamics": scalars(averages),
         "posterior": _posterior(production, system),
         "sample_stats": _sample_stats(production, kT),
         "training": _training(sampled.history),
@@ -101,24 +104,60 @@ def _method(sampled: Sampled, sampler: Sampler) -> str:
 def _add_scanned(production: Production, parameters: Parameters) -> Production:
     """Derivatives with respect to scanned fields join the observables; those for other fields are left out."""
     scanned = {DERIVATIVE + name: production.derivatives[name] for name in parameters if name != "kT"}
-    return production._replace(observables=production.observables | scanned)
+    production = production._replace(observables=production.observables | scanned)
+    if (below := production.at_levels) is None:
+        return production
+    scanned = {DERIVATIVE + name: below["derivatives"][name] for name in parameters if name != "kT"}
+    return production._replace(at_levels=below | {"observables": below["observables"] | scanned})
 
 
 def _thermodynamics(
-    production: Production, kT: float, log_z: Estimate, missed: analysis.Missed | None
+    production: Production, kT: float, log_z: Estimate, sampled: Sampled
+) -> tuple[dict[str, Estimate], list[str]]:
+    """From the draws; along a ladder, where nothing is known to be missed, from the states at all its levels together
+    what these know better, by names."""
+    of_draws = production.energy, production.order_parameter, production.observables
+    found, below = _averages(*of_draws, kT, log_z, sampled.missed, None), production.at_levels
+    if sampled.pooled is None or sampled.missed is not None or below is None:
+        return found, []
+    energy, m, observables = jax.tree.map(
+        lambda a: np.moveaxis(a, -1, 0), (below["energy"], below["order_parameter"], below["observables"])
+    )
+    if not np.isfinite(energy).all():
+        return found, []
+    pooled = _averages(energy, m, observables, kT, log_z, None, sampled.pooled)
+    better = {name: x for name, x in pooled.items() if x.error < found[name].error}
+    return found | better, list(better)
+
+
+def _averaged_over(pooled: list[str]) -> str:
+    if not pooled:
+        return "the draws"
+    return f"states at all levels of the ladder together, by MBAR: {', '.join(pooled)}; the draws: all others"
+
+
+def _averages(
+    energy: np.ndarray,
+    m: np.ndarray,
+    observables: dict[str, np.ndarray],
+    kT: float,
+    log_z: Estimate,
+    missed: analysis.Missed | None,
+    pooled: analysis.PooledLevels | None,
 ) -> dict[str, Estimate]:
-    m = production.order_parameter
     known = bool(np.isfinite(m).all())
     if not known:
         m = np.zeros_like(m)
         missed = missed and missed._replace(order_parameter=np.zeros_like(missed.order_parameter))
-    found = analysis.thermodynamics(production.energy, m, log_z, kT=kT, missed=missed)
+    found = analysis.thermodynamics(energy, m, log_z, kT=kT, missed=missed, pooled=pooled)
     if not known:
         found |= {name: _UNKNOWN for name in found if name in OF_THE_ORDER_PARAMETER}
     weight, others = (0.0, {}) if missed is None else (missed.weight, missed.observables)
     means = {
-        name: analysis.estimate_mean(values, others.get(name), weight) if np.isfinite(values).all() else _UNKNOWN
-        for name, values in production.observables.items()
+        name: analysis.estimate_mean(values, others.get(name), weight, pooled)
+        if np.isfinite(values).all()
+        else _UNKNOWN
+        for name, values in observables.items()
     }
     return {"log_z": log_z, **found, **means}
 

@@ -10,6 +10,7 @@ from scipy.stats import kstest
 
 import statphys_flows as sf
 from statphys_flows import FlowMCMC, Gaussian, Ladder, Mixture, Moves, Rounds, Start, StudyError
+from statphys_flows.analysis import Estimate, thermodynamics
 from statphys_flows.flows import DefensiveMixture, Untransformed
 from statphys_flows.sampling.kernels import flow_move, ladder
 from statphys_flows.sampling.ladder.climb import climb
@@ -197,6 +198,23 @@ def test_a_poor_flow_costs_time_not_truth(poor):
     said = str(diagnostics["warning"].values)
     assert not any(word in said for word in ("ESS", "overlap", "accepted", "ladder"))
     assert "along a ladder" in str(diagnostics["log_z_method"].values)
+
+
+def test_averages_come_from_all_levels_where_these_know_better(poor):
+    """States of one ladder pass from level to level, so that a mean gains little; what is known badly gains most."""
+    found, diagnostics = (poor[name].to_dataset().isel(kT=0) for name in ("thermodynamics", "diagnostics"))
+    draws = poor["sample_stats"].to_dataset().isel(kT=0)
+    energy, m = (draws[name].transpose("chain", "draw").values for name in ("energy", "order_parameter"))
+    alone = thermodynamics(energy, m, Estimate(0.0, 0.0), kT=1.0)
+    said = str(diagnostics["averages_method"].values)
+    assert said.startswith("states at all levels of the ladder together, by MBAR: ")
+    pooled = said.split(": ")[1].split(";")[0].split(", ")
+    assert "heat_capacity" in pooled
+    assert float(found["heat_capacity_err"]) < 0.85 * alone["heat_capacity"].error
+    for name in ("energy", "order_parameter_abs", "heat_capacity", "susceptibility"):
+        assert float(found[f"{name}_err"]) <= alone[name].error
+        assert (float(found[name]) == alone[name].value) == (name not in pooled)
+        assert abs(float(found[name]) - alone[name].value) < 4 * alone[name].error
 
 
 def test_exchange_rates_are_even(poor):

@@ -9,6 +9,7 @@ _MOVING = (v.FLOW, v.TEMPERING, v.LOCAL)
 
 ROWS = (
     Variable("log_z_method", _GROUP, "", "how log Z was estimated"),
+    Variable("averages_method", _GROUP, "", "which states averages are taken over"),
     Variable(
         "log_z_importance",
         _GROUP,

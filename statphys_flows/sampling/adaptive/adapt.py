@@ -62,7 +62,9 @@ def adapt(
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further if it is good enough here unchanged, or covers what is known and
     training would not pay; one that is `ready`, if it scores above 0.5. One that was trained elsewhere is that of a
-    neighbour for the first candidate that can adopt it, and is not used where none can.
+    neighbour for the first candidate that can adopt it, and is not used where none can. What it learned is kept, and
+    polished, where it is nearer to the target than that candidate by itself, and if it covers what is known no other
+    candidate is tried: the choice was made where it was trained.
 
     Where there is no search, walkers are draws of the first candidate, and that has no map to learn, it is scored after
     a few local moves, which tune their step size. If it is `Rounds.target_ess` at once, with the weights of its
@@ -82,6 +84,7 @@ def adapt(
     warm = warm_chains(system, point.kT, keys.seed, keys.warm, adaptation, known)
     seen = warm.samples if known is None else known
     candidates = flows_for(system, kT=kT, key=keys.flow, samples=seen)
+    point = point._replace(elsewhere=warm_start is not None and not (warm_start.candidate or warm_start.ready))
     first, warm_start = _where_to_start(candidates, warm_start)
     return _try_in_turn(point, candidates, first, warm_start, warm, seen, found)
 
@@ -112,7 +115,7 @@ class _Keys(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """What is the same for all candidates."""
+    """What is the same for all candidates; `elsewhere`, whether the first starts from a flow trained elsewhere."""
 
     system: System
     temperature: float
@@ -121,6 +124,7 @@ class _Point(NamedTuple):
     adaptation: Adaptation
     tick: Callable[[str], None]
     journal: Journal
+    elsewhere: bool = False
 
 
 def _search(point: _Point):
@@ -176,11 +180,12 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
             if ready.score >= rounds.target_ess and ready.covers:
                 return ready
         neighbour = warm_start if index == first else None
-        state, settled = _begin(point, warm, flow, index, name, neighbour, found)
+        learned = neighbour is not None and point.elsewhere and _learned(point, flow, neighbour, index)
+        state, settled = _begin(point, warm, flow, index, name, neighbour, found, learned)
         if settled is not None:
             return settled
         useful = max(USELESS, 0.0 if kept is None else USELESS_BESIDE * kept.score)
-        limits = Limits(left, useful, _promising(point, kept, index))
+        limits = Limits(left, useful, _promising(point, kept, index), learned)
         state, history = train_in_rounds(
             system, kT, warm, state, adaptation, point.tick, limits, point.journal, f"rounds_{index}"
         )
@@ -191,7 +196,9 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         kept = better_of(kept, adapted, rounds.good_enough)
         safe = safe if flow.explores else adapted.flow
         if kept.covers and (
-            kept.score >= rounds.good_enough or not another_pays(system, kept.flow, kept.score, state, adaptation)
+            learned
+            or kept.score >= rounds.good_enough
+            or not another_pays(system, kept.flow, kept.score, state, adaptation)
         ):
             break
         if left <= 0.0:
@@ -204,7 +211,14 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
 
 
 def _begin(
-    point: _Point, warm: WarmChains, flow: Proposal, index: int, name: str, neighbour: WarmStart | None, found
+    point: _Point,
+    warm: WarmChains,
+    flow: Proposal,
+    index: int,
+    name: str,
+    neighbour: WarmStart | None,
+    found,
+    learned: bool,
 ) -> tuple[AdaptiveState, Adapted | None]:
     """The state before the rounds of a candidate; and the result, if its training at a neighbour is already enough."""
     system, kT, adaptation = point.system, point.kT, point.adaptation
@@ -218,7 +232,7 @@ def _begin(
     state = with_score(system, kT, state)
     ready = neighbour is not None and neighbour.ready
     enough = READY if ready else adaptation.rounds.good_enough
-    pays = first_pays(system, state, adaptation)
+    pays = first_pays(system, state, adaptation, learned)
     if untrained or ready or not pays or float(state.best_score) >= enough:
         settled, history = settle(system, kT, warm, state, adaptation, point.tick)
         good = untrained or float(settled.best_score) >= enough
@@ -232,12 +246,15 @@ def _begin(
 
 def _promising(point: _Point, kept: Adapted | None, index: int) -> Callable[[Proposal], bool]:
     """Whether a flow has come nearer to the target than the one kept so far."""
+    return lambda flow: kept is None or _is_nearer(point, flow, kept.flow, index)
+
+
+def _learned(point: _Point, flow: Proposal, neighbour: WarmStart, index: int) -> bool:
+    """Whether what was trained elsewhere is nearer to the target than the candidate that is to adopt it."""
+    return _is_nearer(point, flow.adopt(neighbour.flow), flow, index)
+
+
+def _is_nearer(point: _Point, one: Proposal, other: Proposal, index: int) -> bool:
     key = jax.random.fold_in(point.keys.warm, index)
-
-    def promising(flow: Proposal) -> bool:
-        if kept is None:
-            return True
-        bounds = [variational_bound(point.system, point.kT, each, key) for each in (flow, kept.flow)]
-        return bool(bounds[0] < bounds[1])
-
-    return promising
+    bounds = [variational_bound(point.system, point.kT, each, key) for each in (one, other)]
+    return bool(bounds[0] < bounds[1])

@@ -40,11 +40,12 @@ class Limits(NamedTuple):
     """When the training of one candidate ends before its last round.
 
     `evaluations`: the rest of the budget; `score`: below it a candidate is of no use; `promising`: whether a
-    flow has come near enough for reverse KL."""
+    flow has come near enough for reverse KL; `learned`, whether it was trained elsewhere (`stages_for`)."""
 
     evaluations: float
     score: float
     promising: Callable[[Proposal], bool]
+    learned: bool = False
 
 
 def train_in_rounds(
@@ -65,7 +66,7 @@ def train_in_rounds(
     **Returns:** the state after the last, and one array for each figure of `RoundInfo`, over rounds; `step` and
     `evaluations`, the training steps taken and the evaluations made by the end of the round.
     """
-    stages = stages_for(system, state.flow, state.best_score, adaptation)
+    stages = stages_for(system, state.flow, state.best_score, adaptation, limits.learned)
     most, start = sum(stage.rounds for stage in stages), state
     noted = journal.load(name, lambda: (start, _table([], most)))
     state, infos = (start, []) if noted is None else (noted[0], _rows(noted[1]))
@@ -129,10 +130,10 @@ def _worth(flow: Proposal, adaptation: Adaptation) -> Worth:
     return Worth(adaptation.draws, 1.0 + flow.evaluations_per_map, adaptation.may_climb)
 
 
-def first_pays(system: System, state: AdaptiveState, adaptation: Adaptation) -> bool:
-    """Whether training may pay for a flow that was trained elsewhere and has been scored here."""
+def first_pays(system: System, state: AdaptiveState, adaptation: Adaptation, learned: bool) -> bool:
+    """Whether training may pay for a flow that was trained before and has been scored here."""
     score = float(state.best_score)
-    return score < 0.0 or _may_pay(system, state.flow, score, state, adaptation, WINDOW)
+    return score < 0.0 or _may_pay(system, state.flow, score, state, adaptation, WINDOW, learned)
 
 
 def another_pays(system: System, flow: Proposal, score: float, state: AdaptiveState, adaptation: Adaptation) -> bool:
@@ -142,12 +143,18 @@ def another_pays(system: System, flow: Proposal, score: float, state: AdaptiveSt
 
 
 def _may_pay(
-    system: System, flow: Proposal, score: float, state: AdaptiveState, adaptation: Adaptation, rounds: int
+    system: System,
+    flow: Proposal,
+    score: float,
+    state: AdaptiveState,
+    adaptation: Adaptation,
+    rounds: int,
+    learned: bool = False,
 ) -> bool:
     """Whether more is left to save with a flow of this score than so many rounds take."""
     if not adaptation.rounds.weighs_cost:
         return True
-    stage = stages_for(system, state.flow, state.best_score, adaptation)[0]
+    stage = stages_for(system, state.flow, state.best_score, adaptation, learned)[0]
     cost = rounds * _evaluations(state, stage, gradients=True)
     return _worth(flow, adaptation).pays([(score, barrier_of(score))], cost)
 

@@ -59,8 +59,11 @@ def polish_rounds(adaptation: Adaptation, system: System, flow: Proposal | None 
     return max(suited, _POLISH_ROUNDS) if flow is not None and flow.recipe.polishes else suited
 
 
-def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptation: Adaptation) -> list[Stage]:
-    """The stages of training for a flow that has reached a `score` already."""
+def stages_for(
+    system: System, flow: Proposal, score: Float[Array, ""], adaptation: Adaptation, learned: bool = False
+) -> list[Stage]:
+    """The stages of training for a flow that has reached a `score` already, or is `learned`: trained elsewhere, at a
+    smaller size, say, where the same flow had a larger ESS."""
     rounds, polish = adaptation.rounds, polish_rounds(adaptation, system, flow)
     optimiser, recipe = rounds.optimiser, flow.recipe
     if recipe.learning_rate != 1.0:
@@ -68,7 +71,7 @@ def stages_for(system: System, flow: Proposal, score: Float[Array, ""], adaptati
     stages = []
     # An interpolant would undo what a neighbour has learned by reverse KL; a flow that learns its weights alone has
     # nothing to learn before.
-    if not (polish and (bool(score > POLISHED) or recipe.objective == "weights")):
+    if not (polish and (learned or bool(score > POLISHED) or recipe.objective == "weights")):
         objective = fitting_objective(flow, rounds.objective)
         plan = round_plan(adaptation, rounds.train_steps, optimiser)
         stages.append(Stage("training", objective, rounds.most, plan, rounds.target_ess))

@@ -42,6 +42,11 @@ class FlowMoves(eqx.Module):
         """The moves, and what is recorded of them: `log_weights` of the chain, `proposal_log_weights` of the flow's
         draws, `global_acceptance_rate`, `is_global`."""
 
+    def at_levels(self, state: Any) -> tuple[Array, Array] | None:
+        """Configurations and log ρ at all levels above the flow, (levels, ...); None where there is but the target."""
+        del state
+        return None
+
     @property
     @abc.abstractmethod
     def passes(self) -> int:
@@ -117,6 +122,9 @@ class OnLadder(FlowMoves):
             "arrivals": info.arrivals,
             "from_flow": state.from_flow[-1],
         }
+
+    def at_levels(self, state):
+        return state.position, state.logdensity
 
     @property
     def passes(self) -> int:

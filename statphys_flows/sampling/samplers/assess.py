@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows import analysis
-from statphys_flows.analysis import Estimate, Missed
+from statphys_flows.analysis import Estimate, Missed, PooledLevels
 from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import Adapted
@@ -75,6 +75,7 @@ def assess(
         log_z_systematic=float(np.hypot(_unseen(adapted), 0.0 if rungs is None else _of_seeds(undercovered))),
         missed=_estimate_missed(system, adapted, heavy),
         log_z_by=method,
+        pooled=None if rungs is None or undercovered > UNDERCOVERED_FRACTION else _pool(production, rungs),
     )
 
 
@@ -115,6 +116,17 @@ def _along_ladder(
     if most is not None:
         log_w = log_w[..., :: -(-log_w.size // most)]
     return _estimate(lambda w: estimator(w, [0.0, *np.asarray(rungs.levels, float)]), size, log_w)
+
+
+def _pool(production: Production, rungs: Rungs) -> PooledLevels | None:
+    """How much the states at all levels count at the target, of which none but a few were seeded; None where MBAR
+    finds no answer."""
+    assert production.level_log_weights is not None
+    last = np.moveaxis(production.level_log_weights[:, :, -1, 1:], -1, 0)
+    try:
+        return analysis.pool_levels(last, np.asarray(rungs.levels, float), most=_MOST_WEIGHTS)
+    except (RuntimeError, ValueError):
+        return None
 
 
 def _of_weights(forward: np.ndarray, chain: np.ndarray, size: float) -> dict[str, object]:

@@ -139,7 +139,19 @@ def run_piece(
             "local_acceptance_rate": rate,
             "evaluations": evaluations + moves.passes,
             **recorded,
+            **_observe_levels(system, kT, moves, states),
         }
 
     inputs = (start + jnp.arange(length, dtype=jnp.int32), jax.random.split(key, length))
     return jax.lax.scan(draw, states, inputs)
+
+
+def _observe_levels(system: System, kT, moves: FlowMoves, states) -> dict[str, dict]:
+    """What is averaged, of the states at all levels of a ladder, (chain, level)."""
+    below = jax.vmap(moves.at_levels)(states)
+    if below is None:
+        return {}
+    positions, logdensity = below
+    seen = jax.vmap(lambda x: observe(system, x))(positions)
+    del seen["positions"]
+    return {"at_levels": {**seen, "energy": -kT * logdensity}}
