@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         MassiveBridge,
         Mixture,
     )
-    from statphys_flows.errors import StudyError, StudyInterrupted
+    from statphys_flows.errors import StudyError, StudyInterrupted, StudyStopped
     from statphys_flows.flows import (
         ConditionalFlow,
         ContinuousFlow,
@@ -117,7 +117,7 @@ _HOME = {
     "bases": (
         "Base BrownianBridge Dense Diagonal Factor FreeField Gaussian GaussianBase GaussianChain MassiveBridge Mixture"
     ),
-    "errors": "StudyError StudyInterrupted",
+    "errors": "StudyError StudyInterrupted StudyStopped",
     "flows": (
         "ConditionalFlow ContinuousFlow CouplingFlow Flow LatentField Proposal Velocity conditional load_flow save_flow"
     ),
@@ -220,6 +220,7 @@ __all__ = [
     "Study",
     "StudyError",
     "StudyInterrupted",
+    "StudyStopped",
     "System",
     "TemperedSMC",
     "Treatment",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from statphys_flows.errors import StudyError
+from statphys_flows.errors import StudyError, StudyStopped
 
 if TYPE_CHECKING:
     import xarray
@@ -54,6 +54,11 @@ def run(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
+    stop_after: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End after 3h50m, 90s, ..., to go on with --resume; exit status 75."),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no compiled programs for the next run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no closing line.")] = False,
     settings: Annotated[
         list[str] | None,
@@ -64,12 +69,17 @@ def run(
     with _plain_errors():
         out = out or Path(file.stem + ".nc")
         _check_out(out, resume=resume, overwrite=overwrite)
+        if not no_cache:
+            _keep_programs(quiet=quiet)
         from statphys_flows.study.shell.declaration import load_study, with_changes
         from statphys_flows.study.storage.store import is_finished
 
         finished = resume and is_finished(out)
+        from statphys_flows.study.stopping import stopping_at_signals
+
         study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [], scan=scan or [])
-        result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet)
+        with stopping_at_signals():
+            result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet, stop_after=stop_after)
         _print_warnings(result)
         if not quiet:
             done = f"{out} was finished: there was nothing to run." if finished else f"The result is in {out}."
@@ -134,7 +144,29 @@ def _plain_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
     except KeyboardInterrupt as interruption:  # a StudyInterrupted says more than the plain one
         typer.echo(f"\n{str(interruption) or 'interrupted'}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(75 if isinstance(interruption, StudyStopped) else 130) from None
+
+
+def _keep_programs(*, quiet: bool) -> None:
+    """Let JAX keep what it compiles in the user's cache folder, unless a folder is set. To be called before JAX is
+    imported. Programs are for one kind of processor: homes of clusters are shared between several."""
+    import hashlib
+    import os
+    import platform
+
+    import platformdirs
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), platform.node())
+    kind = f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
+    folder = platformdirs.user_cache_path("statphys_flows") / "programs" / kind
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    if not quiet:
+        typer.echo(f"Compiled programs are kept in {folder} (--no-cache: keep none).", err=True)
 
 
 def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:

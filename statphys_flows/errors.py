@@ -15,3 +15,8 @@ class StudyInterrupted(KeyboardInterrupt):
 
     A KeyboardInterrupt, so that `except Exception` in a user's script does not swallow it.
     """
+
+
+class StudyStopped(StudyInterrupted):
+    """A study that ended before it was finished because its time was up (`stop_after`), or a scheduler said so. It goes
+    on with `resume=True`; the shell exits with status 75 ("try again")."""

@@ -120,6 +120,7 @@ OBJECTS = {
     "Stages": lambda: sf.Stages((sf.MaximumLikelihood(), 0.5), (sf.ReverseKL(), 0.5)),
     "StudyError": lambda: sf.StudyError("a sentence"),
     "StudyInterrupted": lambda: sf.StudyInterrupted("a sentence"),
+    "StudyStopped": lambda: sf.StudyStopped("a sentence"),
     "DensityModeAt": lambda: sf.DensityModeAt((1, 0), 1.0),
     "LargestCluster": lambda: sf.LargestCluster(0.1, (1.0, 2.0)),
     "PairCorrelationAt": lambda: sf.PairCorrelationAt(0.1, 0.2, 1.0),

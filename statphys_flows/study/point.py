@@ -19,7 +19,6 @@ from statphys_flows.results.schema import of_a_sampler
 from statphys_flows.results.variable import Variable
 from statphys_flows.sampling import NOWHERE, Journal, Production, Sampled, Sampler, WarmStart
 from statphys_flows.study import diagnosis
-from statphys_flows.study.log_z_warnings import disagreement
 from statphys_flows.study.scan import Parameters
 from statphys_flows.systems import System
 
@@ -58,7 +57,7 @@ def run_point(
     of_chains = _of_chains(production, chains_agree)
     passes = cast(float, diagnostics["passes_per_draw"])
     diagnostics |= of_chains | {"passes_per_independent_draw": 2 * of_chains["autocorrelation_time"] * passes}
-    log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, disagreement(diagnostics)))
+    log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
     diagnostics["log_z_systematic"] = systematic if np.isfinite(log_z.value) else np.nan
     found = [

@@ -4,7 +4,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import xarray as xr
 
+from statphys_flows.analysis import refinement
 from statphys_flows.analysis.decimals import decimals
 from statphys_flows.errors import StudyError
 from statphys_flows.systems import System, float_parameters, with_fields
@@ -99,6 +101,25 @@ def number(scan: Scan) -> str:
 def name_of(point: Parameters) -> str:
     """A point in words, exactly: the name of its files."""
     return ",".join(f"{name}_{value!r}" for name, value in point.items())
+
+
+def points_between(
+    data: xr.Dataset, axes: Mapping[str, tuple[float, ...]], points: int, quantity: str, along: str | None
+) -> tuple[str, np.ndarray]:
+    """The parameter along which a `quantity` of `thermodynamics` is to be refined, the one with most values if none is
+    given, and so many new values of it (`analysis.refinement`).
+
+    **Raises:** `StudyError` for a parameter with one value or none, or an unknown quantity."""
+    along = along or max(axes, key=lambda name: len(axes[name]))
+    if along not in axes:
+        raise StudyError(f"along={along!r}: this result scans {', '.join(axes)}.")
+    if len(axes[along]) < 2:
+        raise StudyError(f"This result has one value of {along}, and nothing to refine between: extend it instead.")
+    if quantity not in data:
+        raise StudyError(f"quantity={quantity!r} is not in this result; it has {', '.join(map(str, data))}.")
+    others = [name for name in axes if name != along]
+    values, errors = (data[name].mean(others).values for name in (quantity, f"{quantity}_err"))
+    return along, refinement(data[along].values, values, errors, points)
 
 
 def _snake(axes: Mapping[str, tuple[float, ...]]) -> Iterator[Parameters]:

@@ -23,6 +23,7 @@ from statphys_flows.study.flows import LearntFlows
 from statphys_flows.study.progress import Progress
 from statphys_flows.study.run import strategy_of
 from statphys_flows.study.scan import Parameters, Scan, at
+from statphys_flows.study.stopping import reporting
 from statphys_flows.study.storage.store import (
     check_same,
     configuration_of,
@@ -47,6 +48,7 @@ def run_size_study(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
+    stop_after: str | float | None = None,
     transfer: bool = True,
 ) -> xr.DataTree:
     """Run a study at several sizes, and locate transitions from all of them together (`locate_transitions`).
@@ -60,8 +62,8 @@ def run_size_study(
       ones.
     - `seed`, `sampler`, `progress`: as in `run_study`; each size gets its own seed, derived from this one and stored in
       its attribute `seed`.
-    - `out`, `resume`, `overwrite`: as in `run_study`. Finished sizes, and the finished points of the current size, are
-      kept in a folder `out.parts` until the file is complete.
+    - `out`, `resume`, `overwrite`, `stop_after`: as in `run_study`; the time is that of all sizes. Finished sizes, and
+      the finished points of the current size, are kept in a folder `out.parts` until the file is complete.
     - `transfer`: whether each size, from small to large, starts from a flow of the size before, that of the point with
       the nearest parameters, where flows have the same structure at both (as by `FlowMCMC(start_from=...)`).
 
@@ -76,15 +78,15 @@ def run_size_study(
         )
     sampler = FlowMCMC() if sampler is None else sampler
     studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _check_sizes(sizes)}
-    transfer = _check_transfer(transfer, studies)
+    transfer, report = _check_transfer(transfer, studies), reporting(progress, stop_after, out)
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
-            return _whole(_run(studies, None, Path(folder) if transfer else None, progress), seed, transfer)
+            return _whole(_run(studies, None, Path(folder) if transfer else None, report), seed, transfer)
     path = Path(out)
 
     def make() -> xr.DataTree:
         folder = make_parts_folder(path, resume=resume)
-        whole = _whole(_run(studies, folder, folder if transfer else None, progress), seed, transfer)
+        whole = _whole(_run(studies, folder, folder if transfer else None, report), seed, transfer)
         write_tree(whole, path)
         shutil.rmtree(folder, ignore_errors=True)
         return whole
@@ -105,7 +107,7 @@ def _check_transfer(transfer: Any, studies: Mapping[int, Study]) -> bool:
 
 
 def _run(
-    studies: Mapping[int, Study], folder: Path | None, learnt: Path | None, progress: bool | Progress
+    studies: Mapping[int, Study], folder: Path | None, learnt: Path | None, report: Progress
 ) -> dict[str, xr.DataTree]:
     """The result of each size, by the name of its group; kept in `folder` if there is one. If there is a folder
     `learnt`, flows are kept there, and each size starts from one of the size before."""
@@ -117,7 +119,7 @@ def _run(
             study = _starting_from(flows.nearest(_points(smaller), _points(study)[0]), study)
         part = None if folder is None else folder / f"size_{n}.nc"
         kept = None if learnt is None else LearntFlows(learnt / f"size_{n}.flows")
-        tree = study.run(part, resume=part is not None, progress=progress, keep_flows=kept)
+        tree = study.run(part, resume=part is not None, progress=report, keep_flows=kept)
         tree.attrs["size"] = n
         done[f"size_{n}"] = tree
         before = None if kept is None else (study, kept)

@@ -9,9 +9,8 @@ from pathlib import Path
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from statphys_flows.analysis import refinement
 from statphys_flows.analysis.selection import over_the_scan
-from statphys_flows.errors import StudyError, StudyInterrupted
+from statphys_flows.errors import StudyError, StudyInterrupted, StudyStopped
 from statphys_flows.numbers import is_count, whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
@@ -19,9 +18,10 @@ from statphys_flows.sampling.plan import check_draws
 from statphys_flows.study.assemble import assemble, axes_of, complete, points_of
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.names import check_names
-from statphys_flows.study.progress import Bar, Progress
+from statphys_flows.study.progress import Progress
 from statphys_flows.study.run import Run, key_of, strategies_of, strategy_of
-from statphys_flows.study.scan import Scan, at, join_values, name_of, number
+from statphys_flows.study.scan import Scan, at, join_values, name_of, number, points_between
+from statphys_flows.study.stopping import reporting
 from statphys_flows.study.storage import provenance
 from statphys_flows.study.storage.programs import forget_changed
 from statphys_flows.study.storage.store import (
@@ -97,6 +97,7 @@ class Study:
         resume: bool = False,
         overwrite: bool = False,
         progress: bool | Progress = True,
+        stop_after: str | float | None = None,
         keep_flows: str | PathLike | None = None,
     ) -> xr.DataTree:
         """Run every point of the scan, each warm-started from a neighbour: from the hottest down, and back and forth
@@ -110,6 +111,8 @@ class Study:
           already complete, it is read.
         - `overwrite`: replace an earlier result.
         - `progress`: a bar on standard error; `False` for none, or your own `Progress`.
+        - `stop_after`: "3h50m", "90s" or a number of seconds, after which the run ends with the piece of work that it
+          is in, to go on with `resume`; the numbers are the same. Needs `out`.
         - `keep_flows`: a folder for the flow of each point, as it was frozen: `kT_0.5.flow` and so on, for `load_flow`
           and `FlowMCMC(start_from=...)`.
 
@@ -117,10 +120,11 @@ class Study:
         `diagnostics`), with a dimension for the temperature and for each field of `scan`; values in the order in which
         they were given.
 
-        **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C.
+        **Raises:** `StudyError` for bad input, before any compute; `StudyInterrupted` on Ctrl-C;
+        `StudyStopped` when the time is up.
         """
-        flows = KeptFlows.of(keep_flows)
-        return self._run({}, out, flows=flows, resume=resume, overwrite=overwrite, progress=progress)
+        flows, report = KeptFlows.of(keep_flows), reporting(progress, stop_after, out)
+        return self._run({}, out, flows=flows, resume=resume, overwrite=overwrite, report=report)
 
     def extend(
         self,
@@ -132,6 +136,7 @@ class Study:
         resume: bool = False,
         overwrite: bool = False,
         progress: bool | Progress = True,
+        stop_after: str | float | None = None,
     ) -> xr.DataTree:
         """Run further points of a finished study, without repeating any.
 
@@ -139,7 +144,7 @@ class Study:
 
         - `result`: the result of `run`, or its file read back, with the same system, sampler and seed.
         - `kT`, `scan`: values to add. All combinations of several parameters are completed.
-        - `out`, `resume`, `overwrite`, `progress`: as in `run`; to replace the file of `result`, give
+        - `out`, `resume`, `overwrite`, `progress`, `stop_after`: as in `run`; to replace the file of `result`, give
           `overwrite=True`.
 
         **Returns:** a result with the points of both, values in rising order (falling if those of `result` fall).
@@ -153,7 +158,8 @@ class Study:
         axes = {name: join_values(values, added.get(name, ())) for name, values in old.items()}
         wider = dataclasses.replace(self, kT=axes.pop("kT"), scan=axes)
         before = result.attrs.get("strategy", "")
-        return wider._run(points_of(result), out, before, resume=resume, overwrite=overwrite, progress=progress)
+        report = reporting(progress, stop_after, out)
+        return wider._run(points_of(result), out, before, resume=resume, overwrite=overwrite, report=report)
 
     def refine(
         self,
@@ -172,20 +178,10 @@ class Study:
         - `points`: how many to add.
         - `quantity`: a variable of the group `thermodynamics`.
         - `along`: the parameter, if more than one has several values; the mean over the others is used.
-        - `options`: `out`, `resume`, `overwrite`, `progress`, as in `extend`.
+        - `options`: `out`, `resume`, `overwrite`, `progress`, `stop_after`, as in `extend`.
         """
-        axes = self._axes_of(result)
-        along = along or max(axes, key=lambda name: len(axes[name]))
-        if along not in axes:
-            raise StudyError(f"along={along!r}: this result scans {', '.join(axes)}.")
-        if len(axes[along]) < 2:
-            raise StudyError(f"This result has one value of {along}, and nothing to refine between: extend it instead.")
         data = over_the_scan(result)["thermodynamics"].to_dataset()
-        if quantity not in data:
-            raise StudyError(f"quantity={quantity!r} is not in this result; it has {', '.join(map(str, data))}.")
-        others = [name for name in axes if name != along]
-        values, errors = (data[name].mean(others).values for name in (quantity, f"{quantity}_err"))
-        new = refinement(data[along].values, values, errors, points)
+        along, new = points_between(data, self._axes_of(result), points, quantity, along)
         return self.extend(result, **({"kT": new} if along == "kT" else {"scan": {along: new}}), **options)
 
     def configuration(self) -> dict:
@@ -205,7 +201,7 @@ class Study:
 
     @full_precision()
     def _run(
-        self, done: dict[str, xr.DataTree], out, before: str = "", *, resume, overwrite, progress, flows=None
+        self, done: dict[str, xr.DataTree], out, before: str = "", *, resume, overwrite, report: Progress, flows=None
     ) -> xr.DataTree:
         """`run` without the points in `done`, whose flows were trained by the strategy `before`."""
         scan = Scan(self.kT, self.scan)
@@ -225,7 +221,6 @@ class Study:
             self.sampler.check_start(with_array_parameters(at(self.system, first)), first["kT"])
         configuration = self.configuration()
         forget_changed(self.system, configuration["programs"])
-        report = progress if isinstance(progress, Progress) else Bar() if progress else Progress()
 
         def fill(parts: Parts | None) -> xr.DataTree:
             return self._fill(dict(done), before, scan, key, configuration, parts, report, flows)
@@ -264,8 +259,9 @@ class Study:
                 write_tree(tree, parts.out)
                 parts.remove()
             return tree
-        except KeyboardInterrupt:
-            raise StudyInterrupted(explain_interruption(len(done), number(scan), parts)) from None
+        except KeyboardInterrupt as reason:
+            kind, by = (StudyStopped, str(reason)) if isinstance(reason, StudyStopped) else (StudyInterrupted, "")
+            raise kind(explain_interruption(len(done), number(scan), parts, by)) from None
         finally:
             report.close()
 
@@ -282,6 +278,7 @@ def run_study(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
+    stop_after: str | float | None = None,
     keep_flows: str | PathLike | None = None,
 ) -> xr.DataTree:
     """Sample `system` at every temperature of `kT` (1 if not given), and at every value of its fields in `scan`, and
@@ -290,7 +287,9 @@ def run_study(
     Short for `Study(system, kT, seed, sampler, scan, strategy).run(out, ...)`, where every argument is described.
     """
     study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler, {} if scan is None else scan, strategy)
-    return study.run(out, resume=resume, overwrite=overwrite, progress=progress, keep_flows=keep_flows)
+    return study.run(
+        out, resume=resume, overwrite=overwrite, progress=progress, stop_after=stop_after, keep_flows=keep_flows
+    )
 
 
 def _name(value) -> str:

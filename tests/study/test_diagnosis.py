@@ -6,8 +6,7 @@ import pytest
 from statphys_flows import MeanFieldPhi4
 from statphys_flows.analysis import Estimate
 from statphys_flows.sampling import Production
-from statphys_flows.study.diagnosis import agreement, assumption, of_draws, warnings
-from statphys_flows.study.log_z_warnings import disagreement
+from statphys_flows.study.diagnosis import agreement, assumption, disagreement, of_draws, warnings
 from statphys_flows.study.point import _of_chains
 from tests.analysis.synthetic_chains import ar1
 

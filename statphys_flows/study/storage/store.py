@@ -184,9 +184,9 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def explain_interruption(done: int, number: str, parts: Parts | None) -> str:
-    """How a run that was interrupted can go on, in words; `number` says how many points it has."""
-    after = f"Interrupted after {done} of {number}"
+def explain_interruption(done: int, number: str, parts: Parts | None, by: str = "") -> str:
+    """How a run that was interrupted can go on, in words; `number` says how many points it has, `by` what ended it."""
+    after = f"Interrupted {by}{' ' * bool(by)}after {done} of {number}"
     if parts is None:
         return f"{after}. Nothing is on disk: give out=... to be able to resume."
     return f"{after}, which are in {parts.folder}. To go on: the same command with --resume, or resume=True."

@@ -11,7 +11,7 @@ from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.coverage.tail_mass import tail_mass
 from statphys_flows.sampling.coverage.widening import mass_beyond
-from statphys_flows.study.log_z_warnings import of_disagreement, of_ladder
+from statphys_flows.study.diagnosis.log_z import of_disagreement, of_ladder
 from statphys_flows.systems import System
 from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import (
