@@ -1,5 +1,6 @@
 """φ⁴ on square lattices (convention A, m² = -4): cases of `benchmarks.ladder`, and the flows that they start from."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from benchmarks.ladder_report import (
 )
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling import adapt
+from statphys_flows.sampling.ladder.cost import cheapest_rungs, passes_per_draw
 from statphys_flows.systems import with_array_parameters
 
 MASS_SQUARED = -4.0
@@ -81,24 +83,31 @@ def train(length: int, coupling: float, quick: bool, seed: int) -> Proposal:
     return adapted.flow.kept
 
 
+# Chains of `volume`: passes are counted, so that larger sizes need not take longer than they must.
+CHAINS = {8: 128, 16: 64, 32: 32, 64: 16}
+
+
 def volume(quick: bool, seed: int) -> None:
-    """The flow is not trained further, so that only the size changes."""
+    """The flow is not trained further, so that only the size changes. L = 128 is predicted from the barrier, which
+    grows as the square root of the volume."""
     start, lengths = (6, (6, 8)) if quick else (16, (8, 16, 32, 64))
     coupling = STANDARD[8]
     trained = train(start, coupling, quick, seed)
     ways: dict[str, dict[str, Any]] = {"ladder": {}, "independence move": {"ladder": 2}}
-    options = options_of(quick) | {"rounds": sf.Rounds(most=0), "polish": 0}
     print("| L | way | log Z | forward ESS | passes a draw | 2 τ(abs M) | passes for an independent one | |")
     print("| --- " * 8 + "|")
+    needed, barrier = {}, 0.0
     for length in lengths:
         for name, way in ways.items():
-            clock, sampler = Clock(), sf.FlowMCMC(start_from=trained, **options, **way)
+            clock, chains = Clock(), CHAINS.get(length, 16)
+            options = options_of(quick, chains=chains) | {"rounds": sf.Rounds(most=0), "polish": 0}
+            sampler = sf.FlowMCMC(start_from=trained, **options, **way)
             result = sf.run_study(system_at(length, coupling), kT=1.0, seed=seed, sampler=sampler, progress=False)
-            log_z, two_tau, passes = (
-                estimate(result, "log_z", 1.0),
-                between_independent_draws(result, 1.0),
-                map_passes(result, 1.0),
-            )
+            log_z, two_tau = estimate(result, "log_z", 1.0), between_independent_draws(result, 1.0)
+            passes = map_passes(result, 1.0)
+            if name == "ladder":
+                needed[length] = passes * two_tau.value
+                barrier = diagnostic(result, "ladder_barrier", 1.0)
             print(
                 f"| {length} | {name} | {log_z.value:.3f} ± {log_z.error:.3f} | "
                 f"{diagnostic(result, 'ess_forward', 1.0):.4f} | {passes:.2f} | {two_tau.value:.2f} ± "
@@ -106,3 +115,12 @@ def volume(quick: bool, seed: int) -> None:
                 f"{clock():.0f} s; {warning(result, 1.0)} |",
                 flush=True,
             )
+    for one, two in itertools.pairwise(lengths):
+        exponent = np.log(needed[two] / needed[one]) / (2 * np.log(two / one))
+        print(f"from L = {one} to {two}: passes for an independent draw grow as V^{exponent:.2f}")
+    barriers = {2 * lengths[-1]: 2 * barrier, lengths[-1]: barrier}
+    costs = {length: passes_per_draw(b, cheapest_rungs(b)) for length, b in barriers.items()}
+    predicted = needed[lengths[-1]] * costs[2 * lengths[-1]] / costs[lengths[-1]]
+    print(
+        f"L = {2 * lengths[-1]}, from a barrier of {2 * barrier:.2f}: {predicted:.0f} passes, times those of its size"
+    )

@@ -192,8 +192,9 @@ CHAIN_MEMORY = 0.6
 
 # --- log Z, and what no chain has visited ---
 # A state is undercovered if its weight is e to this power times the median: a flow proposes it so many times too
-# seldom, and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is.
-UNDERCOVERED_LOG_WEIGHT = 5.0
+# seldom, and a chain would be held there for as many draws. Of lognormal weights with an ESS of 0.5 none in 10⁸ is. Of
+# a poor flow's, whose log weights spread further, if it is so many spreads above: of lognormal weights 3 in 10⁵ are.
+UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS = 5.0, 4.0
 # Gap between two estimates of log Z, in its own errors, beyond which the error of log Z includes it, in quadrature. By
 # chance it adds 0.5% of the gap's variance on average, which no pull would show.
 LOG_Z_GAP = 3.0

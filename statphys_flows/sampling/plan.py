@@ -186,8 +186,9 @@ class Rounds(eqx.Module):
     - `budget`: evaluations of the energy, and of the velocity (or a layer) of a flow, that rounds may take before no
       further one is begun and the best flow so far is kept; the result says so if it is not `good_enough`. The default
       is some minutes of a small system on two cores.
-    - `weighs_cost`: whether the training of a flow that is not `good_enough` ends where a further round takes more
-      evaluations than it would save in sampling (`sampling.ladder.worth`); if not, it goes on to the last round.
+    - `weighs_cost`: whether the training of a flow that follows an ODE and is not `good_enough` ends where a further
+      round takes more evaluations than it would save in sampling (`sampling.ladder.worth`); if not, it goes on to the
+      last round. Other flows, whose layers are cheap, always do.
     - `buffer`: configurations that training draws from, of fixed size.
     - `objective`: what is minimised; an `Interpolant` for continuous flows and `MaximumLikelihood` for others if not
       given.

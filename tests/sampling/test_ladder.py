@@ -14,8 +14,14 @@ from statphys_flows.analysis import Estimate, thermodynamics
 from statphys_flows.flows import DefensiveMixture, Untransformed
 from statphys_flows.sampling.kernels import flow_move, ladder
 from statphys_flows.sampling.ladder.climb import climb
-from statphys_flows.sampling.ladder.cost import cheapest_rungs, independence_passes, may_pay, passes_per_draw
-from statphys_flows.sampling.ladder.rungs import Rungs, retune
+from statphys_flows.sampling.ladder.cost import (
+    barrier_between_levels,
+    cheapest_rungs,
+    independence_passes,
+    may_pay,
+    passes_per_draw,
+)
+from statphys_flows.sampling.ladder.rungs import Rungs, retune, rungs_for
 from statphys_flows.sampling.ladder.worth import Worth
 from tests.sampling.test_assisted import Stretched, double_well
 
@@ -294,6 +300,38 @@ def test_a_climbing_population_knows_log_z_and_the_barrier(getkey):
     expected = np.sqrt(n / 2 / np.pi) * np.log(1 + (stiffness - 1))
     barriers = np.asarray([c.cumulative[-1] for c in climbs])
     assert abs(barriers.mean() / expected - 1) < 0.1
+
+
+def test_a_climb_from_a_core_finds_a_finite_barrier(getkey):
+    """A wall of U = r⁻¹² at the origin of the line, which nearly all of a flow's weight knows nothing of: log w has no
+    mean, and exchanges are rejected all the same at a finite rate."""
+
+    class Core(sf.System):
+        space = sf.Euclidean(4)
+
+        def energy(self, x):
+            return jnp.sum(0.5 * x**2 + (0.5 / jnp.abs(x)) ** 12)
+
+        def known_states(self):
+            return jnp.ones((1, 4))
+
+    flow = Untransformed(Gaussian(jnp.zeros(4)))
+    found = climb(Core(), jnp.asarray(1.0), flow, getkey())
+    assert found is not None
+    # One of 14 draws is free of all cores: 1 - a is about 0.93 at the first level, and nothing is left to climb.
+    assert 0.5 < found.cumulative[-1] < 4.0
+    rungs = rungs_for(Ladder(), found, 2, 1e-6, jnp.float32)
+    assert rungs is not None
+
+
+def test_the_barrier_between_two_levels():
+    rng = np.random.default_rng(0)
+    for sigma, step in ((1.0, 0.5), (4.0, 0.2)):
+        # At a level that is higher by a step, normal log weights are higher by step σ².
+        below, above = rng.normal(0, sigma, 2000), rng.normal(step * sigma**2, sigma, 2000)
+        assert barrier_between_levels(below, above, step) == pytest.approx(step * sigma / np.sqrt(np.pi), rel=0.1)
+    assert barrier_between_levels(np.full(9, -np.inf), np.zeros(9), 1.0) == pytest.approx(5.7, abs=0.2)
+    assert barrier_between_levels(np.zeros(9), np.zeros(9), 1.0) == 0.0
 
 
 def test_the_cheapest_ladder():

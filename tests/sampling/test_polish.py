@@ -1,6 +1,7 @@
 """What guards the training of flows: scores that count, solver steps, and the change from one objective to the next."""
 
 import dataclasses
+import importlib
 
 import equinox as eqx
 import jax
@@ -16,17 +17,27 @@ from statphys_flows.flows.flow import round_trip_error
 from statphys_flows.sampling import Moves, Polish, Rounds, Start, WarmStart, adapt, refine
 from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.adaptive.round import adapt_round, begin, begin_stage, with_score
-from statphys_flows.sampling.adaptive.rounds import Limits, train_in_rounds
-from statphys_flows.sampling.adaptive.stages import _does_not_rise, _has_levelled_off, polish_rounds, round_plan
+from statphys_flows.sampling.adaptive.rounds import Limits, _evaluations, another_pays, first_pays, train_in_rounds
+from statphys_flows.sampling.adaptive.stages import (
+    _does_not_rise,
+    _has_levelled_off,
+    polish_rounds,
+    round_plan,
+    stages_for,
+)
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
 from statphys_flows.sampling.coverage.scores import score_figures
 from statphys_flows.sampling.journal import NOWHERE
+from statphys_flows.sampling.ladder.worth import Worth
 from statphys_flows.sampling.samplers.assess import _of_training
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4, with_array_parameters
 from statphys_flows.thresholds import SOLVER_TOLERANCE
 from statphys_flows.training import ReverseKL
 from statphys_flows.treatments import flows_for
+
+# Beside the function of its name.
+adapt_module = importlib.import_module("statphys_flows.sampling.adaptive.adapt")
 
 STEPS = 2
 OPTIONS = FlowMCMC(
@@ -213,6 +224,80 @@ def test_a_neighbour_s_candidate_goes_by_its_name(getkey):
     whole = WarmStart(candidates[0], "of_the_scan", ready=True)
     found = adapt(system, 0.3, getkey(), options.adaptation, warm_start=whole)
     assert found.history["candidate"][0] == "of_the_scan"
+
+
+# What was learned elsewhere
+
+
+def stage_names(score, learned):
+    system = with_array_parameters(LatticePhi4((4, 4), -4.0, 6.0))
+    trained = flows_for(system, kT=1.0, key=jax.random.key(0))[0]
+    return [each.name for each in stages_for(system, trained, jnp.asarray(score), FlowMCMC().adaptation, learned)]
+
+
+def test_an_interpolant_does_not_undo_what_was_learned_elsewhere():
+    """However small an ESS it has at a larger size."""
+    assert stage_names(1e-6, False) == ["training", "polishing"]
+    assert stage_names(1e-6, True) == ["polishing"]
+    assert stage_names(0.3, False) == ["polishing"]
+
+
+def test_what_was_learned_is_trained_on_where_all_rounds_together_may_pay():
+    """By the barrier that it has here; an ESS says nothing where it is below one in the number of draws."""
+    state, draws = state_of(flow(0.0)), 100_000.0
+    state = eqx.tree_at(lambda s: s.best_score, state, jnp.asarray(1e-3))
+    adaptation = OPTIONS.adaptation._replace(draws=draws)
+    one = _evaluations(state, stages_for(SYSTEM, state.flow, state.best_score, adaptation)[0], gradients=True)
+    worth = Worth(draws, 1.0 + state.flow.evaluations_per_map)
+    for barrier in (0.5, 2.0, 4.0):
+        saves = worth.sampling(1e-3, barrier) - worth.least
+        assert first_pays(SYSTEM, state, adaptation, barrier) == (saves >= OPTIONS.rounds.most * one)
+    few = adaptation._replace(draws=10.0)
+    assert not first_pays(SYSTEM, state, few, 4.0)
+    # Of a neighbour two rounds have to pay, whose flow was not made for this point.
+    assert first_pays(SYSTEM, state, adaptation, None)
+    assert not first_pays(SYSTEM, state, few, None)
+    always = few._replace(rounds=dataclasses.replace(OPTIONS.rounds, weighs_cost=False))
+    assert first_pays(SYSTEM, state, always, 4.0)
+
+
+def test_flows_of_layers_are_trained_to_the_last_round():
+    """What they lack early are tails, of which no ESS knows."""
+    coupling = next(
+        each for each in flows_for(SYSTEM, kT=1.0, key=jax.random.key(0), samples=jnp.ones((64, 2))) if each.has_map
+    )
+    assert not coupling.follows_ode
+    adaptation = OPTIONS.adaptation._replace(draws=10.0)
+    state = eqx.tree_at(lambda s: s.best_score, state_of(coupling), jnp.asarray(0.3))
+    assert first_pays(SYSTEM, state, adaptation, None)
+    assert another_pays(SYSTEM, coupling, 0.3, state, adaptation)
+    assert not another_pays(SYSTEM, flow(0.0), 0.3, state_of(flow(0.0)), adaptation)
+
+
+def test_a_flow_of_a_smaller_size_is_used_as_it_is_if_it_is_nearer(getkey):
+    """By the bound on log Z; else it is trained as any, where training pays."""
+    few = FlowMCMC(
+        chains=8,
+        moves=Moves(local=1, flow=1),
+        start=Start(warm_up=4, particles=0, states=np.zeros((1, 8, 8))),
+        rounds=Rounds(most=1, train_steps=1, draws=1, buffer=16, optimiser=Optimiser(batch=2)),
+        polish=Polish(most=1, steps=1),
+    )
+    system = with_array_parameters(LatticePhi4((8, 8), -4.0, 6.0))
+    candidate = flows_for(system, kT=1.0, key=getkey())[0]
+    for nearer in (True, False):
+        bound = iter([0.0, -1.0] if nearer else [-1.0, 0.0])
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(
+                adapt_module,
+                "draw_proposals",
+                lambda *_, bound=bound: (None, np.full(8, next(bound)) + 0.1 * np.arange(8)),
+            )
+            asked = few.adaptation._replace(draws=80.0 if nearer else 80_000.0)
+            found = adapt(system, 1.0, getkey(), asked, warm_start=WarmStart(candidate, ""))
+        was_trained = np.isfinite(found.history["loss"]).any()
+        assert was_trained == (not nearer)
+        assert set(found.history["candidate"]) == {"free_field"} or not nearer
 
 
 # A whole study that is trained too fast

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.errors import StudyError
@@ -27,8 +28,10 @@ from statphys_flows.sampling.adaptive.rounds import Limits, another_pays, first_
 from statphys_flows.sampling.adaptive.search import search
 from statphys_flows.sampling.adaptive.walkers import warm_chains
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
-from statphys_flows.sampling.coverage.scores import variational_bound
+from statphys_flows.sampling.coverage.missing_mass import draw_proposals
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, variational_bound
 from statphys_flows.sampling.journal import NOWHERE, Journal
+from statphys_flows.sampling.ladder.cost import local_barrier
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import WarmStart
 from statphys_flows.systems import System
@@ -62,9 +65,10 @@ def adapt(
     With `warm_start`, candidates before the one that the neighbour kept are skipped, and that one continues from the
     neighbour's training. It is not trained further if it is good enough here unchanged, or covers what is known and
     training would not pay; one that is `ready`, if it scores above 0.5. One that was trained elsewhere is that of a
-    neighbour for the first candidate that can adopt it, and is not used where none can. What it learned is kept, and
-    polished, where it is nearer to the target than that candidate by itself, and if it covers what is known no other
-    candidate is tried: the choice was made where it was trained.
+    neighbour for the first candidate that can adopt it, and is not used where none can. Where it is nearer to the
+    target than that candidate by itself, what it learned is kept: it is used as it is, unless sampling with it would
+    take more than all further rounds, and polished then; and if it covers what is known no other candidate is tried:
+    the choice was made where it was trained.
 
     Where there is no search, walkers are draws of the first candidate, and that has no map to learn, it is scored after
     a few local moves, which tune their step size. If it is `Rounds.target_ess` at once, with the weights of its
@@ -180,12 +184,12 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
             if ready.score >= rounds.target_ess and ready.covers:
                 return ready
         neighbour = warm_start if index == first else None
-        learned = neighbour is not None and point.elsewhere and _learned(point, flow, neighbour, index)
-        state, settled = _begin(point, warm, flow, index, name, neighbour, found, learned)
+        barrier = _learned(point, flow, neighbour, index) if point.elsewhere and neighbour is not None else None
+        state, settled = _begin(point, warm, flow, index, name, neighbour, found, barrier)
         if settled is not None:
             return settled
         useful = max(USELESS, 0.0 if kept is None else USELESS_BESIDE * kept.score)
-        limits = Limits(left, useful, _promising(point, kept, index), learned)
+        limits = Limits(left, useful, _promising(point, kept, index), barrier is not None)
         state, history = train_in_rounds(
             system, kT, warm, state, adaptation, point.tick, limits, point.journal, f"rounds_{index}"
         )
@@ -196,7 +200,7 @@ def _try_in_turn(point: _Point, candidates, first: int, warm_start, warm: WarmCh
         kept = better_of(kept, adapted, rounds.good_enough)
         safe = safe if flow.explores else adapted.flow
         if kept.covers and (
-            learned
+            barrier is not None
             or kept.score >= rounds.good_enough
             or not another_pays(system, kept.flow, kept.score, state, adaptation)
         ):
@@ -218,7 +222,7 @@ def _begin(
     name: str,
     neighbour: WarmStart | None,
     found,
-    learned: bool,
+    barrier: float | None,
 ) -> tuple[AdaptiveState, Adapted | None]:
     """The state before the rounds of a candidate; and the result, if its training at a neighbour is already enough."""
     system, kT, adaptation = point.system, point.kT, point.adaptation
@@ -232,7 +236,7 @@ def _begin(
     state = with_score(system, kT, state)
     ready = neighbour is not None and neighbour.ready
     enough = READY if ready else adaptation.rounds.good_enough
-    pays = first_pays(system, state, adaptation, learned)
+    pays = first_pays(system, state, adaptation, barrier)
     if untrained or ready or not pays or float(state.best_score) >= enough:
         settled, history = settle(system, kT, warm, state, adaptation, point.tick)
         good = untrained or float(settled.best_score) >= enough
@@ -246,15 +250,28 @@ def _begin(
 
 def _promising(point: _Point, kept: Adapted | None, index: int) -> Callable[[Proposal], bool]:
     """Whether a flow has come nearer to the target than the one kept so far."""
-    return lambda flow: kept is None or _is_nearer(point, flow, kept.flow, index)
-
-
-def _learned(point: _Point, flow: Proposal, neighbour: WarmStart, index: int) -> bool:
-    """Whether what was trained elsewhere is nearer to the target than the candidate that is to adopt it."""
-    return _is_nearer(point, flow.adopt(neighbour.flow), flow, index)
-
-
-def _is_nearer(point: _Point, one: Proposal, other: Proposal, index: int) -> bool:
     key = jax.random.fold_in(point.keys.warm, index)
-    bounds = [variational_bound(point.system, point.kT, each, key) for each in (one, other)]
-    return bool(bounds[0] < bounds[1])
+
+    def promising(flow: Proposal) -> bool:
+        if kept is None:
+            return True
+        bounds = [variational_bound(point.system, point.kT, each, key) for each in (flow, kept.flow)]
+        return bool(bounds[0] < bounds[1])
+
+    return promising
+
+
+def _learned(point: _Point, flow: Proposal, neighbour: WarmStart, index: int) -> float | None:
+    """The barrier between what was trained elsewhere and the target, if that is nearer to it than the candidate that is
+    to adopt it."""
+    key = jax.random.fold_in(point.keys.warm, index)
+
+    def of(flow: Proposal) -> tuple[float, float]:
+        log_w = np.asarray(draw_proposals(point.system, point.kT, flow, key, EVALUATION_DRAWS)[1], float)
+        inside = np.isfinite(log_w)
+        # The bound on log Z by what of the flow is not behind hard walls.
+        bound = float(np.mean(log_w[inside]) + np.log(np.mean(inside))) if inside.any() else -np.inf
+        return bound, local_barrier(log_w)
+
+    (adopted, barrier), (own, _) = of(flow.adopt(neighbour.flow)), of(flow)
+    return barrier if adopted > own else None

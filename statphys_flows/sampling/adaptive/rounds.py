@@ -24,8 +24,8 @@ from statphys_flows.thresholds import PATIENCE, SOLVER_TOLERANCE, TOO_MUCH_OUTSI
 # The most rounds until the solver of a flow that is trained already is right.
 _SETTLING = 5
 
-# The cost of a function with its gradient, in reverse mode, in evaluations; and of a solved map with its log-det, which
-# is solved again on the way back and whose divergence is differentiated (measured: 6 to 7).
+# The cost of a function with its gradient, in reverse mode, in evaluations; and of the solution of an ODE with its
+# log-det, which is solved again on the way back and whose divergence is differentiated (measured: 6 to 7).
 _WITH_GRADIENT, _SOLVED_WITH_GRADIENT = 3, 6
 
 # Figures of a round that only decide what comes next, and enter no result.
@@ -114,7 +114,7 @@ def _pays(
 ) -> bool:
     """Whether a further round of a stage pays; of one that has not begun, whether more rounds than are looked at
     together may. Rounds in which a flow is good enough are not weighed: errors of log Z go on falling."""
-    if not adaptation.rounds.weighs_cost or not infos:
+    if not _weighs_cost(state.flow, adaptation) or not infos:
         return True
     seen = [(info["score"], info["barrier"]) for info in infos if number in (None, info["stage"])]
     if seen and max(score for score, _ in seen) >= adaptation.rounds.good_enough:
@@ -126,37 +126,39 @@ def _pays(
     return worth.pays(seen, cost)
 
 
+def _weighs_cost(flow: Proposal, adaptation: Adaptation) -> bool:
+    """Whether training may end because it costs too much: of flows that follow an ODE. Layers are cheap, and what they
+    lack early are the target's tails, of which no ESS knows (Neal's funnel: log Z off by ten errors)."""
+    return adaptation.rounds.weighs_cost and flow.follows_ode
+
+
 def _worth(flow: Proposal, adaptation: Adaptation) -> Worth:
     return Worth(adaptation.draws, 1.0 + flow.evaluations_per_map, adaptation.may_climb)
 
 
-def first_pays(system: System, state: AdaptiveState, adaptation: Adaptation, learned: bool) -> bool:
-    """Whether training may pay for a flow that was trained before and has been scored here."""
-    score = float(state.best_score)
-    return score < 0.0 or _may_pay(system, state.flow, score, state, adaptation, WINDOW, learned)
+def first_pays(system: System, state: AdaptiveState, adaptation: Adaptation, barrier: float | None) -> bool:
+    """Whether training may pay for a flow that was trained before and has been scored here. One that is learned, with a
+    known `barrier`, was trained elsewhere until that no longer paid: all rounds of its stage have to pay together."""
+    score, learned = float(state.best_score), barrier is not None
+    stage = stages_for(system, state.flow, state.best_score, adaptation, learned)[0]
+    seen = (score, barrier_of(score) if barrier is None else barrier)
+    unknown = score < 0.0 and not learned
+    return unknown or _may_pay(state.flow, seen, state, adaptation, stage, stage.rounds if learned else WINDOW)
 
 
 def another_pays(system: System, flow: Proposal, score: float, state: AdaptiveState, adaptation: Adaptation) -> bool:
     """Whether the next candidate may pay after a `flow` that has reached this score: whether as much is left to save as
     the rounds take after which one that does not rise is dropped. A flow without a map is no measure of one with."""
-    return not flow.has_map or _may_pay(system, flow, score, state, adaptation, PATIENCE)
+    stage = stages_for(system, state.flow, state.best_score, adaptation)[0]
+    return not flow.has_map or _may_pay(flow, (score, barrier_of(score)), state, adaptation, stage, PATIENCE)
 
 
 def _may_pay(
-    system: System,
-    flow: Proposal,
-    score: float,
-    state: AdaptiveState,
-    adaptation: Adaptation,
-    rounds: int,
-    learned: bool = False,
+    flow: Proposal, seen: tuple[float, float], state: AdaptiveState, adaptation: Adaptation, stage: Stage, rounds: int
 ) -> bool:
-    """Whether more is left to save with a flow of this score than so many rounds take."""
-    if not adaptation.rounds.weighs_cost:
-        return True
-    stage = stages_for(system, state.flow, state.best_score, adaptation, learned)[0]
+    """Whether more is left to save with a flow of this score and barrier than so many rounds of a stage take."""
     cost = rounds * _evaluations(state, stage, gradients=True)
-    return _worth(flow, adaptation).pays([(score, barrier_of(score))], cost)
+    return not _weighs_cost(state.flow, adaptation) or _worth(flow, adaptation).pays([seen], cost)
 
 
 def settle(
@@ -197,7 +199,8 @@ def _evaluations(state: AdaptiveState, stage: Stage, *, gradients: bool = False)
     training = plan.steps * plan.optimiser.batch * (1 if one else each)
     if not gradients:
         return float(chains + training)
-    return float(chains + (_WITH_GRADIENT if one else _SOLVED_WITH_GRADIENT) * training + EVALUATION_DRAWS * (1 + each))
+    gradient = _SOLVED_WITH_GRADIENT if state.flow.follows_ode and not one else _WITH_GRADIENT
+    return float(chains + gradient * training + EVALUATION_DRAWS * (1 + each))
 
 
 def _evaluations_so_far(infos: list[dict[str, float]]) -> float:

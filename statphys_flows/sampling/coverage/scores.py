@@ -11,11 +11,13 @@ from statphys_flows.analysis import Estimate
 from statphys_flows.flows import Proposal
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import bound_inside, log_density
-from statphys_flows.thresholds import CAPPED, SOLVER_TOLERANCE, UNDERCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import CAPPED, SOLVER_TOLERANCE, UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS
 
 # Draws of a flow that its forward ESS and its bound come from, and those that tell the error of log q.
 EVALUATION_DRAWS = 2048
 SOLVER_DRAWS = 64
+# The quantile of a normal distribution one standard deviation below its median.
+_ONE_SIGMA_BELOW = 0.1587
 
 
 def score_figures(
@@ -62,8 +64,8 @@ def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key:
 def undercoverage(
     system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> Float[Array, ""]:
-    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never; `key` is for its
-    auxiliary variables."""
+    """The fraction of given draws of the target that a flow proposes e⁵ times too seldom, or never
+    (`is_undercovered`); `key` is for its auxiliary variables."""
     return jnp.mean(is_undercovered(system, kT, flow, samples, key))
 
 
@@ -71,10 +73,12 @@ def undercoverage(
 def is_undercovered(
     system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> Bool[Array, " n"]:
-    """Which of them."""
+    """Which of them; of a poor flow, whose log weights spread further than that, those that no spread explains."""
     log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples, key)
-    # The median weight stands for Z: exact where q = p, and near enough where q covers most of p.
-    return log_w > jnp.median(log_w) + UNDERCOVERED_LOG_WEIGHT
+    # The median weight stands for Z: exact where q = p, and near enough where q covers most of p. What is left out
+    # lies above it, so that the half below tells the spread.
+    lower, median = jnp.quantile(log_w, jnp.asarray([_ONE_SIGMA_BELOW, 0.5]))
+    return log_w > median + jnp.maximum(UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS * (median - lower))
 
 
 def forward_ess(log_w):

@@ -1,9 +1,11 @@
 r"""Levels of the ladder between a flow and its target: found by a population that climbs from one to the other.
 
 The population is drawn from the flow and carried to the target, level by level: reweighted, resampled and moved by the
-same walk of the latents as on the ladder. It tells what the ladder needs to know: how hard the way is, as the local
-barrier ½ E|log w - log w'| of two independent states at each level, whose integral over λ is the barrier Λ; how far
-walks may go; and where states at each level are, to start from. Source: Syed et al., J. R. Stat. Soc. B 84 (2022) 321.
+same walk of the latents as on the ladder. It tells what the ladder needs to know: how hard the way is, by the rate a
+at which independent states of successive levels would be exchanged, each of which is a piece (2/√π) erfc⁻¹(a) of the
+barrier Λ (exact if log w is normal; the integral over λ of the local barrier ½ E|log w - log w'| diverges where
+particles have cores); how far walks may go; and where states at each level are, to start from. Source: Syed et al.,
+J. R. Stat. Soc. B 84 (2022) 321.
 """
 
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.flows import Proposal
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.kernels.ladder import LadderState, accept_walks, push_latents
+from statphys_flows.sampling.ladder.cost import barrier_between_levels
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 
@@ -30,11 +33,11 @@ WALK_ACCEPTANCE, GAIN = 0.4, 1.0
 
 
 class Climb(NamedTuple):
-    """What the population saw at its levels: `levels`, rising from 0 to 1; the local `barriers` and `sizes` of walks
-    there; the `states`; and its estimate of log Z."""
+    """What the population saw at its levels: `levels`, rising from 0 to 1; Λ up to each, `cumulative`; the `sizes` of
+    walks there; the `states`; and its estimate of log Z."""
 
     levels: np.ndarray
-    barriers: np.ndarray
+    cumulative: np.ndarray
     sizes: np.ndarray
     states: list[LadderState]
     log_z: float
@@ -44,45 +47,31 @@ class Climb(NamedTuple):
         """Passes through the map that it took."""
         return len(self.states[0].log_q) * (1 + _WALKS * (len(self.levels) - 1))
 
-    @property
-    def cumulative(self) -> np.ndarray:
-        """Λ(λ), the integral of the local barriers from 0, at the levels."""
-        each = 0.5 * (self.barriers[1:] + self.barriers[:-1]) * np.diff(self.levels)
-        return np.concatenate([[0.0], np.cumsum(each)])
-
 
 def climb(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray) -> Climb | None:
     """Carry a population from the flow to the target; None where it does not arrive."""
     start_key, key = jax.random.split(key)
     state = _draw(system, kT, flow, start_key, n=_POPULATION)
     level, size, log_z = 0.0, 0.5, 0.0
-    levels, barriers, sizes, states = [0.0], [_local_barrier(state)], [1.0], [state]
+    levels, barriers, sizes, states = [0.0], [0.0], [1.0], [state]
     for own in jax.random.split(key, _MOST_STEPS):
         step = _largest_step(np.asarray(state.log_weights, float), 1.0 - level)
         log_z += _log_mean(step * np.asarray(state.log_weights, float))
         level = 1.0 if step >= 1.0 - level else level + step
         array = jnp.asarray([step, level, size], state.logdensity.dtype)
-        state, tuned = _climb_one(system, kT, flow, state, array, own)
+        before = state
+        state, tuned = _climb_one(system, kT, flow, before, array, own)
         size = float(tuned)
         if not np.isfinite(log_z):
             return None
         levels.append(level)
-        barriers.append(_local_barrier(state))
+        weights = (np.asarray(each.log_weights, float) for each in (before, state))
+        barriers.append(barrier_between_levels(*weights, level - levels[-2]))
         sizes.append(size)
         states.append(state)
         if level >= 1.0:
-            return Climb(np.asarray(levels), np.asarray(barriers), np.asarray(sizes), states, log_z)
+            return Climb(np.asarray(levels), np.cumsum(barriers), np.asarray(sizes), states, log_z)
     return None
-
-
-def _local_barrier(state: LadderState) -> float:
-    """½ E|log w - log w'| over pairs of the population, by Gini's formula over order statistics."""
-    log_w = np.sort(np.asarray(state.log_weights, float))
-    log_w = log_w[np.isfinite(log_w)]
-    n = len(log_w)
-    if n < 2:
-        return 0.0
-    return float(np.sum((2 * np.arange(n) - n + 1) * log_w) / (n * (n - 1)))
 
 
 def _largest_step(log_w: np.ndarray, rest: float) -> float:

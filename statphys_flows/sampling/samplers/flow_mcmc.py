@@ -65,8 +65,8 @@ class FlowMCMC(Sampler):
       each temperature; at most a tenth of the draws. Scalars are kept for every draw.
     - `start_from`: a flow that was trained elsewhere, at another size or in another study, or the path of a file that
       `save_flow` wrote. Each point without a neighbour's flow starts from it, as from a neighbour's: the first
-      candidate that has its structure takes over its trained numbers. It is scored first, and not trained further if it
-      is `Rounds.good_enough` as it is. Each log q is exact for the flow as it is at the new size.
+      candidate that has its structure takes over its trained numbers. It is scored first, and not trained further if
+      sampling with it as it is takes less than all rounds would. Each log q is exact for the flow at the new size.
 
     **Raises:** `StudyError` for a count that is not a positive integer, a plan of another type, or a `start_from` that
     is no flow with a map or no file of one; before any compute if no flow of the system has its structure.
