@@ -65,8 +65,8 @@ def climb(system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArra
         if not np.isfinite(log_z):
             return None
         levels.append(level)
-        weights = (np.asarray(each.log_weights, float) for each in (before, state))
-        barriers.append(barrier_between_levels(*weights, level - levels[-2]))
+        below, above = (np.asarray(each.log_weights, float) for each in (before, state))
+        barriers.append(barrier_between_levels(below, above, level - levels[-2]))
         sizes.append(size)
         states.append(state)
         if level >= 1.0:
