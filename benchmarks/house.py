@@ -79,7 +79,7 @@ def compilations() -> None:
     for label, sampler in cases.items():
         names.clear()
         sf.run_study(system, kT=1.0, sampler=sampler, progress=False)
-        large = Counter(name for name in names if name.startswith(("jit(adapt_round", "jit(_run")))
+        large = Counter(name for name in names if name.startswith(("jit(_train", "jit(_go_on", "jit(run_piece")))
         print(f"{label}: {len(names)} programs compiled, of these rounds and draws {dict(large) or 0}")
 
 

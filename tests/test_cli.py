@@ -47,10 +47,10 @@ class Study:
     sampler: object = None
     scan: dict = dataclasses.field(default_factory=dict)
 
-    def run(self, out=None, *, resume=False, overwrite=False, progress=True):
+    def run(self, out=None, *, resume=False, overwrite=False, progress=True, stop_after=None):
         tree = fake_tree(kT=self.kT)
         tree.attrs["seed"] = self.seed
-        tree.attrs["asked"] = str((resume, overwrite, progress))
+        tree.attrs["asked"] = str((resume, overwrite, progress, stop_after))
         tree.to_netcdf(out)
         return tree
 
@@ -119,14 +119,26 @@ def test_a_warning_of_the_result_is_printed(declaration):
 
 
 def test_run_passes_on_what_it_is_told(declaration):
-    result = shell("run", "well.py", "--kT", "0.5:1:2", "--seed", "7", "--out", "a b.nc", "--overwrite", "--quiet")
+    result = shell(
+        "run",
+        "well.py",
+        "--kT",
+        "0.5:1:2",
+        "--seed",
+        "7",
+        "--out",
+        "a b.nc",
+        "--overwrite",
+        "--quiet",
+        "--stop-after=2h",
+    )
     assert result.exit_code == 0, result.output
     from statphys_flows.report.load import load
 
     tree = load("a b.nc")
     np.testing.assert_array_equal(tree["thermodynamics"]["kT"], [0.5, 1.0])
     assert tree.attrs["seed"] == 7
-    assert tree.attrs["asked"] == "(False, True, False)"
+    assert tree.attrs["asked"] == "(False, True, False, '2h')"
 
 
 def test_an_earlier_result_is_kept_unless_told_otherwise(declaration):
