@@ -121,6 +121,4 @@ def volume(quick: bool, seed: int) -> None:
     barriers = {2 * lengths[-1]: 2 * barrier, lengths[-1]: barrier}
     costs = {length: passes_per_draw(b, cheapest_rungs(b)) for length, b in barriers.items()}
     predicted = needed[lengths[-1]] * costs[2 * lengths[-1]] / costs[lengths[-1]]
-    print(
-        f"L = {2 * lengths[-1]}, from a barrier of {2 * barrier:.2f}: {predicted:.0f} passes, times those of its size"
-    )
+    print(f"L = {2 * lengths[-1]}: {predicted:.0f} passes are predicted from a barrier of {2 * barrier:.2f}")

@@ -72,11 +72,10 @@ def run(
         if not no_cache:
             _keep_programs(quiet=quiet)
         from statphys_flows.study.shell.declaration import load_study, with_changes
+        from statphys_flows.study.stopping import stopping_at_signals
         from statphys_flows.study.storage.store import is_finished
 
         finished = resume and is_finished(out)
-        from statphys_flows.study.stopping import stopping_at_signals
-
         study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [], scan=scan or [])
         with stopping_at_signals():
             result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet, stop_after=stop_after)
