@@ -9,6 +9,7 @@ from statphys_flows.analysis import (
     estimate_mean,
     jackknife_means,
     ladder_log_z,
+    ladder_mbar_log_z,
     mbar,
     pareto_k,
     pool_levels,
@@ -152,3 +153,30 @@ def test_what_has_no_weight_does_not_count():
     values = np.ones((16, 8))
     log_w[:, 0], values[:, 0] = -np.inf, np.nan
     assert weighted_mean(values, log_w).value == 1.0
+
+
+CORES, STIFFNESS = 120, 1e-9
+
+
+def _core_law(level, grid):
+    """Middles of cells of r² = v, uniform without the core, their weights at a level, and log ∫ exp(-λ c/v⁶) dv."""
+    middle = 0.5 * (grid[1:] + grid[:-1])
+    weight = np.diff(grid) * np.exp(-level * STIFFNESS * middle**-6.0)
+    return middle, weight, np.log(weight.sum())
+
+
+@pytest.mark.parametrize("lowest", [1e-8, 1e-12])
+def test_levels_that_crowd_near_cores(lowest):
+    """120 independent pairs with u = c/r¹² in two dimensions: at the flow log w is -10⁶ and has no mean."""
+    grid = np.concatenate([[0.0], np.geomspace(1e-7, 1, 20_001)])
+    levels, rng = np.concatenate([[0.0], np.geomspace(lowest, 1, 12)]), np.random.default_rng(0)
+    log_w = []
+    for level in levels:
+        middle, weight, _ = _core_law(level, grid)
+        cells = np.searchsorted(np.cumsum(weight) / weight.sum(), rng.random((32, 40, CORES)))
+        log_w.append(-(STIFFNESS * middle[np.minimum(cells, len(middle) - 1)] ** -6.0).sum(axis=-1))
+    exact = CORES * (_core_law(1.0, grid)[2] - _core_law(0.0, grid)[2])
+    for estimator in (ladder_log_z, ladder_mbar_log_z):
+        found = estimator(log_w, levels)
+        assert abs(found.value - exact) < 4 * found.error
+        assert found.error < 0.1

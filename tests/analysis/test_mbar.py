@@ -124,6 +124,12 @@ def test_bad_starts_end_at_the_same_place(spacing):
         np.testing.assert_allclose(mbar(u, counts, start=start), mbar(u, counts), atol=1e-8)
 
 
+def test_a_start_as_far_as_rounding_reaches_is_left_behind():
+    u, counts, _ = oscillators()
+    start = np.array([0.0, 1e16, 1e16, 1.5e16, 1e16, 1e16])
+    np.testing.assert_allclose(mbar(u, counts, start=start), mbar(u, counts), atol=1e-8)
+
+
 def test_weights_are_repetitions():
     u, counts, _ = oscillators(samples=100)
     weights = np.random.default_rng(2).integers(0, 4, size=600).astype(np.uint8)

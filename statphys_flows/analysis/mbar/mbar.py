@@ -32,6 +32,9 @@ from statphys_flows.analysis.mbar.sums import level_of, log_density, per_state, 
 
 Array = np.ndarray
 
+# A guess that is so many times farther away than the answer has taken digits from it; the answer is solved for again.
+_FAR = 1e6
+
 
 def mbar(
     reduced_energies: ArrayLike,
@@ -70,6 +73,8 @@ def mbar(
         problem = Weighted.of(samples, common, per_state(common, n))
         f = solve(problem, np.zeros(len(n)), tolerance)
         refuse_forbidden(f)
+        if np.abs(guess).max() > _FAR * max(1.0, np.abs(guess + f).max()):
+            return mbar(u, n, weights=weights, start=_relative(-guess - f), tolerance=tolerance)
         if w is not None and w.ndim == 2:
             f = solve_replicas(problem, w, n, f, tolerance)
     return _relative(-guess - f)
@@ -90,14 +95,16 @@ def log_mixture(reduced_energies: ArrayLike, counts: ArrayLike, log_z: ArrayLike
 
 
 def _guess(u: Array, n: Array) -> Array:
-    """f, for sampled states, along the tree of least dissipation: f_l - f_k ≈ (⟨u_l - u_k⟩_k - ⟨u_k - u_l⟩_l)/2.
+    """f, for sampled states, along the tree of least dissipation: f_l - f_k ≈ (med_k(u_l - u_k) - med_l(u_k - u_l))/2.
 
-    It is exact if the work is Gaussian with one variance (linear response). The sum of the two means, the symmetrised
-    relative entropy, is smallest between states that overlap.
+    It is exact if the work is Gaussian with one variance (linear response); medians, because repulsive cores have works
+    of 10¹⁰, whose mean is far from every state. The sum of the two means, the symmetrised relative entropy, is smallest
+    between states that overlap.
     """
     f = np.zeros(len(n))
     sampled = np.flatnonzero(n > 0)
-    firsts = (np.cumsum(n) - n)[sampled]
+    ends = np.cumsum(n)
+    firsts = (ends - n)[sampled]
     means = (np.add.reduceat(u, firsts, axis=1, dtype=np.float64) / n[sampled])[sampled]  # [l, k] = ⟨u_l⟩_k
     work = means.T - np.diag(means)[:, None]  # [k, l] = ⟨u_l - u_k⟩_k
     # If one state forbids samples of the other, the other mean is a bound; if both do, nothing is known.
@@ -107,8 +114,20 @@ def _guess(u: Array, n: Array) -> Array:
     cost = 1 + np.maximum(there + back, 0.0) + 1e12 * unknown
     order, parent = breadth_first_order(minimum_spanning_tree(np.triu(cost, 1)), 0, directed=False)
     for k in order[1:]:
-        f[sampled[k]] = f[sampled[parent[k]]] + (there[parent[k], k] - back[parent[k], k]) / 2
+        one, two = sampled[parent[k]], sampled[k]
+        f[two] = f[one] + _work_between(u, n, ends, one, two)
     return f
+
+
+def _work_between(u: Array, n: Array, ends: Array, one: int, two: int) -> float:
+    """f_two - f_one by linear response; by one of the medians, a bound, if the other is infinite, 0 if both are."""
+    there, back = (
+        float(np.median(u[b, ends[a] - n[a] : ends[a]] - u[a, ends[a] - n[a] : ends[a]]))
+        for a, b in ((one, two), (two, one))
+    )
+    if not np.isfinite(there):
+        return -back if np.isfinite(back) else 0.0
+    return (there - back) / 2 if np.isfinite(back) else there
 
 
 def _relative(log_z: Array) -> Array:
