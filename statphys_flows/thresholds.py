@@ -120,7 +120,7 @@ SOLVER_TOLERANCE = 0.05
 WORTHLESS_LOG_Q = 20 * SOLVER_TOLERANCE
 # Below this a solver is finer than training needs, at a third of the cost more.
 FINE_LOG_Q = SOLVER_TOLERANCE / 30
-# In the frozen phase log q must be right to this, far below the spread of the log weights.
+# In the frozen phase log q must be right to this, or to this fraction of the spread of the log weights.
 ROUND_TRIP_TOLERANCE = 1e-3
 # A finer solver is taken only if the error falls below this fraction of what it was: else it is rounding.
 STILL_FALLING = 0.7

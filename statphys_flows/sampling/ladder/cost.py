@@ -5,20 +5,33 @@ from scipy.special import erfcinv
 
 # Numbers of levels above the flow: few, so that few programs are compiled.
 _RUNGS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+# Passes for an arrival, over Λ⁴, where walks take longest (independent quartic sites, φ⁴ on 64 × 64).
+_WALKS = 5.0
 
 
 def passes_per_draw(barrier: float, rungs: int) -> float:
-    """Passes through the map for each independent draw: `rungs` + 1 for each step, times 2 + 2 Σ_k r_k/(1 - r_k) steps
-    with rejections r_k = Λ/K, the round trip of Syed et al. (eq. 23). As exchanges of both parities are made in every
-    step, a state that decorrelated at once at each level would climb in half of that; walks do not let it."""
+    """Passes through the map for each independent draw, by what takes longer, exchanges or walks.
+
+    - Exchanges (`passes_to_exchange`), with walks that forget at once.
+    - Walks. On its way up a state's log w falls by about σ² = πΛ², and the walk, of which one step in about Λ² forgets
+      it, diffuses there: that takes a time ∝ Λ⁴ in steps, for each of the K states of a ladder, so that passes depend
+      on K hardly. The factor is measured: 4.7 to 6.9 at Λ = 1.5, 7.0 at 2.35, 4.2 at 3, with 3 to 12 levels.
+    """
+    return max(passes_to_exchange(barrier, rungs), _WALKS * barrier**4 * (rungs + 1) / rungs)
+
+
+def passes_to_exchange(barrier: float, rungs: int) -> float:
+    """`rungs` + 1 for each step, times 2 + 2 Σ_k r_k/(1 - r_k) steps with rejections r_k = Λ/K, the round trip of Syed
+    et al. (eq. 23). As exchanges of both parities are made in every step, a state that decorrelated at once at each
+    level would climb in half of that; walks do not let it."""
     if barrier >= rungs:
         return np.inf
     return (rungs + 1) * (2 + 2 * barrier / (1 - barrier / rungs))
 
 
 def cheapest_rungs(barrier: float) -> int:
-    """The number of levels above the flow, two at least, that `passes_per_draw` is least for."""
-    return min(_RUNGS, key=lambda k: (passes_per_draw(barrier, k), -k))
+    """The number of levels above the flow, two at least, that `passes_to_exchange` is least for: walks do not tell."""
+    return min(_RUNGS, key=lambda k: (passes_to_exchange(barrier, k), -k))
 
 
 def independence_passes(ess: float) -> float:
@@ -26,9 +39,14 @@ def independence_passes(ess: float) -> float:
     return 2 / max(ess, 1e-12) - 1
 
 
+def spread_of(ess: float) -> float:
+    """The standard deviation σ of log weights of which an ESS is known alone: that of normal ones, ESS = exp(-σ²)."""
+    return float(np.sqrt(-np.log(np.clip(ess, 1e-300, 1.0))))
+
+
 def barrier_of(ess: float) -> float:
-    """The barrier of a flow of which an ESS is known alone: that of normal log weights, ESS = exp(-σ²), Λ = σ/√π."""
-    return float(np.sqrt(-np.log(np.clip(ess, 1e-300, 1.0)) / np.pi))
+    """The barrier of such a flow, Λ = σ/√π."""
+    return spread_of(ess) / float(np.sqrt(np.pi))
 
 
 def barrier_between_levels(log_w: np.ndarray, log_w_above: np.ndarray, step: float) -> float:

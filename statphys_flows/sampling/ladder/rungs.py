@@ -7,10 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS
 from statphys_flows.sampling.kernels.replica_exchange import keep_apart
 from statphys_flows.sampling.ladder.climb import GAIN, WALK_ACCEPTANCE, Climb
 from statphys_flows.sampling.ladder.cost import cheapest_rungs, independence_passes, passes_per_draw
 from statphys_flows.sampling.plan import Ladder
+
+# An ESS of fewer than ten draws among all that it is taken from says that it is small, and not how small.
+_TOLD = 10 / EVALUATION_DRAWS
 
 
 class Rungs(NamedTuple):
@@ -34,7 +38,7 @@ def rungs_for(plan: Ladder, climbed: Climb | None, flow_moves: int, ess: float, 
     else:
         barrier = float(climbed.cumulative[-1])
         rungs = cheapest_rungs(barrier)
-        if independence_passes(ess) <= passes_per_draw(barrier, rungs):
+        if ess > _TOLD and independence_passes(ess) <= passes_per_draw(barrier, rungs):
             return None
         levels = _even(climbed, rungs)
     if len(levels) == 1:
@@ -46,21 +50,24 @@ def rungs_for(plan: Ladder, climbed: Climb | None, flow_moves: int, ess: float, 
 
 
 def start_positions(
-    climbed: Climb | None, rungs: Rungs, positions: Float[Array, "chains ..."], key: PRNGKeyArray
+    climbed: Climb | None, rungs: Rungs, positions: Float[Array, "chains ..."], key: PRNGKeyArray, *, misses: bool
 ) -> Float[Array, "chains levels ..."]:
-    """Where the states of each ladder start: the chain's own at the target, and below of the population's states at
-    the level before, resampled by the weights of the rest of the way."""
+    """Where the states of each ladder start: of the population's states at the level before, resampled by the weights
+    of the rest of the way. At the target the chain's own if the flow `misses` something that is known, or may: they
+    alone hold it. Else too, for where local moves have left chains far above the target's energies no state of the
+    ladder is taken in their place."""
     chains, levels = positions.shape[0], np.asarray(rungs.levels, float)
     if climbed is None:
         return jnp.repeat(positions[:, None], len(levels), axis=1)
     columns = []
-    for level, own in zip(levels[:-1], jax.random.split(key, len(levels)), strict=False):
+    below = levels[:-1] if misses else levels
+    for level, own in zip(below, jax.random.split(key, len(levels)), strict=False):
         nearest = int(np.searchsorted(climbed.levels, level, side="right")) - 1
         state = climbed.states[nearest]
         log_w = (level - climbed.levels[nearest]) * state.log_weights.astype(positions.dtype)
         which = jax.random.categorical(own, log_w, shape=(chains,))
         columns.append(state.position[which])
-    return jnp.stack([*columns, positions], axis=1)
+    return jnp.stack([*columns, positions] if misses else columns, axis=1)
 
 
 def retune(rungs: Rungs, walk_acceptance: np.ndarray, exchange_rate: np.ndarray, *, keep_levels: bool = False) -> Rungs:

@@ -16,8 +16,10 @@ from statphys_flows.sampling.adaptive.adapt import adapt
 from statphys_flows.sampling.adaptive.refine import refine
 from statphys_flows.sampling.adaptive.scan_training import train_scan
 from statphys_flows.sampling.adaptive.stages import polish_rounds
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
+from statphys_flows.sampling.ladder.cost import spread_of
 from statphys_flows.sampling.plan import (
     Adaptation,
     Ladder,
@@ -38,6 +40,7 @@ from statphys_flows.sampling.samplers.flow_moves import find_moves
 from statphys_flows.sampling.samplers.frozen import produce
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
+from statphys_flows.thresholds import ROUND_TRIP_TOLERANCE
 from statphys_flows.treatments import flows_for, treatment_of
 
 # Samples from which candidates are built only to see whether one has the structure of a given flow.
@@ -154,7 +157,9 @@ class FlowMCMC(Sampler):
         warm_start = self.elsewhere if warm_start is None else warm_start
         with stopwatch() as watch:
             adapted = adapt(system, kT, adapt_key, self.adaptation, warm_start=warm_start, tick=tick, journal=journal)
-            flow, round_trip = refine(system, kT_array, adapted.flow, refine_key)
+            # Beside log weights that spread by σ > 1, an error of σ times as much is as small.
+            tolerance = ROUND_TRIP_TOLERANCE * max(1.0, spread_of(max(adapted.score, 1 / EVALUATION_DRAWS)))
+            flow, round_trip = refine(system, kT_array, adapted.flow, refine_key, tolerance=tolerance)
             training = watch.lap()
             tick("finding levels")
             frozen, states, rungs = find_moves(

@@ -49,7 +49,9 @@ def find_moves(
     rungs = rungs_for(plan, climbed, moves.flow, score, adapted.step_size.dtype)
     if rungs is None:
         return independence, None, None
-    positions = over_devices(start_positions(climbed, rungs, adapted.positions, start_key))
+    # Without a search nothing tells what the flow leaves out.
+    misses = adapted.particles is None or adapted.missed > 0.0
+    positions = over_devices(start_positions(climbed, rungs, adapted.positions, start_key, misses=misses))
     frozen = Frozen(OnLadder(flow, rungs.levels, rungs.sizes, rungs.steps), *local)
     states = start(system, kT, frozen, positions, state_key)
     usual, zero = interleaving(1, moves.adaptive), jnp.zeros((), jnp.int32)
