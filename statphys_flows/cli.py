@@ -71,8 +71,8 @@ def run(
         _check_out(out, resume=resume, overwrite=overwrite)
         if not no_cache:
             _keep_programs(quiet=quiet)
+        from statphys_flows.study.execution.stopping import stopping_at_signals
         from statphys_flows.study.shell.declaration import load_study, with_changes
-        from statphys_flows.study.stopping import stopping_at_signals
         from statphys_flows.study.storage.store import is_finished
 
         finished = resume and is_finished(out)

@@ -8,7 +8,7 @@ import xarray as xr
 from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.errors import StudyError
 from statphys_flows.study.assemble import assemble_known, axes_of, complete, points_of
-from statphys_flows.study.run import strategies_of
+from statphys_flows.study.execution.run import strategies_of
 from statphys_flows.study.scan import Scan, join_values, name_of, number
 from statphys_flows.study.storage.programs import MEANING
 from statphys_flows.study.storage.store import check_same, configuration_of

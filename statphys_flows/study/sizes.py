@@ -19,11 +19,11 @@ from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.numbers import is_bool, is_count
 from statphys_flows.sampling import FlowMCMC, Sampler
+from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.execution.run import strategy_of
+from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import LearntFlows
-from statphys_flows.study.progress import Progress
-from statphys_flows.study.run import strategy_of
 from statphys_flows.study.scan import Parameters, Scan, at
-from statphys_flows.study.stopping import reporting
 from statphys_flows.study.storage.store import (
     check_same,
     configuration_of,

@@ -16,12 +16,12 @@ from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.sampling.plan import check_draws
 from statphys_flows.study.assemble import assemble, axes_of, complete, points_of
+from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.execution.run import Run, key_of, strategies_of, strategy_of
+from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.names import check_names
-from statphys_flows.study.progress import Progress
-from statphys_flows.study.run import Run, key_of, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, at, join_values, name_of, number, points_between
-from statphys_flows.study.stopping import reporting
 from statphys_flows.study.storage import provenance
 from statphys_flows.study.storage.programs import forget_changed
 from statphys_flows.study.storage.store import (

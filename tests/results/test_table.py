@@ -16,7 +16,7 @@ from statphys_flows.results.schema import TABLE, find, rows
 from statphys_flows.results.variable import ALWAYS, AVERAGED, BY_FORMULA, EVERY, GROUPS, SAMPLERS
 from statphys_flows.sampling import Sampler
 from statphys_flows.study.assemble import assemble
-from statphys_flows.study.point import run_point
+from statphys_flows.study.execution.point import run_point
 from statphys_flows.study.scan import Scan, name_of
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.systems.lifting import lift_constants

@@ -7,7 +7,7 @@ from statphys_flows import MeanFieldPhi4
 from statphys_flows.analysis import Estimate
 from statphys_flows.sampling import Production
 from statphys_flows.study.diagnosis import agreement, assumption, disagreement, of_draws, warnings
-from statphys_flows.study.point import _of_chains
+from statphys_flows.study.execution.point import _of_chains
 from tests.analysis.synthetic_chains import ar1
 
 GOOD = {

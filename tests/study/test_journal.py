@@ -9,7 +9,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows import FlowMCMC, Polish, Rounds, Start, StudyError, StudyInterrupted
 from statphys_flows.study import Study
-from statphys_flows.study.progress import Progress
+from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.storage import journal
 from statphys_flows.study.storage.journal import FileJournal
 from statphys_flows.study.storage.store import parts_folder

@@ -10,7 +10,7 @@ import xarray as xr
 import statphys_flows as sf
 from statphys_flows import ContinuumPhi4, FlowMCMC, MeanFieldPhi4, Rounds, Start, Study, StudyError
 from statphys_flows.study.assemble import is_linear
-from statphys_flows.study.run import Run, strategies_of, strategy_of
+from statphys_flows.study.execution.run import Run, strategies_of, strategy_of
 from statphys_flows.study.scan import Scan, name_of
 from tests.helpers.mean_field_reference import mean_field_exact
 from tests.helpers.transfer_operator import phi4_thermodynamics

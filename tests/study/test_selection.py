@@ -97,7 +97,9 @@ def test_transitions_and_consistency_work_or_say_why_not(selected):
 
 def test_more_points_are_added_to_what_is_there(whole, monkeypatch):
     ran = []
-    monkeypatch.setattr("statphys_flows.study.run.run_point", lambda system, at, *a, **k: ran.append(at["kT"]) or whole)
+    monkeypatch.setattr(
+        "statphys_flows.study.execution.run.run_point", lambda system, at, *a, **k: ran.append(at["kT"]) or whole
+    )
     with pytest.raises(Exception):  # noqa: B017, PT011 (what runs is no point)
         STUDY.extend(whole.sel(kT=1.3), kT=[1.3, 0.9], progress=False)
     assert ran == [0.9]

@@ -11,8 +11,8 @@ import xarray as xr
 
 import statphys_flows as sf
 from statphys_flows import FlowMCMC, LocalMCMC, Rounds, Start, StudyError, StudyStopped
-from statphys_flows.study.progress import Progress
-from statphys_flows.study.stopping import Until, seconds_of, stopping_at_signals
+from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.execution.stopping import Until, seconds_of, stopping_at_signals
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_run_whose_time_is_up_goes_on_to_the_same_numbers(tmp_path, monkeypatc
     them that it finds done."""
     whole = study().run(progress=False)
     ticks = iter(range(10_000))
-    monkeypatch.setattr("statphys_flows.study.stopping._now", lambda: float(next(ticks)))
+    monkeypatch.setattr("statphys_flows.study.execution.stopping._now", lambda: float(next(ticks)))
     out, stops = tmp_path / "well.nc", []
     while not out.exists():
         try:
@@ -71,7 +71,7 @@ def test_a_run_whose_time_is_up_goes_on_to_the_same_numbers(tmp_path, monkeypatc
 
 def test_time_is_up_for_all_sizes_together(tmp_path, monkeypatch):
     ticks = iter(range(10_000))
-    monkeypatch.setattr("statphys_flows.study.stopping._now", lambda: float(next(ticks)))
+    monkeypatch.setattr("statphys_flows.study.execution.stopping._now", lambda: float(next(ticks)))
     with pytest.raises(StudyStopped, match="by stop_after=5 s"):
         sf.run_size_study(
             lambda n: sf.MeanFieldPhi4(n),

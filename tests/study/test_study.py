@@ -20,7 +20,7 @@ import xarray as xr
 import statphys_flows as sf
 from statphys_flows import ContinuumPhi4, FlowMCMC, Moves, Rounds, Start, StudyError, StudyInterrupted, run_study
 from statphys_flows.study import Study
-from statphys_flows.study.progress import Bar, Progress
+from statphys_flows.study.execution.progress import Bar, Progress
 from statphys_flows.study.storage.store import parts_folder
 from tests.helpers.same_numbers import assert_same_numbers
 
@@ -513,7 +513,9 @@ def test_a_faulty_energy_is_refused_before_anything_is_written(tmp_path):
 
 def test_too_few_draws_for_an_error_bar_are_refused_before_any_compute(monkeypatch):
     """Not after the chains have run, when the analysis finds out."""
-    monkeypatch.setattr("statphys_flows.study.run.run_point", lambda *a, **k: pytest.fail("compute has begun"))
+    monkeypatch.setattr(
+        "statphys_flows.study.execution.run.run_point", lambda *a, **k: pytest.fail("compute has begun")
+    )
     refusal(
         lambda: Study(SYSTEM, 1.0, sampler=FlowMCMC(chains=2, draws=1, rounds=Rounds(buffer=32))).run(progress=False)
     )

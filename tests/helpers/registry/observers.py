@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 import statphys_flows as sf
 from statphys_flows.bases import UniformTorus
-from statphys_flows.study.progress import Bar
+from statphys_flows.study.execution.progress import Bar
 
 
 def _prior():

@@ -12,9 +12,9 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
+from statphys_flows.study.execution.point import Point, run_point
+from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.flows import KeptFlows
-from statphys_flows.study.point import Point, run_point
-from statphys_flows.study.progress import Progress
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
 from statphys_flows.study.storage.store import Parts
 from statphys_flows.systems import System, with_array_parameters

@@ -10,7 +10,7 @@ from typing import Any
 
 from statphys_flows.errors import StudyError, StudyStopped
 from statphys_flows.numbers import real
-from statphys_flows.study.progress import Bar, Progress
+from statphys_flows.study.execution.progress import Bar, Progress
 
 # A name of its own, by which tests set the clock.
 _now = time.monotonic

@@ -1,0 +1,1 @@
+"""How the points of a study are run: one after the other, until they are done or told to stop."""
