@@ -27,6 +27,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_Scan = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scan",
+        metavar="FIELD=VALUES",
+        help="Values of a field of the system, as for --kT; repeat it for each field. Replaces FILE's scan.",
+    ),
+]
+_Precision = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME=ERROR",
+        help="Draw until errors are below: log_z=0.01, heat_capacity=1%; repeat it for each. Replaces FILE's.",
+    ),
+]
+_MostDraws = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Most draws of each chain for that. [default: 100 times those of the sampler]"),
+]
+
 
 def main() -> None:
     """The entry point of `statphys-flows`."""
@@ -40,20 +61,15 @@ def run(
         str | None,
         typer.Option("--kT", metavar="KT", help="Temperatures: 0.05, or 0.5,1,2, or 0.5:2:16 (16 from 0.5 to 2)."),
     ] = None,
-    scan: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--scan",
-            metavar="FIELD=VALUES",
-            help="Values of a field of the system, as for --kT; repeat it for each field. Replaces FILE's scan.",
-        ),
-    ] = None,
+    scan: _Scan = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the random numbers.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.nc", help="Result file. [default: name of FILE, .nc]")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
+    precision: _Precision = None,
+    most_draws: _MostDraws = None,
     stop_after: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="End after 3h50m, 90s, ..., to go on with --resume; exit status 75."),
@@ -76,7 +92,15 @@ def run(
         from statphys_flows.study.storage.store import is_finished
 
         finished = resume and is_finished(out)
-        study = with_changes(load_study(file), kT=kT, seed=seed, settings=settings or [], scan=scan or [])
+        study = with_changes(
+            load_study(file),
+            kT=kT,
+            seed=seed,
+            settings=settings or [],
+            scan=scan or [],
+            precision=precision or [],
+            most_draws=most_draws,
+        )
         with stopping_at_signals():
             result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet, stop_after=stop_after)
         _print_warnings(result)

@@ -164,6 +164,9 @@ ENOUGH_CHAINS, ENOUGH_BLOCKS = 16, 32
 SHORTEST_BLOCK = 4
 # How often independent blocks are taken to be correlated, by which the length of blocks is chosen.
 UNLIKELY_IF_INDEPENDENT = 0.01
+# Of an error, as it was at a quarter of the draws: where it is above this it does not fall, and a run that was to make
+# it smaller ends, with a warning. False alarms: it is to halve, and those of 16 chains vary by 13%: 1%.
+STUCK_ERROR = 0.85
 # Of the replicas of a bootstrap: a few may have no value, as where a root left the range. With more the error is NaN.
 MOST_UNDEFINED_REPLICAS = 0.05
 # Correlation times 2τ: shorter blocks are not independent, and a warning says that errors may be too small.
@@ -176,8 +179,7 @@ COARSE_ENERGIES = 1e-2
 # quantities looked at (Bonferroni). At one in 1000 a drift that puts means of 128 chains of 100 draws 7 errors off is
 # reported in 69% of runs instead of 83%, and no test of that level does better than about 84%.
 DRIFT = 5e-3
-# The number of chains below which a t test of this level detects almost nothing: of 8 it takes 5 standard errors, of 4
-# eleven.
+# Chains below which a t test of this level detects almost nothing: of 8 it takes 5 standard errors, of 4 eleven.
 CHAINS_FOR_DRIFT = 8
 # R-hat above which a warning says that the chains have not mixed.
 LARGEST_R_HAT = 1.05
@@ -256,8 +258,7 @@ FEWEST_DRAWS_IN_A_BIN, FEWEST_GROUPS_IN_A_BIN = 16.0, 8.0
 LARGEST_INCONSISTENCY = 4.0
 # Temperatures from which on energies are integrated over them.
 FEWEST_TEMPERATURES_OF_AN_INTEGRAL = 4
-# Of an error: two ways to sum the same numbers may differ by so much. Where an error exceeds that of
-# its draws by more, the rest is what draws do not show, and is kept.
+# Of an error: two sums of the same numbers may differ by so much. What exceeds that of its draws by more is kept.
 ROUNDING_OF_AN_ERROR = 1e-6
 
 # --- Transitions ---

@@ -17,9 +17,10 @@ from statphys_flows.sampling.kernels.assisted import (
 )
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves, Independence, OnLadder
 from statphys_flows.sampling.kernels.local import HMC, MALA, NUTS, LocalInfo, LocalKernel, RandomWalk, UserKernel
+from statphys_flows.sampling.pieces import Pieces, pieces_of
 from statphys_flows.sampling.plan import Adaptation, Ladder, Moves, Polish, Rounds, Start
-from statphys_flows.sampling.record import Pieces, Production, pieces_of
-from statphys_flows.sampling.sampler import Sampled, Sampler, WarmStart
+from statphys_flows.sampling.record import Production
+from statphys_flows.sampling.sampler import Goal, Sampled, Sampler, WarmStart
 from statphys_flows.sampling.samplers.flow_mcmc import FlowMCMC
 from statphys_flows.sampling.samplers.frozen import Frozen, produce
 from statphys_flows.sampling.samplers.local_mcmc import LocalMCMC
@@ -39,6 +40,7 @@ __all__ = [
     "FlowMCMC",
     "FlowMoves",
     "Frozen",
+    "Goal",
     "Independence",
     "Journal",
     "Ladder",

@@ -1,6 +1,7 @@
 """The contract of a sampler: what a study asks of it, and what it gets."""
 
 import abc
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from statphys_flows.analysis import Estimate, Missed, PooledLevels
 from statphys_flows.errors import StudyError
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.journal import NOWHERE, Journal
+from statphys_flows.sampling.pieces import Running
 from statphys_flows.sampling.record import Production
 from statphys_flows.systems import System
 from statphys_flows.treatments import flows_for, treatment_of
@@ -63,12 +65,26 @@ class Sampled(NamedTuple):
     pooled: PooledLevels | None = None
 
 
+# How many times as many draws are needed as there are, by what these say; 1 or less where they are enough.
+Goal = Callable[[Sampled], float]
+
+
+def sample_until(goal: Goal | None, running: Running, assess: Callable[[Running], Sampled]) -> Sampled:
+    """The draws that were planned, and further pieces until the goal is reached, assessed all together each time."""
+    sampled = assess(running.go_on(running.planned.counted))
+    while goal is not None and (more := goal(sampled)) > 1:
+        counted = running.pieces.counted
+        sampled = assess(running.go_on(max(counted + 1, math.ceil(more * counted - 1e-6))))
+    return sampled
+
+
 class Sampler(eqx.Module):
     """Options of a sampler, and the sampler. Every one gives the same tree.
 
     **To write your own**, subclass, write the options as fields, `chains` and `draws` among them, and provide `run` and
-    `pieces`; `check` and `like` have defaults. Fields decide the numbers, and stand in the result's configuration.
-    Options that cannot be are refused with a `StudyError` from `__check_init__`.
+    `pieces`; `check` and `like` have defaults. One whose `run` takes a `goal` says so by `goes_on`. Fields decide the
+    numbers, and stand in the result's configuration. Options that cannot be are refused with a `StudyError` from
+    `__check_init__`.
 
     - `chains`: how many independent sequences, at least 2: error bars come from their differences, and R-hat.
     - `draws`: equally weighted draws in each; the result has as many, or a few more.
@@ -87,6 +103,7 @@ class Sampler(eqx.Module):
         warm_start: WarmStart | None = None,
         tick: Callable[[str], None] = lambda _: None,
         journal: Journal = NOWHERE,
+        goal: Goal | None = None,
     ) -> Sampled:
         """Sample `system` at one temperature. Called outside of JAX, once for each point; what it compiles should take
         the system as an argument, whose float fields are arrays, so that one program does for a whole scan. Pure: the
@@ -100,6 +117,8 @@ class Sampler(eqx.Module):
         - `warm_start`: what the neighbouring point returned as `Sampled.trained`, if there is one; may be ignored.
         - `tick`: called with a few words after each piece of work, for the progress bar.
         - `journal`: where to note what takes long, so that a run that was killed goes on; may be ignored.
+        - `goal`: says of a `Sampled` how many times as many draws are needed, until that is 1 or less (`sample_until`
+          does this with a run in pieces); given only to a sampler that `goes_on`, and only where one is asked for.
 
         **Returns:** a `Sampled`.
 
@@ -141,6 +160,11 @@ class Sampler(eqx.Module):
                 f"are {', '.join(candidates.names)}: start again with overwrite=True (--overwrite)."
             )
         return candidates[candidates.names.index(candidate)]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether `run` takes a `goal`, and draws until it is reached; false if not said otherwise."""
+        return False
 
     @property
     def trains_flow(self) -> bool:

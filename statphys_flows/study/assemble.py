@@ -157,14 +157,12 @@ def _join(points: Mapping[str, xr.DataTree], scan: Scan, fixed: Parameters, grou
     left = [name for name in scan.names if name not in fixed]
     if not left:
         return points[name_of(fixed)][group].to_dataset()
-    return xr.concat(
-        [_join(points, scan, {**fixed, left[0]: value}, group) for value in scan.axes[left[0]]],
-        dim=left[0],
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-        join="outer",
-    )
+    parts = [_join(points, scan, {**fixed, left[0]: value}, group) for value in scan.axes[left[0]]]
+    # Of dimensions without a coordinate, proposals, there may be more at one point than at another, as of draws.
+    numbered = {str(dim) for part in parts for dim in part.dims if dim not in part.coords}
+    parts = [part.assign_coords({dim: np.arange(part.sizes[dim]) for dim in numbered}) for part in parts]
+    joined = xr.concat(parts, dim=left[0], data_vars="minimal", coords="minimal", compat="override", join="outer")
+    return joined.drop_vars(list(numbered))
 
 
 def _without_gaps_in_words(data: xr.Dataset) -> xr.Dataset:

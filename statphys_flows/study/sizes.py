@@ -45,6 +45,8 @@ def run_size_study(
     seed: int = 0,
     out: str | PathLike | None = None,
     sampler: Sampler | None = None,
+    precision: Mapping[str, float | str] | None = None,
+    most_draws: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
@@ -60,8 +62,8 @@ def run_size_study(
       particles.
     - `kT`, `scan`: as in `run_study`, the same for all sizes; or functions of the size, to narrow the range for larger
       ones.
-    - `seed`, `sampler`, `progress`: as in `run_study`; each size gets its own seed, derived from this one and stored in
-      its attribute `seed`.
+    - `sampler`, `precision`, `most_draws`, `progress`, and `seed`, from which each size gets one of its own, stored in
+      its attribute `seed`: as in `run_study`.
     - `out`, `resume`, `overwrite`, `stop_after`: as in `run_study`; the time is that of all sizes. Finished sizes, and
       the finished points of the current size, are kept in a folder `out.parts` until the file is complete.
     - `transfer`: whether each size, from small to large, starts from a flow of the size before, that of the point with
@@ -71,13 +73,9 @@ def run_size_study(
 
     **Raises:** `StudyError` for bad input, before any compute.
     """
-    if not callable(system_at_size):
-        raise StudyError(
-            f"system_at_size is a {type(system_at_size).__name__}: give a function from a size to a system, for "
-            "example lambda n: MeanFieldPhi4(n)."
-        )
-    sampler = FlowMCMC() if sampler is None else sampler
-    studies = {n: _study(system_at_size, n, kT, scan, seed, sampler) for n in _check_sizes(sizes)}
+    sampler, precision = FlowMCMC() if sampler is None else sampler, precision or {}
+    of_all = {"sampler": sampler, "precision": precision, "most_draws": most_draws}
+    studies = {n: _study(system_at_size, n, kT, scan, seed, of_all) for n in _check_sizes(sizes)}
     transfer, report = _check_transfer(transfer, studies), reporting(progress, stop_after, out)
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -179,11 +177,17 @@ def _whole(done: dict[str, xr.DataTree], seed: int, transfer: bool) -> xr.DataTr
     return whole
 
 
-def _study(system_at_size, n: int, kT, scan, seed: int, sampler: Sampler) -> Study:
+def _study(system_at_size: Any, n: int, kT, scan, seed: int, of_all: dict[str, Any]) -> Study:
+    if not callable(system_at_size):
+        raise StudyError(
+            f"system_at_size is a {type(system_at_size).__name__}: give a function from a size to a system, for "
+            "example lambda n: MeanFieldPhi4(n)."
+        )
+
     def of_size(given: Any) -> Any:
         return given(n) if callable(given) else given
 
-    return Study(system_at_size(n), of_size(kT), _seed(seed, n), sampler, of_size(scan) or {})
+    return Study(system_at_size(n), of_size(kT), _seed(seed, n), scan=of_size(scan) or {}, **of_all)
 
 
 def _seed(seed: int, n: int) -> int:

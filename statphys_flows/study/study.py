@@ -11,15 +11,16 @@ from numpy.typing import ArrayLike
 
 from statphys_flows.analysis.selection import over_the_scan
 from statphys_flows.errors import StudyError, StudyInterrupted, StudyStopped
-from statphys_flows.numbers import is_count, whole
+from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
-from statphys_flows.sampling.plan import check_draws
 from statphys_flows.study.assemble import assemble, axes_of, complete, points_of
+from statphys_flows.study.check import check_declaration
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import Run, key_of, strategies_of, strategy_of
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import KeptFlows
+from statphys_flows.study.goal import Precision
 from statphys_flows.study.names import check_names
 from statphys_flows.study.scan import Scan, at, join_values, name_of, number, points_between
 from statphys_flows.study.storage import provenance
@@ -54,6 +55,10 @@ class Study:
     - `strategy`: how flows of a scan are trained: `"conditional"`, one flow for all points, which depends on the
       scanned parameters; `"neighbours"`, one flow at each point, which starts from its neighbour's; `"auto"`,
       conditional for fields on an interval with six points or more. The result's attribute `strategy` says which.
+    - `precision`: the largest errors that are wanted at each point, `{"log_z": 0.01, "heat_capacity": "1%"}`, by the
+      names of `thermodynamics`; a percentage is one of the value. Each point goes on after the sampler's draws, until
+      its errors are below; `diagnostics/stopped_by` and `draws` say how that ended, and a warning what was not reached.
+    - `most_draws`: of each chain, where a precision is given; 100 times the sampler's draws if not given.
 
     **Raises:** `StudyError` for values that cannot be run, or a system or sampler of another type.
     """
@@ -64,31 +69,19 @@ class Study:
     sampler: Sampler = dataclasses.field(default_factory=FlowMCMC)
     scan: Mapping[str, Sequence[float] | ArrayLike] = dataclasses.field(default_factory=dict)
     strategy: str = "auto"
+    precision: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
+    most_draws: int | None = None
 
     def __post_init__(self):
         axes = Scan(self.kT, self.scan).axes
         object.__setattr__(self, "kT", axes["kT"])
         object.__setattr__(self, "scan", {name: values for name, values in axes.items() if name != "kT"})
-        if isinstance(self.system, type) and issubclass(self.system, System):
-            raise StudyError(f"system is the class {self.system.__name__}; write {self.system.__name__}() to make one.")
-        if not isinstance(self.system, System):
-            raise StudyError(
-                f"A study needs a System, but got {_name(self.system)}; subclass statphys_flows.System, or wrap a "
-                "function of x as Hamiltonian(function, space=Euclidean(n))."
-            )
-        if not isinstance(self.sampler, Sampler):
-            raise StudyError(f"sampler is {_name(self.sampler)}; write for example sampler=FlowMCMC(chains=64).")
         object.__setattr__(self, "seed", whole(self.seed))
-        if not is_count(self.seed, 0) or self.seed >= 2**63:
-            raise StudyError(f"seed={self.seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
+        check_declaration(self.system, self.sampler, self.seed, self.strategy)
         Scan(self.kT, self.scan).check(self.system)
-        check_draws(self.sampler)
-        if self.strategy not in ("auto", "conditional", "neighbours"):
-            raise StudyError(f'strategy={self.strategy!r}: give "auto", "conditional" or "neighbours".')
-        if self.strategy == "conditional" and not self.sampler.trains_flow:
-            raise StudyError(f'strategy="conditional" trains a flow, and {type(self.sampler).__name__} has none.')
-        if self.strategy == "conditional" and self.sampler.has_start:
-            raise StudyError('strategy="conditional" starts from no flow: write "neighbours", or leave start_from out.')
+        object.__setattr__(self, "most_draws", whole(self.most_draws))
+        if (precision := Precision.of(self.precision, self.most_draws)) is not None:
+            precision.check(self.system, tuple(axes), self.sampler)
 
     def run(
         self,
@@ -187,7 +180,10 @@ class Study:
     def configuration(self) -> dict:
         """Everything that decides the numbers, as plain data: the content of the result's attribute of this name."""
         found = provenance.configuration(self.system, Scan(self.kT, self.scan).axes, self.seed, self.sampler)
-        return json.loads(json.dumps(found | {"strategy": self.strategy}))
+        goal = Precision.of(self.precision, self.most_draws)
+        return json.loads(
+            json.dumps(found | {"strategy": self.strategy} | ({} if goal is None else {"goal": goal.plain()}))
+        )
 
     def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
         """The values in a result. Refuses a result of another study."""
@@ -250,10 +246,12 @@ class Study:
         missing = sum(name_of(point) not in done for point in scan.points())
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
         try:
-            Run(self.system, scan, self.sampler, strategy, key, parts, report, flows).fill(done)
+            goal = Precision.of(self.precision, self.most_draws)
+            Run(self.system, scan, self.sampler, strategy, key, parts, report, flows, goal).fill(done)
             tree = assemble(done, scan, self.system)
             tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
             tree.attrs["strategy"] = strategies_of(before, strategy)
+            tree.attrs |= {} if goal is None else {"goal": json.dumps(goal.plain())}
             tree = complete(tree)
             if parts is not None:
                 write_tree(tree, parts.out)
@@ -275,6 +273,8 @@ def run_study(
     out: str | PathLike | None = None,
     sampler: Sampler | None = None,
     strategy: str = "auto",
+    precision: Mapping[str, float | str] | None = None,
+    most_draws: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Progress = True,
@@ -284,13 +284,11 @@ def run_study(
     """Sample `system` at every temperature of `kT` (1 if not given), and at every value of its fields in `scan`, and
     report its free energy and thermodynamics.
 
-    Short for `Study(system, kT, seed, sampler, scan, strategy).run(out, ...)`, where every argument is described.
+    Short for `Study(system, kT, seed, sampler, scan, strategy, precision, most_draws).run(out, ...)`, where every
+    argument is described.
     """
-    study = Study(system, kT, seed, FlowMCMC() if sampler is None else sampler, {} if scan is None else scan, strategy)
+    sampler, scan, precision = FlowMCMC() if sampler is None else sampler, scan or {}, precision or {}
+    study = Study(system, kT, seed, sampler, scan, strategy, precision, most_draws)
     return study.run(
         out, resume=resume, overwrite=overwrite, progress=progress, stop_after=stop_after, keep_flows=keep_flows
     )
-
-
-def _name(value) -> str:
-    return value.__name__ if isinstance(value, type) else type(value).__name__

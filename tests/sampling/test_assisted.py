@@ -29,7 +29,7 @@ from statphys_flows.sampling import (
 from statphys_flows.sampling.adaptive.round import adapt_round, begin
 from statphys_flows.sampling.adaptive.stages import round_plan
 from statphys_flows.sampling.adaptive.warm_up import covariance_within, scales_within, warm_up
-from statphys_flows.sampling.record import thinning
+from statphys_flows.sampling.pieces import thinning
 from statphys_flows.study.execution.point import run_point
 from statphys_flows.systems import with_array_parameters
 from statphys_flows.training import MaximumLikelihood

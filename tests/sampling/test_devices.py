@@ -24,12 +24,12 @@ from tests.study.test_study import spring
 
 assert [len(over_devices(jax.numpy.zeros((n, 2))).sharding.device_set) for n in (16, 6, 5)] == [4, 2, 1]
 
-devices, run_in_pieces = [], production.run_in_pieces
+devices, running = [], production.Running
 def spied(run, states, *rest):
     devices.append(len(states.position.sharding.device_set))
     assert not states.position.sharding.is_fully_replicated
-    return run_in_pieces(run, states, *rest)
-production.run_in_pieces = spied
+    return running(run, states, *rest)
+production.Running = spied
 
 out = sys.argv[1]
 whole = spring().run(progress=False)

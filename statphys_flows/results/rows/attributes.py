@@ -38,6 +38,12 @@ ATTRIBUTES = (
         "how the flows of the scan were trained: `conditional`, one for all points, or `neighbours`; both where points "
         "were added that were trained differently",
     ),
+    Attribute(
+        "goal",
+        "the `precision` that was asked for, the largest errors by name, and `most_draws`, as JSON; what each point "
+        "reached stands beside its numbers, and what ended it in `diagnostics/stopped_by`",
+        always=False,
+    ),
     Attribute("history", "when and by what it was written"),
     Attribute("Conventions", "CF"),
     Attribute("no_transitions", "why there is no group `transitions`, where there is none", always=False),
@@ -50,4 +56,4 @@ ATTRIBUTES = (
     Attribute("size", "of each result in `sf.run_size_study`", always=False),
 )
 # Those that hold JSON.
-JSON = ("configuration", "versions", "thresholds")
+JSON = ("configuration", "goal", "versions", "thresholds")

@@ -271,5 +271,13 @@ ROWS = (
         "why this point may not be right",
         comment="empty if nothing was found; several are joined by `; `",
     ),
+    Variable("draws", _GROUP, "1", "draws of each chain that count"),
+    Variable(
+        "stopped_by",
+        _GROUP,
+        "",
+        "what ended the draws, where a precision was asked for",
+        comment="`precision` where it was reached, else `most_draws`, or `what more draws do not lower`",
+    ),
     Variable("assumption", _GROUP, "", "what was assumed and cannot be seen from the data"),
 )

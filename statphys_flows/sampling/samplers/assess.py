@@ -16,8 +16,9 @@ from statphys_flows.sampling.coverage.missing_mass import draw_proposals, featur
 from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, rounded_size, with_rounding
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves
 from statphys_flows.sampling.ladder.rungs import Rungs
+from statphys_flows.sampling.pieces import Pieces
 from statphys_flows.sampling.plan import Adaptation
-from statphys_flows.sampling.record import Pieces, Production, observe
+from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.systems import System
 from statphys_flows.thresholds import MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT

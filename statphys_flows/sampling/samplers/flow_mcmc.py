@@ -20,6 +20,7 @@ from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.ladder.cost import spread_of
+from statphys_flows.sampling.pieces import Running, pieces_of
 from statphys_flows.sampling.plan import (
     Adaptation,
     Ladder,
@@ -33,11 +34,10 @@ from statphys_flows.sampling.plan import (
     check_plans,
     plan_field,
 )
-from statphys_flows.sampling.record import pieces_of
-from statphys_flows.sampling.sampler import BY_DIGEST, Sampler, WarmStart
+from statphys_flows.sampling.sampler import BY_DIGEST, Sampled, Sampler, WarmStart, sample_until
 from statphys_flows.sampling.samplers.assess import assess
 from statphys_flows.sampling.samplers.flow_moves import find_moves
-from statphys_flows.sampling.samplers.frozen import produce
+from statphys_flows.sampling.samplers.frozen import running
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
 from statphys_flows.thresholds import ROUND_TRIP_TOLERANCE
@@ -149,8 +149,12 @@ class FlowMCMC(Sampler):
     def train_scan(self, systems, kT, conditions, key, tick):
         return train_scan(systems, kT, conditions, key, self.adaptation, tick)
 
+    @property
+    def goes_on(self) -> bool:
+        return True
+
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE, goal=None):
         adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
         ladder_key = jax.random.fold_in(key, _LADDER)
         kT_array: Any = jnp.asarray(kT, jnp.result_type(float))
@@ -165,7 +169,7 @@ class FlowMCMC(Sampler):
             frozen, states, rungs = find_moves(
                 system, kT_array, adapted, flow, self.adaptation, self.ladder, pieces_of(self), ladder_key
             )
-            production = produce(
+            production = running(
                 system,
                 kT_array,
                 frozen,
@@ -178,13 +182,17 @@ class FlowMCMC(Sampler):
                 may_rest=adapted.missed == 0.0,
                 states=states,
             )
+
+            def assess_all(run: Running) -> Sampled:
+                draws, pieces = run.production(), run.pieces
+                return assess(system, kT, frozen.moves, adapted, draws, self.adaptation, pieces, check_key, rungs)
+
+            sampled = sample_until(goal, production, assess_all)
             seconds = {
                 "seconds_compiling": watch.compiling,
                 "seconds_training": training,
                 "seconds_sampling": watch.lap(),
             }
-        pieces = pieces_of(self)
-        sampled = assess(system, kT, frozen.moves, adapted, production, self.adaptation, pieces, check_key, rungs)
         anew = treatment_of(system.space).draws_anew(system, kT)
         return sampled._replace(
             diagnostics=sampled.diagnostics | {"log_q_round_trip_error": round_trip, **seconds},

@@ -15,8 +15,8 @@ from statphys_flows.sampling.kernels.schedule import interleaving
 from statphys_flows.sampling.ladder.climb import climb
 from statphys_flows.sampling.ladder.cost import may_pay
 from statphys_flows.sampling.ladder.rungs import Rungs, retune, rungs_for, start_positions
+from statphys_flows.sampling.pieces import Pieces
 from statphys_flows.sampling.plan import Adaptation, Ladder
-from statphys_flows.sampling.record import Pieces
 from statphys_flows.sampling.samplers.frozen import Frozen, run_piece, start
 from statphys_flows.systems import System
 

@@ -15,8 +15,9 @@ from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves
 from statphys_flows.sampling.kernels.local import LocalKernel
 from statphys_flows.sampling.kernels.schedule import Interleaving, interleaving, tune_schedule
+from statphys_flows.sampling.pieces import Pieces, Running
 from statphys_flows.sampling.plan import Moves
-from statphys_flows.sampling.record import Pieces, Production, join, observe, run_in_pieces
+from statphys_flows.sampling.record import Production, observe
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 
@@ -35,7 +36,13 @@ class Frozen(NamedTuple):
     step_size: Float[Array, ""]
 
 
-def produce(
+def produce(*arguments, **options) -> Production:
+    """The draws of `running`, all of its pieces."""
+    run = running(*arguments, **options)
+    return run.go_on(run.planned.counted).production()
+
+
+def running(
     system: System,
     kT: Float[Array, ""],
     frozen: Frozen,
@@ -47,9 +54,9 @@ def produce(
     journal: Journal = NOWHERE,
     may_rest: bool = True,
     states: Any = None,
-) -> Production:
-    """Run the frozen kernel for a tenth of the draws, which is discarded, then for those that count. `tick` is called
-    after each piece. Chains start from `states`, or at `positions` if none are given.
+) -> Running:
+    """A run of the frozen kernel, for a tenth of the draws, which is discarded, then for those that count. `tick` is
+    called after each piece. Chains start from `states`, or at `positions` if none are given.
 
     If `moves.local` is not given, the schedule of local moves is tuned first, on further pieces, unless it is known
     that the flow leaves some states to local moves alone; then they are made in every draw (`may_rest` is false)."""
@@ -82,8 +89,7 @@ def produce(
     def in_schedule(states, key, start):
         return run(states, key, start, schedule)
 
-    records = run_in_pieces(in_schedule, states, key, pieces, tick, journal)
-    return join(records, pieces, schedule)
+    return Running(in_schedule, states, key, pieces, tick, journal, schedule)
 
 
 @eqx.filter_jit

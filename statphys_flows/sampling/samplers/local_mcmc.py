@@ -1,5 +1,7 @@
 """Local moves alone: MALA, HMC, NUTS or random walks without a flow."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,9 +16,10 @@ from statphys_flows.sampling.adaptive.warm_up import WarmChains, covariance_with
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
+from statphys_flows.sampling.pieces import Running, pieces_of
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
-from statphys_flows.sampling.record import Production, join, observe, pieces_of, run_in_pieces
-from statphys_flows.sampling.sampler import Sampled, Sampler
+from statphys_flows.sampling.record import observe
+from statphys_flows.sampling.sampler import Sampled, Sampler, sample_until
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
@@ -57,8 +60,12 @@ class LocalMCMC(Sampler):
         del system
         return pieces_of(self).total + 1
 
+    @property
+    def goes_on(self) -> bool:
+        return True
+
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE, goal=None):
         del warm_start  # nothing is trained
         seed_key, warm_key, run_key = jax.random.split(key, 3)
         kT_array = jnp.asarray(kT, jnp.result_type(float))
@@ -78,13 +85,18 @@ class LocalMCMC(Sampler):
                 rescale=covariance_within if treatment_of(system.space).scales_from_chains else None,
             )
             warming = watch.lap()
-            production = self._produce(system, kT_array, warm, run_key, tick, journal)
+            run = self._running(system, kT_array, warm, run_key, tick, journal)
+            sampled = sample_until(goal, run, functools.partial(self._assess, warm))
             seconds = {
                 "seconds_compiling": watch.compiling,
                 "seconds_training": warming,
                 "seconds_sampling": watch.lap(),
             }
-        evaluations = pieces_of(self).run_for_each * production.evaluations.sum() + self.chains * self.warm_up
+        return sampled._replace(diagnostics=sampled.diagnostics | seconds)
+
+    def _assess(self, warm: WarmChains, run: Running) -> Sampled:
+        production = run.production()
+        evaluations = run.pieces.run_for_each * production.evaluations.sum() + self.chains * self.warm_up
         found = {
             "step_size": float(warm.step_size),
             "local_moves": self.moves,
@@ -92,12 +104,11 @@ class LocalMCMC(Sampler):
             "evaluations_per_draw": float(production.evaluations.mean()),
             "energy_evaluations": evaluations,
             "gradient_evaluations": evaluations,
-            **seconds,
         }
         history = {"step": np.asarray([self.warm_up]), "local_acceptance": np.asarray([np.nan])}
         return Sampled(production, Estimate(float("nan"), float("nan")), found, [], history)
 
-    def _produce(self, system, kT, warm: WarmChains, key, tick, journal) -> Production:
+    def _running(self, system, kT, warm: WarmChains, key, tick, journal) -> Running:
         pieces = pieces_of(self)
         states = _start(system, kT, self.local, warm.preconditioner, warm.positions)
 
@@ -106,7 +117,7 @@ class LocalMCMC(Sampler):
             moved = (self.local, warm.preconditioner, warm.step_size)
             return _run(system, kT, *moved, states, key, moves=self.moves, length=pieces.length)
 
-        return join(run_in_pieces(run, states, key, pieces, lambda: tick("sampling"), journal), pieces)
+        return Running(run, states, key, pieces, lambda: tick("sampling"), journal)
 
 
 @eqx.filter_jit

@@ -8,6 +8,8 @@ Geyer, in Computing Science and Statistics 23 (1991) 156; even and odd in turn: 
 (2001) 435.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,9 +33,9 @@ from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.kernels.replica_exchange import Replicas, Rung, even_levels, run_ladder
+from statphys_flows.sampling.pieces import Running, pieces_of
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
-from statphys_flows.sampling.record import Production, join, pieces_of, run_in_pieces
-from statphys_flows.sampling.sampler import Sampled, Sampler
+from statphys_flows.sampling.sampler import Sampled, Sampler, sample_until
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import is_inside
@@ -43,6 +45,8 @@ from statphys_flows.treatments import treatment_of
 
 # Of the pilot population, from which the levels are read off.
 _PARTICLES, _MOVES, _EFFECTIVE = 1024, 5, 0.5
+# What is recorded of the levels, (draw, level, chain).
+_OF_LEVELS = ("log_w", "exchanged")
 
 
 class ParallelTempering(Sampler):
@@ -81,8 +85,12 @@ class ParallelTempering(Sampler):
     def pieces(self, system: System) -> int:
         return pieces_of(self).total + 2
 
+    @property
+    def goes_on(self) -> bool:
+        return True
+
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE, goal=None):
         del warm_start  # each point builds its own ladder
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         flow_key, pilot_key, warm_key, run_key = jax.random.split(key, 4)
@@ -104,16 +112,21 @@ class ParallelTempering(Sampler):
             warm = self._warm(ladder, over_devices(self._starts(ladder, pilot, pilot_key)), warm_key, kT)
             tick("warming up")
             training = watch.lap()
-            production, log_w, exchanged = self._produce(ladder, warm, run_key, tick, journal)
+            run = self._running(ladder, warm, run_key, tick, journal)
+            sampled = sample_until(goal, run, functools.partial(self._assess, float(kT), pilot, levels, warm))
             seconds = {
                 "seconds_compiling": watch.compiling,
                 "seconds_training": training,
                 "seconds_sampling": watch.lap(),
             }
+        return sampled._replace(diagnostics=sampled.diagnostics | seconds)
+
+    def _assess(self, kT: float, pilot, levels: np.ndarray, warm: WarmChains, run: Running) -> Sampled:
+        production, exchanged = run.production(without=_OF_LEVELS), run.recorded("exchanged").mean(axis=0)
+        # (draw, level, chain) to (level, chain, draw)
+        log_w = np.moveaxis(run.recorded("log_w"), 0, -1)
         log_z = with_rounding(_ladder_log_z(log_w, levels), float(np.mean(np.abs(production.energy)) / kT))
-        evaluations = (
-            pieces_of(self).run_for_each * production.evaluations.sum() + self.chains * self.levels * self.warm_up
-        )
+        evaluations = run.pieces.run_for_each * production.evaluations.sum() + self.chains * self.levels * self.warm_up
         diagnostics = {
             "log_z_bar": log_z,
             "step_size": float(warm.step_size[-1]),
@@ -124,7 +137,6 @@ class ParallelTempering(Sampler):
             "evaluations_per_draw": float(production.evaluations.mean()),
             "energy_evaluations": evaluations,
             "gradient_evaluations": evaluations,
-            **seconds,
         }
         history = {"step": np.arange(len(levels)), "inverse_temperature": levels}
         return Sampled(
@@ -165,9 +177,7 @@ class ParallelTempering(Sampler):
 
         return eqx.filter_vmap(one)(ladder.levels, jax.random.split(key, self.levels))
 
-    def _produce(
-        self, ladder: "Replicas", warm: WarmChains, key, tick, journal
-    ) -> tuple[Production, np.ndarray, np.ndarray]:
+    def _running(self, ladder: "Replicas", warm: WarmChains, key, tick, journal) -> Running:
         pieces = pieces_of(self)
 
         def run(positions, key, start):
@@ -175,11 +185,7 @@ class ParallelTempering(Sampler):
             moved = (self.local, warm.preconditioner, warm.step_size)
             return run_ladder(ladder, *moved, positions, key, moves=self.moves, length=pieces.length)
 
-        records = run_in_pieces(run, warm.positions, key, pieces, lambda: tick("sampling"), journal)
-        log_w = np.concatenate([record.pop("log_w") for record in records])
-        exchanged = np.concatenate([record.pop("exchanged") for record in records])
-        # (draw, level, chain) to (level, chain, draw)
-        return join(records, pieces), np.moveaxis(log_w, 0, -1), exchanged.mean(axis=0)
+        return Running(run, warm.positions, key, pieces, lambda: tick("sampling"), journal)
 
 
 def _ladder_log_z(log_w, levels) -> Estimate:

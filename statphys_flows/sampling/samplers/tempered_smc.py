@@ -14,8 +14,9 @@ from statphys_flows.sampling.adaptive.tempering import follow, pilot
 from statphys_flows.sampling.coverage.scores import with_rounding
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
+from statphys_flows.sampling.pieces import thinning
 from statphys_flows.sampling.plan import check_counts
-from statphys_flows.sampling.record import Production, observe, thinning
+from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.stopwatch import stopwatch
 from statphys_flows.systems import System

@@ -7,6 +7,7 @@ from statphys_flows.study.diagnosis.point import (
     assumption,
     of_draws,
     of_observables,
+    of_precision,
     of_tails,
     warnings,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "disagreement",
     "of_draws",
     "of_observables",
+    "of_precision",
     "of_tails",
     "warnings",
 ]

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from statphys_flows.analysis import chain_memory, drift_p_value, r_hat
+from statphys_flows.analysis import Estimate, chain_memory, drift_p_value, r_hat
 from statphys_flows.analysis.errors.jackknife import blocks_per_chain
 from statphys_flows.sampling import Production
 from statphys_flows.sampling.coverage.tail_mass import tail_mass
 from statphys_flows.sampling.coverage.widening import mass_beyond
 from statphys_flows.study.diagnosis.log_z import of_disagreement, of_ladder
+from statphys_flows.study.goal import AT_MOST, NEVER, Wanted
 from statphys_flows.systems import System
 from statphys_flows.theory.seeding import share_outside
 from statphys_flows.thresholds import (
@@ -243,3 +244,18 @@ def of_tails(system: System, production: Production, kT: float, diagnostics: Map
 
 def _when(condition, sentence: str) -> str:
     return sentence if condition else ""
+
+
+def of_precision(unmet: Mapping[str, Wanted], averages: Mapping[str, Estimate], stopped_by: str) -> list[str]:
+    """What was asked for and not reached, and why the run ended."""
+    if not unmet:
+        return []
+    errors = [
+        f"{name} (error {averages[name].error:.2g}, wanted {of.of(averages[name]):.2g})" for name, of in unmet.items()
+    ]
+    why = {
+        AT_MOST: "the run took its most_draws: give more of them",
+        NEVER: "more draws do not lower these errors: their causes are in log_z_systematic or the other warnings, or "
+        "they are rounding",
+    }
+    return [f"the precision asked for was not reached for {', '.join(errors)}; {why[stopped_by]}"]

@@ -17,8 +17,9 @@ from statphys_flows.flows import Proposal
 from statphys_flows.results import label, scalars
 from statphys_flows.results.schema import of_a_sampler
 from statphys_flows.results.variable import Variable
-from statphys_flows.sampling import NOWHERE, Journal, Production, Sampled, Sampler, WarmStart
+from statphys_flows.sampling import NOWHERE, Goal, Journal, Production, Sampled, Sampler, WarmStart
 from statphys_flows.study import diagnosis
+from statphys_flows.study.goal import Precision, Pursuit
 from statphys_flows.study.scan import Parameters
 from statphys_flows.systems import System
 
@@ -42,14 +43,61 @@ def run_point(
     warm_start: WarmStart | None = None,
     tick: Callable[[str], None] = lambda _: None,
     journal: Journal = NOWHERE,
+    precision: Precision | None = None,
 ) -> Point:
-    """Sample and estimate. Pure: the same arguments give the same numbers on the same machine.
+    """Sample, until errors are as small as `precision` asks for if it is given, and estimate. Pure: the same arguments
+    give the same numbers on the same machine.
 
     `system` already has its fields as in `parameters`; every group of the tree has one dimension for each of these.
     """
     kT = parameters["kT"]
-    sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal)
-    production = _add_scanned(sampled.production, parameters)
+    pursuit = None if precision is None else Pursuit(precision, sampler.draws)
+    goal = {} if pursuit is None else {"goal": _goal(pursuit, parameters)}
+    sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal, **goal)
+    found = _estimate(sampled, parameters)
+    production, diagnostics = found.production, found.diagnostics
+    said = [
+        *sampled.warnings,
+        *diagnosis.warnings(diagnostics),
+        *diagnosis.of_draws(production, kT, diagnostics, found.agreement),
+        *diagnosis.of_observables(production),
+        *diagnosis.of_tails(system, production, kT, diagnostics),
+    ]
+    if precision is not None and pursuit is not None:
+        said += diagnosis.of_precision(precision.unmet(found.averages), found.averages, pursuit.stopped_by)
+    diagnostics |= {
+        "warning": "; ".join(said),
+        "assumption": diagnosis.assumption(system, sampled.searched, len(production.energy)),
+        "log_z_method": _method(sampled, sampler),
+        "averages_method": _averaged_over(found.pooled),
+        "draws": production.energy.shape[1],
+        "stopped_by": "" if pursuit is None else pursuit.stopped_by,
+    }
+    groups = {
+        "thermodynamics": scalars(found.averages),
+        "posterior": _posterior(production, system),
+        "sample_stats": _sample_stats(production, kT),
+        "training": _training(sampled.history),
+        "diagnostics": scalars(diagnostics),
+    }
+    axes = {name: [value] for name, value in parameters.items()}
+    tree = {name: label(data.expand_dims(axes), system.units(), name) for name, data in groups.items()}
+    tree["thermodynamics"]["log_z"].attrs["comment"] = str(diagnostics["log_z_method"])
+    return Point(xr.DataTree.from_dict(tree), sampled.trained, sampled.flow)
+
+
+class _Estimated(NamedTuple):
+    """What the draws say: `averages` by name, `pooled` those of them from all levels of a ladder, and `diagnostics`."""
+
+    production: Production
+    averages: dict[str, Estimate]
+    pooled: list[str]
+    diagnostics: dict[str, object]
+    agreement: diagnosis.Agreement
+
+
+def _estimate(sampled: Sampled, parameters: Parameters) -> _Estimated:
+    kT, production = parameters["kT"], _add_scanned(sampled.production, parameters)
     unknown = {row.name: _nothing(row) for row in of_a_sampler()}
     trained = {} if sampled.trained is None else {"candidate": sampled.trained.candidate}
     diagnostics = unknown | trained | sampled.diagnostics
@@ -60,31 +108,20 @@ def run_point(
     log_z, systematic = sampled.log_z, float(np.hypot(sampled.log_z_systematic, diagnosis.disagreement(diagnostics)))
     log_z = Estimate(log_z.value, float(np.hypot(log_z.error, systematic)))
     diagnostics["log_z_systematic"] = systematic if np.isfinite(log_z.value) else np.nan
-    found = [
-        *sampled.warnings,
-        *diagnosis.warnings(diagnostics),
-        *diagnosis.of_draws(production, kT, diagnostics, chains_agree),
-        *diagnosis.of_observables(production),
-        *diagnosis.of_tails(system, production, kT, diagnostics),
-    ]
-    diagnostics |= {
-        "warning": "; ".join(found),
-        "assumption": diagnosis.assumption(system, sampled.searched, len(production.energy)),
-        "log_z_method": _method(sampled, sampler),
-    }
     averages, pooled = _thermodynamics(production, kT, log_z, sampled)
-    diagnostics["averages_method"] = _averaged_over(pooled)
-    groups = {
-        "thermodynamics": scalars(averages),
-        "posterior": _posterior(production, system),
-        "sample_stats": _sample_stats(production, kT),
-        "training": _training(sampled.history),
-        "diagnostics": scalars(diagnostics),
-    }
-    axes = {name: [value] for name, value in parameters.items()}
-    tree = {name: label(data.expand_dims(axes), system.units(), name) for name, data in groups.items()}
-    tree["thermodynamics"]["log_z"].attrs["comment"] = str(diagnostics["log_z_method"])
-    return Point(xr.DataTree.from_dict(tree), sampled.trained, sampled.flow)
+    return _Estimated(production, averages, pooled, diagnostics, chains_agree)
+
+
+def _goal(pursuit: Pursuit, parameters: Parameters) -> Goal:
+    """How many times as many draws a point needs."""
+
+    def more(sampled: Sampled) -> float:
+        found = _estimate(sampled, parameters)
+        systematic = np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"]))
+        lowest = {"log_z": systematic, "entropy": systematic, "free_energy": parameters["kT"] * systematic}
+        return pursuit.more(found.averages, lowest, found.production.energy.shape[1])
+
+    return more
 
 
 def _nothing(row: Variable) -> object:

@@ -15,6 +15,7 @@ from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
 from statphys_flows.study.execution.point import Point, run_point
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.flows import KeptFlows
+from statphys_flows.study.goal import Precision
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
 from statphys_flows.study.storage.store import Parts
 from statphys_flows.systems import System, with_array_parameters
@@ -48,7 +49,8 @@ def key_of(seed: int) -> PRNGKeyArray:
 
 class Run(NamedTuple):
     """What the points of a study have in common; `strategy` is that of `strategy_of`, "" if there is nothing to run;
-    `parts` is where they are kept, None for nowhere, and `flows` where their flows are."""
+    `parts` is where they are kept, None for nowhere, `flows` where their flows are, and `precision` what their errors
+    are to be."""
 
     system: System
     scan: Scan
@@ -58,6 +60,7 @@ class Run(NamedTuple):
     parts: Parts | None
     report: Progress
     flows: KeptFlows | None = None
+    precision: Precision | None = None
 
     def fill(self, done: dict[str, xr.DataTree]) -> None:
         """Run every point that is not in `done`, and put it there."""
@@ -81,7 +84,14 @@ class Run(NamedTuple):
                 start = trained.get(name, warm_start)
                 with self._journal(name) as journal:
                     point = run_point(
-                        system, parameters, point_key, self.sampler, warm_start=start, tick=tick, journal=journal
+                        system,
+                        parameters,
+                        point_key,
+                        self.sampler,
+                        warm_start=start,
+                        tick=tick,
+                        journal=journal,
+                        precision=self.precision,
                     )
                 if self.flows is not None:
                     self.flows.save(name, point.flow)

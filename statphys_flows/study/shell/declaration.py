@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from statphys_flows.errors import StudyError
-from statphys_flows.study.shell.settings import parse_kT, parse_scan, replace_fields
+from statphys_flows.study.shell.settings import parse_kT, parse_precision, parse_scan, replace_fields
 
 if TYPE_CHECKING:
     from statphys_flows.study import Study
@@ -41,7 +41,14 @@ def load_study(path: str | Path) -> Study:
 
 
 def with_changes(
-    study: Study, *, kT: str | None, seed: int | None, settings: Sequence[str], scan: Sequence[str] = ()
+    study: Study,
+    *,
+    kT: str | None,
+    seed: int | None,
+    settings: Sequence[str],
+    scan: Sequence[str] = (),
+    precision: Sequence[str] = (),
+    most_draws: int | None = None,
 ) -> Study:
     """Returns the study with the shell's arguments in place of the values in the file."""
     changes: dict[str, Any] = {}
@@ -53,6 +60,10 @@ def with_changes(
         changes["seed"] = seed
     if scan:
         changes["scan"] = parse_scan(scan)
+    if precision:
+        changes["precision"] = parse_precision(precision)
+    if most_draws is not None:
+        changes["most_draws"] = most_draws
     scanned = changes.get("scan", study.scan)
     for setting in settings:
         if (name := setting.partition("=")[0]) in scanned:

@@ -1,4 +1,4 @@
-"""The arguments of `--kT`, `--scan` and `--set`, turned into numbers."""
+"""The arguments of `--kT`, `--scan`, `--set` and `--precision`, turned into numbers."""
 
 from __future__ import annotations
 
@@ -38,6 +38,22 @@ def parse_scan(settings: Sequence[str]) -> dict[str, tuple[float, ...]]:
             found[name] = _values(text)
         except ValueError:
             raise StudyError(f"--scan {setting!r}: {text!r} is not understood: {_GRAMMAR}.") from None
+    return found
+
+
+def parse_precision(settings: Sequence[str]) -> dict[str, float | str]:
+    """Largest errors by name of `settings`, each `name=0.01` or `name=1%`."""
+    found: dict[str, float | str] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        try:
+            if not (name and equals):
+                raise ValueError
+            found[name] = text if text.endswith("%") else float(text)
+        except ValueError:
+            raise StudyError(
+                f"--precision {setting!r} is not understood: write --precision log_z=0.01, or heat_capacity=1%."
+            ) from None
     return found
 
 
