@@ -187,7 +187,8 @@ def _study(system_at_size: Any, n: int, kT, scan, seed: int, of_all: dict[str, A
     def of_size(given: Any) -> Any:
         return given(n) if callable(given) else given
 
-    return Study(system_at_size(n), of_size(kT), _seed(seed, n), scan=of_size(scan) or {}, **of_all)
+    system: Any = system_at_size(n)
+    return Study(system, of_size(kT), _seed(seed, n), scan=of_size(scan) or {}, **of_all)
 
 
 def _seed(seed: int, n: int) -> int:
