@@ -6,7 +6,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from statphys_flows.bases import Base
 from statphys_flows.errors import StudyError
@@ -95,24 +95,44 @@ class ContinuousFlow(Flow):
         return eqx.tree_at(lambda f: f.steps, self, steps.astype(self.steps.dtype))
 
     @full_precision()
-    def _solve(self, x, *, backwards: bool):
-        step = 1 / self.steps.astype(x.dtype)
-        start, end, dt = (1.0, 0.0, -step) if backwards else (0.0, 1.0, step)
+    def round_trip(self, key, n):
+        """As of any flow, with both ways as one program of the solver, which takes long to compile."""
+        z = self.sample_base(key, n)
 
-        def field(t, state, _):
-            return jax.vmap(self.velocity, in_axes=(None, 0))(t, state[0])
+        def leg(x, backwards):
+            end, log_det = self._solve(x, backwards=backwards)
+            return end, (end, log_det)
 
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
-            diffrax.Dopri5(),
-            t0=start,
-            t1=end,
-            dt0=dt,
-            y0=(x, jnp.zeros(x.shape[0], x.dtype)),
-            stepsize_controller=diffrax.ConstantStepSize(),
-            max_steps=MAX_STEPS,
-            throw=False,
-        )
-        assert solution.ys is not None
-        end_point, log_det = solution.ys
-        return end_point[0], log_det[0]
+        _, ((x, back), (there, again)) = jax.lax.scan(leg, z, jnp.asarray([False, True]))
+        log_q = self.base_log_prob(z) - there
+        return x, log_q, self.base_log_prob(back) + again - log_q
+
+    def _solve(self, x, *, backwards: Bool[Array, ""] | bool):
+        return _solve(self.velocity, self.steps, x, jnp.asarray(backwards))
+
+
+# A program of its own inside of others: it is traced once for each shape, and not wherever a flow is evaluated.
+@eqx.filter_jit
+@full_precision()
+def _solve(velocity: Velocity, steps: Int[Array, ""], x: Float[Array, "n ..."], backwards: Bool[Array, ""]):
+    """Where points end, and the integral of the divergence along their ways."""
+    step = 1 / steps.astype(x.dtype)
+    start = backwards.astype(x.dtype)
+
+    def field(t, state, _):
+        return jax.vmap(velocity, in_axes=(None, 0))(t, state[0])
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(field),
+        diffrax.Dopri5(),
+        t0=start,
+        t1=1 - start,
+        dt0=(1 - 2 * start) * step,
+        y0=(x, jnp.zeros(x.shape[0], x.dtype)),
+        stepsize_controller=diffrax.ConstantStepSize(),
+        max_steps=MAX_STEPS,
+        throw=False,
+    )
+    assert solution.ys is not None
+    end_point, log_det = solution.ys
+    return end_point[0], log_det[0]

@@ -16,8 +16,7 @@ from statphys_flows.flows import Proposal
 from statphys_flows.numbers import check_real, is_count, real, whole
 from statphys_flows.precision import full_precision
 from statphys_flows.results import label, scalars
-from statphys_flows.sampling.coverage.missing_mass import draw_proposals
-from statphys_flows.sampling.coverage.scores import rounded_size, with_rounding
+from statphys_flows.sampling.coverage.scores import draw_proposals, rounded_size, with_rounding
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.thresholds import INFINITE_VARIANCE, USELESS_PARETO_SHAPE
 

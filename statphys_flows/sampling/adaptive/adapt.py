@@ -28,8 +28,7 @@ from statphys_flows.sampling.adaptive.rounds import Limits, another_pays, first_
 from statphys_flows.sampling.adaptive.search import search
 from statphys_flows.sampling.adaptive.walkers import warm_chains
 from statphys_flows.sampling.adaptive.warm_up import WarmChains
-from statphys_flows.sampling.coverage.missing_mass import draw_proposals
-from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, variational_bound
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, draw_proposals, variational_bound
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.ladder.cost import local_barrier
 from statphys_flows.sampling.plan import Adaptation

@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
-from statphys_flows.sampling.coverage.scores import log_q_error
+from statphys_flows.sampling.coverage.scores import ERROR_DRAWS, log_q_error
 from statphys_flows.systems import System
 from statphys_flows.thresholds import ROUND_TRIP_TOLERANCE, STILL_FALLING
 
@@ -13,7 +13,7 @@ def refine(
     kT: Float[Array, ""],
     flow: Proposal,
     key: PRNGKeyArray,
-    n: int = 256,
+    n: int = ERROR_DRAWS,
     tolerance: float = ROUND_TRIP_TOLERANCE,
 ) -> tuple[Proposal, float]:
     """Refine a proposal (of a continuous flow: raise its solver steps by half) until the error of its log q is below

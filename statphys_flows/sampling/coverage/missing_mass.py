@@ -3,15 +3,11 @@
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
-from statphys_flows.flows import Proposal
 from statphys_flows.sampling.coverage.projections import candidate_directions, squared_distances
 from statphys_flows.systems import System
-from statphys_flows.systems.walls import log_density
 from statphys_flows.thresholds import FALSE_ALARMS
 from statphys_flows.treatments import treatment_of
 
@@ -29,16 +25,6 @@ _AXES, _DENSE = 128, 1024
 def features(system: System, positions: Float[Array, "n ..."]) -> Float[Array, "n features"]:
     """What tells states apart (`Treatment.features`)."""
     return treatment_of(system.space).features(system, positions)
-
-
-@eqx.filter_jit
-def draw_proposals(
-    system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray, n: int
-) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
-    """Fresh draws of a flow, and their log weights."""
-    x, log_q = flow.sample_and_log_prob(key, n)
-    log_w = jax.vmap(log_density(system, kT))(x) - log_q
-    return x, jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
 
 
 def missing_mass(

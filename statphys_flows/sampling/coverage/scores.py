@@ -13,9 +13,12 @@ from statphys_flows.systems import System
 from statphys_flows.systems.walls import bound_inside, log_density
 from statphys_flows.thresholds import CAPPED, SOLVER_TOLERANCE, UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS
 
-# Draws of a flow that its forward ESS and its bound come from, and those that tell the error of log q.
+# Draws of a flow that its forward ESS and its bound come from; those that tell the error of log q, in a round and
+# where it is scored or frozen.
 EVALUATION_DRAWS = 2048
-SOLVER_DRAWS = 64
+SOLVER_DRAWS, ERROR_DRAWS = 64, 256
+# Configurations to a block.
+_BLOCK = 1024
 # The quantile of a normal distribution one standard deviation below its median.
 _ONE_SIGMA_BELOW = 0.1587
 
@@ -29,19 +32,50 @@ def score_figures(
     return jnp.where(log_q_error < SOLVER_TOLERANCE, jnp.minimum(forward, reverse), -1.0)
 
 
-@eqx.filter_jit
 def score_flow(
     system: System, kT: Float[Array, ""], flow: Proposal, seen: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """`score_figures` from fresh draws of a flow and from configurations that chains have visited (`seen`); and forward
-    and reverse ESS."""
-    density = log_density(system, kT)
+    and reverse ESS. Made of programs that others use too: each pass through a flow takes long to compile."""
     key, solver_key, seen_key = jax.random.split(key, 3)
-    x, log_q = flow.sample_and_log_prob(key, EVALUATION_DRAWS)
-    seen = seen[:EVALUATION_DRAWS]
-    forward = forward_ess(jax.vmap(density)(x) - log_q)
-    reverse = reverse_ess(jax.vmap(density)(seen) - flow.log_prob(seen, seen_key))
-    return score_figures(forward, reverse, log_q_error(system, kT, flow, solver_key)), forward, reverse
+    _, drawn = draw_proposals(system, kT, flow, key, EVALUATION_DRAWS)
+    visited = log_weights_at(system, kT, flow, seen[:EVALUATION_DRAWS], seen_key)
+    return _figures(drawn, visited, log_q_error(system, kT, flow, solver_key, ERROR_DRAWS))
+
+
+@jax.jit
+def _figures(drawn, visited, error):
+    forward, reverse = forward_ess(drawn), reverse_ess(visited)
+    return score_figures(forward, reverse, error.astype(forward.dtype)), forward, reverse
+
+
+@eqx.filter_jit
+def draw_proposals(
+    system: System, kT: Float[Array, ""], flow: Proposal, key: PRNGKeyArray, n: int
+) -> tuple[Float[Array, "n ..."], Float[Array, " n"]]:
+    """Fresh draws of a flow, and their log weights."""
+    x, log_q = flow.sample_and_log_prob(key, n)
+    log_w = jax.vmap(log_density(system, kT))(x) - log_q
+    return x, jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)
+
+
+def log_weights_at(
+    system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
+) -> Float[Array, " n"]:
+    """log w = -u - log q of given configurations; `key` is for auxiliary variables. In blocks of one size, the last
+    filled up, so that one program does for any number beyond one block."""
+    n = samples.shape[0]
+    if n <= _BLOCK:
+        return _log_weights_at(system, kT, flow, samples, key)
+    filled = jnp.concatenate([samples, samples[: -n % _BLOCK]])
+    keys = jax.random.split(key, len(filled) // _BLOCK)
+    blocks = (filled[i * _BLOCK : (i + 1) * _BLOCK] for i in range(len(keys)))
+    return jnp.concatenate([_log_weights_at(system, kT, flow, x, k) for x, k in zip(blocks, keys, strict=True)])[:n]
+
+
+@eqx.filter_jit
+def _log_weights_at(system: System, kT, flow: Proposal, samples, key):
+    return jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples, key)
 
 
 @eqx.filter_jit
@@ -60,7 +94,6 @@ def variational_bound(system: System, kT: Float[Array, ""], flow: Proposal, key:
     return bound_inside(jax.vmap(system.energy)(x), kT, log_q)
 
 
-@eqx.filter_jit
 def undercoverage(
     system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> Float[Array, ""]:
@@ -69,12 +102,15 @@ def undercoverage(
     return jnp.mean(is_undercovered(system, kT, flow, samples, key))
 
 
-@eqx.filter_jit
 def is_undercovered(
     system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> Bool[Array, " n"]:
     """Which of them; of a poor flow, whose log weights spread further than that, those that no spread explains."""
-    log_w = jax.vmap(log_density(system, kT))(samples) - flow.log_prob(samples, key)
+    return _stands_out(log_weights_at(system, kT, flow, samples, key))
+
+
+@jax.jit
+def _stands_out(log_w):
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p. What is left out
     # lies above it, so that the half below tells the spread.
     lower, median = jnp.quantile(log_w, jnp.asarray([_ONE_SIGMA_BELOW, 0.5]))

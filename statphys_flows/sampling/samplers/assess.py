@@ -12,8 +12,8 @@ from statphys_flows.analysis import Estimate, Missed, PooledLevels
 from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import Adapted
-from statphys_flows.sampling.coverage.missing_mass import draw_proposals, features, missing_mass
-from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, rounded_size, with_rounding
+from statphys_flows.sampling.coverage.missing_mass import features, missing_mass
+from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, draw_proposals, rounded_size, with_rounding
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves
 from statphys_flows.sampling.ladder.rungs import Rungs
 from statphys_flows.sampling.pieces import Pieces
