@@ -101,7 +101,7 @@ def box_512(quick: bool, seed: int) -> None:
 
 def k2_24(quick: bool, seed: int) -> None:
     clock, system = Clock(), dataclasses.replace(declared_k2_24.system, planets=2)
-    sampler = sampler_of(quick, draws=3000)
+    sampler = sampler_of(quick, draws=5000)
     result = sf.run_study(system, kT=1.0, seed=seed, sampler=sampler, progress=False)
     show("k2_24", result, clock, {1.0: K2_24}, of=lambda m: m, error=0.1, r_hat=1.05)
 

@@ -21,7 +21,7 @@ from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.systems import System
-from statphys_flows.thresholds import MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import MISSING_MASS, MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT
 
 # Weights that MBAR takes, every so many of them: it needs as many numbers for each level.
 _MOST_WEIGHTS = 200_000
@@ -61,8 +61,12 @@ def assess(
         )
         undercovered = _not_from_flow(production)
     diagnostics |= {"log_z_bar": log_z} | _rates(forward, chain, log_z)
-    diagnostics["undercoverage"] = max(undercovered, adapted.missed)
-    diagnostics["missing_mass"] = _missing_mass(system, kT, flow, production, adapted, key)
+    missing = _missing_mass(system, kT, flow, production, adapted, key)
+    if rungs is not None and undercovered <= UNDERCOVERED_FRACTION and missing < MISSING_MASS:
+        # What a flow hardly proposes its ladder may reach all the same: states that started there left only by the way
+        # on which others come, and chains have been wherever the search has.
+        adapted = adapted._replace(missed=0.0, unreached=None)
+    diagnostics |= {"undercoverage": max(undercovered, adapted.missed), "missing_mass": missing}
     diagnostics["defensive_share"] = float(flow.defensive_share)
     spent = 0.0 if rungs is None else rungs.spent
     diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, moves.passes, spent)
