@@ -62,7 +62,17 @@ if TYPE_CHECKING:
         importance,
     )
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
-    from statphys_flows.study import Progress, Study, concat, run_size_study, run_study
+    from statphys_flows.study import (
+        Executor,
+        Processes,
+        Progress,
+        Study,
+        concat,
+        merge,
+        run_part,
+        run_size_study,
+        run_study,
+    )
     from statphys_flows.systems import (
         BayesianModel,
         ContinuumPhi4,
@@ -129,7 +139,7 @@ _HOME = {
         "Production RandomWalk Rounds Sampled Sampler Start TemperedSMC UserKernel importance"
     ),
     "spaces": "Euclidean Interval Lattice ParticleBox Space",
-    "study": "Progress Study concat run_size_study run_study",
+    "study": "Executor Processes Progress Study concat merge run_part run_size_study run_study",
     "systems": (
         "BayesianModel ContinuumPhi4 CosinePotential DensityModeAt GaussianWell GeneralisedCosinePotential "
         "Hamiltonian LargestCluster LatticePhi4 LennardJones MeanFieldPhi4 MeanFieldSites Modes PairCorrelationAt "
@@ -162,6 +172,7 @@ __all__ = [
     "Diagonal",
     "Estimate",
     "Euclidean",
+    "Executor",
     "Factor",
     "Flow",
     "FlowMCMC",
@@ -202,6 +213,7 @@ __all__ = [
     "Polish",
     "Posterior",
     "Potential",
+    "Processes",
     "Production",
     "Progress",
     "Proposal",
@@ -240,9 +252,11 @@ __all__ = [
     "load_flow",
     "locate_transitions",
     "mean_field",
+    "merge",
     "pair_correlation",
     "register_treatment",
     "reweight",
+    "run_part",
     "run_size_study",
     "run_study",
     "save_flow",

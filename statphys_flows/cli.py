@@ -1,4 +1,4 @@
-"""The shell: `statphys-flows run | new | show`.
+"""The shell: `statphys-flows run | merge | new | show`.
 
 Nothing heavy is imported at the top, so that `--help` is fast: each command imports what it needs when it runs.
 """
@@ -17,6 +17,8 @@ from statphys_flows.errors import StudyError, StudyStopped
 
 if TYPE_CHECKING:
     import xarray
+
+    from statphys_flows.study import Study
 
 app = typer.Typer(
     help="Free energies and phase transitions from a declared Hamiltonian.",
@@ -48,6 +50,18 @@ _MostDraws = Annotated[
     typer.Option(metavar="N", help="Most draws of each chain for that. [default: 100 times those of the sampler]"),
 ]
 
+_Processes = Annotated[
+    int | None, typer.Option(metavar="N", help="Run points in so many processes. The numbers are the same.")
+]
+_Part = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        help="Run points beside others, as the K-th of N tasks of a job array; then: statphys-flows merge FILE.nc.",
+    ),
+]
+
 
 def main() -> None:
     """The entry point of `statphys-flows`."""
@@ -70,6 +84,8 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")] = False,
     precision: _Precision = None,
     most_draws: _MostDraws = None,
+    processes: _Processes = None,
+    part: _Part = None,
     stop_after: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="End after 3h50m, 90s, ..., to go on with --resume; exit status 75."),
@@ -84,14 +100,12 @@ def run(
     """Run the study that FILE declares and write its result."""
     with _plain_errors():
         out = out or Path(file.stem + ".nc")
-        _check_out(out, resume=resume, overwrite=overwrite)
+        if part is None:
+            _check_out(out, resume=resume, overwrite=overwrite)
         if not no_cache:
             _keep_programs(quiet=quiet)
-        from statphys_flows.study.execution.stopping import stopping_at_signals
         from statphys_flows.study.shell.declaration import load_study, with_changes
-        from statphys_flows.study.storage.store import is_finished
 
-        finished = resume and is_finished(out)
         study = with_changes(
             load_study(file),
             kT=kT,
@@ -101,12 +115,54 @@ def run(
             precision=precision or [],
             most_draws=most_draws,
         )
-        with stopping_at_signals():
-            result = study.run(out, resume=resume, overwrite=overwrite, progress=not quiet, stop_after=stop_after)
-        _print_warnings(result)
-        if not quiet:
-            done = f"{out} was finished: there was nothing to run." if finished else f"The result is in {out}."
-            typer.echo(f"{done} To see it: statphys-flows show {_quote(out)}")
+        if part is not None:
+            _run_part(study, out, part, quiet, stop_after, alone=resume or overwrite or processes is not None)
+            return
+        _run_whole(
+            study, out, quiet, processes, resume=resume, overwrite=overwrite, progress=not quiet, stop_after=stop_after
+        )
+
+
+def _run_whole(study: Study, out: Path, quiet: bool, processes: int | None, **options) -> None:
+    from statphys_flows.study import Processes
+    from statphys_flows.study.execution.stopping import stopping_at_signals
+    from statphys_flows.study.storage.store import is_finished
+
+    finished = options["resume"] and is_finished(out)
+    with stopping_at_signals():
+        executor = None if processes is None else Processes(processes)
+        result = study.run(out, executor=executor, **options)
+    _print_warnings(result)
+    if not quiet:
+        done = f"{out} was finished: there was nothing to run." if finished else f"The result is in {out}."
+        typer.echo(f"{done} To see it: statphys-flows show {_quote(out)}")
+
+
+def _run_part(study: Study, out: Path, part: str, quiet: bool, stop_after: str | None, *, alone: bool) -> None:
+    from statphys_flows.study import run_part
+    from statphys_flows.study.execution.stopping import stopping_at_signals
+    from statphys_flows.study.shell.settings import parse_part
+
+    if alone:
+        raise StudyError(
+            "--part goes on from what others have done by itself: leave out --resume, --overwrite and --processes."
+        )
+    with stopping_at_signals():
+        run_part(study, out, parse_part(part), progress=not quiet, stop_after=stop_after)
+    if not quiet:
+        typer.echo(f"Nothing is left to run. Once: statphys-flows merge {_quote(out)}")
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="Result that tasks of `run --part` work on.", metavar="FILE.nc")],
+) -> None:
+    """Write the result whose points were run by `run --part`; says which are missing."""
+    with _plain_errors():
+        from statphys_flows.study import merge as merge_parts
+
+        _print_warnings(merge_parts(out))
+        typer.echo(f"The result is in {out}. To see it: statphys-flows show {_quote(out)}")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Files that appear completely or not at all."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ def whole_file(path: Path, advice: str) -> Iterator[Path]:
     """A temporary path beside `path` to write to. At the end it replaces `path`; after an exception it is removed.
 
     **Raises:** as `explain_write_errors`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Machines that share a disk may have processes of the same number.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with explain_write_errors(path, advice):
             yield temporary

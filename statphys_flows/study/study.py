@@ -1,8 +1,10 @@
-"""`Study` and `run_study`: a scan of points, saved as it goes."""
+"""`Study`: a scan of points, saved as it goes."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Container, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -10,29 +12,30 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statphys_flows.analysis.selection import over_the_scan
-from statphys_flows.errors import StudyError, StudyInterrupted, StudyStopped
+from statphys_flows.errors import StudyError
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
-from statphys_flows.study.assemble import assemble, axes_of, complete, points_of
+from statphys_flows.study.assemble import axes_of, points_of
 from statphys_flows.study.check import check_declaration
+from statphys_flows.study.execution.executor import Executor
+from statphys_flows.study.execution.finish import fill
+from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.progress import Progress
-from statphys_flows.study.execution.run import Run, key_of, strategies_of, strategy_of
+from statphys_flows.study.execution.run import key_of, strategy_of
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
 from statphys_flows.study.names import check_names
-from statphys_flows.study.scan import Scan, at, join_values, name_of, number, points_between
+from statphys_flows.study.scan import Scan, at, join_values, name_of, points_between
 from statphys_flows.study.storage import provenance
 from statphys_flows.study.storage.programs import forget_changed
 from statphys_flows.study.storage.store import (
     Parts,
     check_same,
     configuration_of,
-    explain_interruption,
     read_finished,
     read_or_make,
-    write_tree,
 )
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.theory import check_system
@@ -92,9 +95,10 @@ class Study:
         progress: bool | Progress = True,
         stop_after: str | float | None = None,
         keep_flows: str | PathLike | None = None,
+        executor: Executor | None = None,
     ) -> xr.DataTree:
         """Run every point of the scan, each warm-started from a neighbour: from the hottest down, and back and forth
-        along other parameters.
+        along other parameters (`study.execution.order`).
 
         **Arguments:**
 
@@ -108,6 +112,8 @@ class Study:
           is in, to go on with `resume`; the numbers are the same. Needs `out`.
         - `keep_flows`: a folder for the flow of each point, as it was frozen: `kT_0.5.flow` and so on, for `load_flow`
           and `FlowMCMC(start_from=...)`.
+        - `executor`: who runs the points, for example `Processes(4)`; this process if not given. The numbers are the
+          same.
 
         **Returns:** the result (groups `thermodynamics`, `profiles`, `posterior`, `sample_stats`, `training`,
         `diagnostics`), with a dimension for the temperature and for each field of `scan`; values in the order in which
@@ -117,7 +123,11 @@ class Study:
         `StudyStopped` when the time is up.
         """
         flows, report = KeptFlows.of(keep_flows), reporting(progress, stop_after, out)
-        return self._run({}, out, flows=flows, resume=resume, overwrite=overwrite, report=report)
+        run = functools.partial(self._run, {}, flows=flows, resume=resume, overwrite=overwrite, report=report)
+        if executor is None or out is not None:
+            return run(out, executor=executor)
+        with tempfile.TemporaryDirectory() as folder:
+            return run(Path(folder) / "study.nc", executor=executor, kept=False)
 
     def extend(
         self,
@@ -195,100 +205,75 @@ class Study:
         check_same(old, own, "This result")
         return axes_of(result)
 
-    @full_precision()
-    def _run(
-        self, done: dict[str, xr.DataTree], out, before: str = "", *, resume, overwrite, report: Progress, flows=None
-    ) -> xr.DataTree:
-        """`run` without the points in `done`, whose flows were trained by the strategy `before`."""
+    def prepare(self, done: Container[str], flows: KeptFlows | None = None, *, replace: bool = False) -> dict:
+        """Check everything that can be checked before any compute, of all points but those in `done`.
+
+        **Returns:** the `configuration`.
+
+        **Raises:** `StudyError`."""
         scan = Scan(self.kT, self.scan)
-        path = None if out is None else Path(out)
-        if path is None and resume:
-            raise StudyError("resume=True needs out=..., the file of the interrupted run.")
-        key = key_of(self.seed)
         missing = [point for point in scan.points() if name_of(point) not in done]
         if flows is not None:
-            flows.check(self.sampler, map(name_of, missing), replace=resume or overwrite)
+            flows.check(self.sampler, map(name_of, missing), replace=replace)
         for end in (min, max) if self.scan else (max,):
             corner = {name: end(values) for name, values in scan.axes.items()}
-            check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key)
+            check_system(with_array_parameters(at(self.system, corner)), max(scan.axes["kT"]), key_of(self.seed))
         check_names(self.system, scan.names)
         self.sampler.check(self.system)
         for first in missing[:1]:
             self.sampler.check_start(with_array_parameters(at(self.system, first)), first["kT"])
         configuration = self.configuration()
         forget_changed(self.system, configuration["programs"])
+        return configuration
 
-        def fill(parts: Parts | None) -> xr.DataTree:
-            return self._fill(dict(done), before, scan, key, configuration, parts, report, flows)
+    def job(
+        self, done: Container[str], configuration: dict, out: Path | None, flows: KeptFlows | None = None, before=""
+    ) -> Job:
+        """What has to be done, but for the points in `done`, whose flows were trained by the strategy `before`."""
+        scan = Scan(self.kT, self.scan)
+        names = [name_of(point) for point in scan.points()]
+        finished = tuple(name for name in names if name in done)
+        # Only the missing points count: those that are done take no part in the training.
+        missing = len(names) - len(finished)
+        strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
+        goal = Precision.of(self.precision, self.most_draws)
+        return Job(
+            self.system, scan, self.sampler, strategy, self.seed, finished, out, configuration, flows, goal, before
+        )
 
+    @full_precision()
+    def _run(
+        self,
+        done: dict[str, xr.DataTree],
+        out,
+        before: str = "",
+        *,
+        resume,
+        overwrite,
+        report: Progress,
+        flows=None,
+        executor=None,
+        kept=True,
+    ) -> xr.DataTree:
+        """`run` without the points in `done`, whose flows were trained by the strategy `before`."""
+        path = None if out is None else Path(out)
+        if path is None and resume:
+            raise StudyError("resume=True needs out=..., the file of the interrupted run.")
+        configuration = self.prepare(done, flows, replace=resume or overwrite)
+        job = self.job(done, configuration, path, flows, before)
         if path is None:
-            return fill(None)
+            return fill(job, dict(done), None, report, executor)
 
         def read(path: Path = path) -> xr.DataTree:
             tree = read_finished(path, configuration)
             if flows is not None:
-                flows.require(*map(name_of, scan.points()))
+                flows.require(*map(name_of, job.scan.points()))
             return tree
 
         return read_or_make(
             path,
             read,
-            lambda: fill(Parts(path, configuration, resume=resume)),
+            lambda: fill(job, dict(done), Parts(path, configuration, resume=resume), report, executor, kept),
             resume=resume,
             overwrite=overwrite,
         )
-
-    def _fill(
-        self, done: dict[str, xr.DataTree], before: str, scan: Scan, key, configuration, parts, report, flows
-    ) -> xr.DataTree:
-        """The complete tree, after every point that is not in `done` has been run; written if there are `parts`."""
-        # Only the missing points count: points in `done` take no part in the training.
-        missing = sum(name_of(point) not in done for point in scan.points())
-        strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
-        try:
-            goal = Precision.of(self.precision, self.most_draws)
-            Run(self.system, scan, self.sampler, strategy, key, parts, report, flows, goal).fill(done)
-            tree = assemble(done, scan, self.system)
-            tree.attrs = provenance.attributes(self.system, number(scan), self.seed, configuration)
-            tree.attrs["strategy"] = strategies_of(before, strategy)
-            tree.attrs |= {} if goal is None else {"goal": json.dumps(goal.plain())}
-            tree = complete(tree)
-            if parts is not None:
-                write_tree(tree, parts.out)
-                parts.remove()
-            return tree
-        except KeyboardInterrupt as reason:
-            kind, by = (StudyStopped, str(reason)) if isinstance(reason, StudyStopped) else (StudyInterrupted, "")
-            raise kind(explain_interruption(len(done), number(scan), parts, by)) from None
-        finally:
-            report.close()
-
-
-def run_study(
-    system: System,
-    kT: float | Sequence[float] | ArrayLike = 1.0,
-    *,
-    scan: Mapping[str, Sequence[float] | ArrayLike] | None = None,
-    seed: int = 0,
-    out: str | PathLike | None = None,
-    sampler: Sampler | None = None,
-    strategy: str = "auto",
-    precision: Mapping[str, float | str] | None = None,
-    most_draws: int | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool | Progress = True,
-    stop_after: str | float | None = None,
-    keep_flows: str | PathLike | None = None,
-) -> xr.DataTree:
-    """Sample `system` at every temperature of `kT` (1 if not given), and at every value of its fields in `scan`, and
-    report its free energy and thermodynamics.
-
-    Short for `Study(system, kT, seed, sampler, scan, strategy, precision, most_draws).run(out, ...)`, where every
-    argument is described.
-    """
-    sampler, scan, precision = FlowMCMC() if sampler is None else sampler, scan or {}, precision or {}
-    study = Study(system, kT, seed, sampler, scan, strategy, precision, most_draws)
-    return study.run(
-        out, resume=resume, overwrite=overwrite, progress=progress, stop_after=stop_after, keep_flows=keep_flows
-    )

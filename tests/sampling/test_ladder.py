@@ -250,6 +250,31 @@ def test_a_mode_that_no_state_from_the_flow_reaches_is_said():
     assert float(diagnostics["log_z_systematic"]) > 0.3
 
 
+class Apart(FarWells):
+    """Nearer: by way of the levels states of the flow get to the other well too, though it never proposes them."""
+
+    def energy(self, x):
+        return -jnp.logaddexp(-0.5 * x[0] ** 2, -0.5 * (x[0] - 7.0) ** 2)
+
+    def base(self, kT):
+        return Gaussian([0.0], [1.4])
+
+
+def test_a_mode_that_the_ladder_reaches_is_not_missed():
+    """Half of the search's particles are in it."""
+    options = POOR | {"start": Start(particles=512, warm_up=60)}
+    result = sf.run_study(Apart(), 1.0, sampler=FlowMCMC(draws=1000, ladder=8, **options), progress=False)
+    diagnostics = result["diagnostics"].to_dataset().isel(kT=0)
+    found = result["thermodynamics"].to_dataset().isel(kT=0)
+    assert float(diagnostics["undercoverage"]) < 2e-3
+    assert "almost never proposed" not in str(diagnostics["warning"].values)
+    # Of a search of 512 particles, of which half are held out.
+    assert float(diagnostics["log_z_systematic"]) < 0.005
+    exact = np.log(2 * np.sqrt(2 * np.pi))
+    assert abs(float(found["log_z"]) - exact) < 4 * float(found["log_z_err"]) < 0.3
+    assert abs(float(found["order_parameter"]) - 3.5) < 4 * float(found["order_parameter_err"])
+
+
 def test_what_has_no_weight_that_is_a_number_is_never_taken(getkey):
     flow = Untransformed(Gaussian([0.0]))
 

@@ -29,7 +29,7 @@ def observing(*names, **options):
 
 @pytest.fixture
 def nothing_runs(monkeypatch):
-    monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: pytest.fail("compute has begun"))
+    monkeypatch.setattr("statphys_flows.study.execution.job.Run", lambda *run: pytest.fail("compute has begun"))
 
 
 TABLED = {name for row in TABLE if row.groups != ("transitions",) and not row.is_pattern for name in row.names}

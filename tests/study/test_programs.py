@@ -250,7 +250,7 @@ def test_a_finished_and_an_unfinished_run_of_a_changed_problem_are_refused(tmp_p
         with pytest.raises(sf.StudyError, match=r"energy \(edited, or something that it uses"):
             call(*arguments, progress=False, **each)
     assert study().run(out, resume=True, progress=False).attrs["configuration"] == run.attrs["configuration"]
-    monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: 1 / 0)
+    monkeypatch.setattr("statphys_flows.study.execution.job.Run", lambda *run: 1 / 0)
     other = tmp_path / "other.nc"
     with pytest.raises(ZeroDivisionError):
         study().run(other, progress=False)

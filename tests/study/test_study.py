@@ -483,7 +483,8 @@ def test_seeds(seed):
 def test_every_bit_of_a_seed_counts(x64, monkeypatch):
     """What a study hands to its points: a key of its own for each seed, that of `jax.random.key` where 32 bits do."""
     keys = []
-    monkeypatch.setattr("statphys_flows.study.study.Run", lambda *run: keys.append(run[4]) or pytest.fail("far enough"))
+    stop = "statphys_flows.study.execution.job.Run"
+    monkeypatch.setattr(stop, lambda *run: keys.append(run[4]) or pytest.fail("far enough"))
     seeds = (0, 7, 2**31 + 5, 2**32 - 1, 2**32, 7 + 2**32, 2**63 - 1)
     with jax.enable_x64(x64):
         for seed in seeds:

@@ -14,7 +14,7 @@ from statphys_flows import FlowMCMC, Rounds, Start, Study, StudyError, StudyInte
 from statphys_flows.bases import FreeField
 from statphys_flows.flows import ContinuousFlow, DefensiveMixture, LatticeVelocity, Untransformed
 from statphys_flows.spaces import Lattice
-from statphys_flows.study import run as of_points
+from statphys_flows.study.execution import run as of_points
 from statphys_flows.study.execution.run import strategy_of
 from statphys_flows.study.flows import KeptFlows, LearntFlows
 from statphys_flows.study.storage.store import check_same, parts_folder

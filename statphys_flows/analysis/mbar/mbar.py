@@ -114,7 +114,7 @@ def _guess(u: Array, n: Array) -> Array:
     cost = 1 + np.maximum(there + back, 0.0) + 1e12 * unknown
     order, parent = breadth_first_order(minimum_spanning_tree(np.triu(cost, 1)), 0, directed=False)
     for k in order[1:]:
-        one, two = sampled[parent[k]], sampled[k]
+        one, two = int(sampled[parent[k]]), int(sampled[k])
         f[two] = f[one] + _work_between(u, n, ends, one, two)
     return f
 

@@ -1,8 +1,8 @@
-"""The points of a study, one after the other, from disk where they are there."""
+"""The points of a study, from disk where they are there."""
 
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
+from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
 from statphys_flows.study.execution.point import Point, run_point
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.flows import KeptFlows
@@ -22,8 +23,8 @@ from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lift_constants
 from statphys_flows.treatments import flows_for, treatment_of
 
-# What random numbers and files of the flow for the whole scan are called.
-_OF_THE_SCAN, _TOGETHER = 0x5CA7, "scan"
+# What random numbers of the flow for the whole scan are called.
+_OF_THE_SCAN = 0x5CA7
 
 
 def strategy_of(asked: str, system: System, sampler: Sampler, points: int) -> str:
@@ -64,43 +65,70 @@ class Run(NamedTuple):
 
     def fill(self, done: dict[str, xr.DataTree]) -> None:
         """Run every point that is not in `done`, and put it there."""
-        missing = [parameters for parameters in self.scan.points() if name_of(parameters) not in done]
+        missing = self.missing(done)
         self.report.start(len(missing), self.sampler.pieces(self.system))
-        trained: dict[str, WarmStart] = {}
-        if self.strategy == "conditional":
-            trained = self._train_together(missing)
-        warm_start: WarmStart | None = None
-        for parameters in missing:
-            name = name_of(parameters)
-            point_key = jax.random.fold_in(self.key, zlib.crc32(np.asarray(list(parameters.values())).tobytes()))
-            system = lift_constants(with_array_parameters(at(self.system, parameters)))
-            point = self._load_saved(system, parameters, point_key)
+        trained = self.train_together(missing)
+        for task in tasks_of(missing, self.strategy):
+            start = trained.get(task.name, trained.get(task.after or ""))
+            point = self.load(task)
             if point is None:
-
-                def tick(stage: str, parameters: Parameters = parameters) -> None:
-                    self.report.tick(f"{label(parameters)}, {len(done) + 1} of {len(self.scan)}: {stage}")
-
-                tick("compiling, warming up")
-                start = trained.get(name, warm_start)
-                with self._journal(name) as journal:
-                    point = run_point(
-                        system,
-                        parameters,
-                        point_key,
-                        self.sampler,
-                        warm_start=start,
-                        tick=tick,
-                        journal=journal,
-                        precision=self.precision,
-                    )
-                if self.flows is not None:
-                    self.flows.save(name, point.flow)
-                if self.parts is not None:
-                    self.parts.save(name, point.tree, None if point.trained is None else point.trained.flow)
+                point = self.run_one(task, start, f"{label(task.parameters)}, {len(done) + 1} of {len(self.scan)}")
             elif self.flows is not None:
-                self.flows.require(name)
-            done[name], warm_start = point.tree, point.trained
+                self.flows.require(task.name)
+            done[task.name] = point.tree
+            if point.trained is not None:
+                trained.setdefault(task.name, point.trained)
             self.report.point_done()
+
+    def missing(self, done: Container[str]) -> list[Parameters]:
+        """The points that are not in `done`, in the order of the scan."""
+        return [parameters for parameters in self.scan.points() if name_of(parameters) not in done]
+
+    def run_one(self, task: Task, start: WarmStart | None, words: str) -> Point:
+        """Run a point, from a flow to start from; it is kept where points are. `words` say which it is."""
+        system, key = self._at(task)
+
+        def tick(stage: str) -> None:
+            self.report.tick(f"{words}: {stage}")
+
+        tick("compiling, warming up")
+        with self._journal(task.name) as journal:
+            point = run_point(
+                system,
+                task.parameters,
+                key,
+                self.sampler,
+                warm_start=start,
+                tick=tick,
+                journal=journal,
+                precision=self.precision,
+            )
+        if self.flows is not None:
+            self.flows.save(task.name, point.flow)
+        if self.parts is not None:
+            self.parts.save(task.name, point.tree, None if point.trained is None else point.trained.flow)
+        return point
+
+    def load(self, task: Task) -> Point | None:
+        """A point that was run before, from where points are kept; None if it was not."""
+        tree = None if self.parts is None else self.parts.load(task.name)
+        if self.parts is None or tree is None:
+            return None
+        candidate = tree["diagnostics"].to_dataset()["candidate"].item()
+        # A sampler without a flow keeps none, nor does a point whose flows were drawn from what it found.
+        if not (isinstance(candidate, str) and candidate):
+            return Point(tree, None)
+        system, key = self._at(task)
+        draws = np.reshape(tree["posterior"].to_dataset()[system.space.variable].values, (-1, *system.space.shape))
+        samples = jnp.asarray(draws, jnp.result_type(float))
+        like = self.sampler.like(system, task.parameters["kT"], key, candidate, samples)
+        return Point(tree, None if like is None else WarmStart(self.parts.load_flow(task.name, like), candidate))
+
+    def _at(self, task: Task) -> tuple[System, PRNGKeyArray]:
+        """The system with its fields as at a point, and the point's key."""
+        values = np.asarray(list(task.parameters.values()))
+        key = jax.random.fold_in(self.key, zlib.crc32(values.tobytes()))
+        return lift_constants(with_array_parameters(at(self.system, task.parameters))), key
 
     @contextlib.contextmanager
     def _journal(self, name: str) -> Iterator[Journal]:
@@ -115,28 +143,16 @@ class Run(NamedTuple):
             journal.flush()
             raise
 
-    def _load_saved(self, system: System, parameters: Parameters, key) -> Point | None:
-        name = name_of(parameters)
-        tree = None if self.parts is None else self.parts.load(name)
-        if self.parts is None or tree is None:
-            return None
-        candidate = tree["diagnostics"].to_dataset()["candidate"].item()
-        # A sampler without a flow keeps none, nor does a point whose flows were drawn from what it found.
-        if not (isinstance(candidate, str) and candidate):
-            return Point(tree, None)
-        draws = np.reshape(tree["posterior"].to_dataset()[system.space.variable].values, (-1, *system.space.shape))
-        samples = jnp.asarray(draws, jnp.result_type(float))
-        like = self.sampler.like(system, parameters["kT"], key, candidate, samples)
-        return Point(tree, None if like is None else WarmStart(self.parts.load_flow(name, like), candidate))
-
-    def _train_together(self, points: list[Parameters]) -> dict[str, WarmStart]:
-        """A flow for each point."""
+    def train_together(self, points: list[Parameters]) -> dict[str, WarmStart]:
+        """One flow for all points, at each of them; none where each has a flow of its own."""
+        if self.strategy != "conditional":
+            return {}
         systems = [lift_constants(with_array_parameters(at(self.system, parameters))) for parameters in points]
         kT = [parameters["kT"] for parameters in points]
         scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
-        if self.parts is not None and self.parts.has_flow(_TOGETHER):
+        if self.parts is not None and self.parts.has_flow(TOGETHER):
             candidates = [flows_for(system, kT=t, key=scan_key) for system, t in zip(systems, kT, strict=True)]
-            saved = self.parts.load_flow(_TOGETHER, [each[0] for each in candidates])
+            saved = self.parts.load_flow(TOGETHER, [each[0] for each in candidates])
             flows = [WarmStart(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
         else:
             # Flows change with the logarithm of the temperature.
@@ -148,5 +164,5 @@ class Run(NamedTuple):
 
             flows = self.sampler.train_scan(systems, kT, varied, scan_key, tick)
             if self.parts is not None:
-                self.parts.save_flow(_TOGETHER, [trained.flow for trained in flows])
+                self.parts.save_flow(TOGETHER, [trained.flow for trained in flows])
         return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}

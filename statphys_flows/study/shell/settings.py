@@ -57,6 +57,17 @@ def parse_precision(settings: Sequence[str]) -> dict[str, float | str]:
     return found
 
 
+def parse_part(text: str) -> tuple[int, int]:
+    """`3/32` -> (3, 32)."""
+    k, slash, n = text.partition("/")
+    try:
+        if not slash:
+            raise ValueError
+        return int(k), int(n)
+    except ValueError:
+        raise StudyError(f"--part {text!r} is not understood: write 3/32 for the third of 32.") from None
+
+
 def _values(text: str) -> tuple[float, ...]:
     return _space_evenly(text) if ":" in text else tuple(float(word) for word in text.split(","))
 

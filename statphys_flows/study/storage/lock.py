@@ -1,9 +1,10 @@
-"""Only one run at a time for each file."""
+"""Only one run at a time for each file, and one worker for each point, on whatever machines they are."""
 
 import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,35 +14,68 @@ from statphys_flows.errors import StudyError
 
 # A lock that is being written is empty for a moment: it is read this many times, this many seconds apart.
 _LOOKS, _APART = 10, 0.1
+# Who holds a lock says so all these seconds, by its time; after so many without a word another machine takes it over.
+_BEAT, _SILENT = 10.0, 120.0
 
 
 @contextlib.contextmanager
 def hold_lock(out: Path) -> Iterator[None]:
     """Reserve `out` for this run, by a file `out.lock` beside it that says which process holds it. The file is made in
-    one step that fails if it exists (`O_EXCL`, also on network file systems), and removed at the end in every case. A
-    lock whose process on this machine has ended is taken over.
+    one step that fails if it exists (`O_EXCL`, also on network file systems), touched every ten seconds, and removed at
+    the end in every case. A lock whose process on this machine has ended, or that was silent for two minutes, is taken
+    over.
 
     **Raises:** `StudyError` if another run holds it."""
-    path, own = _lock_of(out), _identity()
-    _acquire(out, path, own)
+    path, own = lock_of(out), _identity()
+    text = _acquire(path, own)
+    if text is not None:
+        raise StudyError(_refusal(out, text))
+    with _beating(path, own):
+        yield
+
+
+@contextlib.contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Reserve the file `path` in the same way if nobody else holds it; whether that went well."""
+    own = _identity()
+    if _acquire(path, own) is not None:
+        yield False
+        return
+    with _beating(path, own):
+        yield True
+
+
+@contextlib.contextmanager
+def _beating(path: Path, own: str) -> Iterator[None]:
+    """Say that the lock is held, until it is not, and remove it."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT):
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
+    threading.Thread(target=beat, daemon=True).start()
     try:
         yield
     finally:
+        ended.set()
         if _text(path) == own:
             path.unlink(missing_ok=True)
 
 
-def _lock_of(out: Path) -> Path:
+def lock_of(out: Path) -> Path:
     return out.with_name(out.name + ".lock")
 
 
-def _acquire(out: Path, path: Path, own: str) -> None:
+def _acquire(path: Path, own: str) -> str | None:
+    """Make the lock; None, or what the lock of another says."""
     text = None
     for _ in range(_LOOKS):
         try:
             with path.open("x") as file:
                 file.write(own)
-            return
+            return None
         except FileExistsError:
             pass
         except OSError as error:
@@ -50,11 +84,11 @@ def _acquire(out: Path, path: Path, own: str) -> None:
         text = _text(path)
         if not text:
             time.sleep(_APART)
-        elif _is_stale(text):
+        elif _is_stale(path, text):
             _remove_stale(path)
         else:
             break
-    raise StudyError(_refusal(out, text or ""))
+    return text or ""
 
 
 def _remove_stale(path: Path) -> None:
@@ -69,7 +103,7 @@ def _remove_stale(path: Path) -> None:
         time.sleep(_APART)
         return
     try:
-        if (text := _text(path)) and _is_stale(text):
+        if (text := _text(path)) and _is_stale(path, text):
             path.unlink(missing_ok=True)
     finally:
         guard.unlink(missing_ok=True)
@@ -85,7 +119,13 @@ def _text(path: Path) -> str | None:
 def _identity() -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return json.dumps(
-        {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "started": _start_time(os.getpid())}
+        {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": now,
+            "started": _start_time(os.getpid()),
+            "beats": _BEAT,
+        }
     )
 
 
@@ -97,11 +137,12 @@ def _holder(text: str) -> dict:
         return {}
 
 
-def _is_stale(text: str) -> bool:
-    """Whether the process that wrote a lock has certainly ended, which can be found out only on this machine."""
+def _is_stale(path: Path, text: str) -> bool:
+    """Whether the process that wrote a lock has certainly ended, which can be found out only on this machine, or was
+    silent for so long that it must have."""
     holder = _holder(text)
     if os.name != "posix" or holder.get("host") != socket.gethostname():
-        return False
+        return "beats" in holder and _silence(path) > _SILENT
     try:
         os.kill(holder["pid"], 0)
     except ProcessLookupError:
@@ -111,6 +152,18 @@ def _is_stale(text: str) -> bool:
     # Process numbers are reused.
     now, then = _start_time(holder["pid"]), holder.get("started")
     return None not in (now, then) and now != then
+
+
+def _silence(path: Path) -> float:
+    """Seconds since a lock was touched, by the clock of the disk that it is on: those of machines differ."""
+    clock = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        clock.touch()
+        return clock.stat().st_mtime - path.stat().st_mtime
+    except OSError:
+        return 0.0
+    finally:
+        clock.unlink(missing_ok=True)
 
 
 def _start_time(pid: int) -> str | None:
@@ -125,7 +178,7 @@ def _start_time(pid: int) -> str | None:
 
 
 def _refusal(out: Path, text: str) -> str:
-    holder, path = _holder(text), _lock_of(out)
+    holder, path = _holder(text), lock_of(out)
     if not holder:
         return f"{path} says that a run is writing {out}, but not which run: if there is none, delete it."
     who = f"process {holder['pid']} on {holder.get('host')}, since {holder.get('since')}"

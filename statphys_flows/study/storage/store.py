@@ -1,10 +1,11 @@
 """Files: written completely or not at all, and read back with a clear error if they are damaged."""
 
+import contextlib
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import xarray as xr
 from statphys_flows.errors import StudyError
 from statphys_flows.files import explain_write_errors, whole_file
 from statphys_flows.study.storage.journal import RESUME, FileJournal
-from statphys_flows.study.storage.lock import hold_lock
+from statphys_flows.study.storage.lock import claim, hold_lock
 from statphys_flows.study.storage.programs import TRACED_BY
 from statphys_flows.study.storage.provenance import differences
 
 _CONFIGURATION = "configuration.json"
+# Workers that may be killed at one point before it is named.
+MOST_TRIES = 3
 
 
 def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -129,13 +132,14 @@ def read_finished(path: Path, configuration: dict[str, Any]) -> xr.DataTree:
 
 
 class Parts:
-    """The folder of finished points beside a result: one NetCDF file and one flow for each."""
+    """The folder of finished points beside a result: one NetCDF file and one flow for each. It may be `shared` by
+    several workers; who has it alone removes what a run left that was killed while it wrote."""
 
-    def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool):
+    def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool, shared: bool = False):
         self.out, self.folder = out, make_parts_folder(out, resume=resume)
-        # From a run that was killed while it wrote.
-        for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
-            stale.unlink(missing_ok=True)
+        if not shared:
+            for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
+                stale.unlink(missing_ok=True)
         record = self.folder / _CONFIGURATION
         if record.exists():
             check_same(_read_json(record), configuration, self.folder)
@@ -143,16 +147,19 @@ class Parts:
             with whole_file(record, RESUME) as temporary:
                 temporary.write_text(json.dumps(configuration, indent=1))
 
+    def has(self, name: str) -> bool:
+        """Whether a point is finished."""
+        return self.path(name).exists()
+
     def load(self, name: str) -> xr.DataTree | None:
         """The tree of a finished point; None if it is not there."""
-        path = self.folder / f"{name}.nc"
-        return read_tree(path) if path.exists() else None
+        return read_tree(self.path(name)) if self.has(name) else None
 
     def save(self, name: str, tree: xr.DataTree, flow: eqx.Module | None) -> None:
         """Write a point's flow, then its tree: an existing tree always has its flow beside it."""
         if flow is not None:
             self.save_flow(name, flow)
-        write_tree(tree, self.folder / f"{name}.nc")
+        write_tree(tree, self.path(name))
         self.journal(name).remove()
 
     def journal(self, name: str) -> FileJournal:
@@ -178,6 +185,33 @@ class Parts:
                 f"{path} is damaged ({type(error).__name__}): delete it and {path.with_suffix('.nc').name}, and "
                 "resume=True computes that point again."
             ) from error
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Reserve a point, or the flow for all of them, for one worker; whether nobody else holds it.
+
+        **Raises:** `StudyError` where that has been tried `MOST_TRIES` times, by workers that were killed."""
+        with claim(self.folder / f"{name}.lock") as mine:
+            if not mine or self.has(name):
+                yield False
+                return
+            tries = self.folder / f"{name}.tries"
+            before = len(tries.read_text()) if tries.exists() else 0
+            if before >= MOST_TRIES:
+                raise StudyError(
+                    f"{name}: {before} workers were killed while they ran this point, for want of memory perhaps; give "
+                    f"them more, or fewer chains. To try again, delete {tries}."
+                )
+            tries.write_text("x" * (before + 1))
+            try:
+                yield True
+            finally:
+                # Whoever is killed does not come here.
+                tries.unlink(missing_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Of the tree of a finished point."""
+        return self.folder / f"{name}.nc"
 
     def remove(self) -> None:
         """Delete the folder, once the result is written."""

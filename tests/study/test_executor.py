@@ -1,0 +1,307 @@
+"""Points in several processes: the same numbers, whoever runs them and whatever happens to them."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cloudpickle
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import statphys_flows as sf
+from statphys_flows import Processes, StudyError, StudyInterrupted
+from statphys_flows.cli import app
+from statphys_flows.study.execution.order import TOGETHER, tasks_of
+from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.scan import Scan, name_of
+from statphys_flows.study.storage.lock import _identity, claim, hold_lock, lock_of
+from statphys_flows.study.storage.store import Parts
+from tests.study.test_journal import Impatient
+from tests.study.test_study import assert_same_numbers, files, spring
+
+TEMPERATURES = [1.0, 0.9, 0.8, 0.7, 0.6]
+
+
+def study(kT=TEMPERATURES):
+    return dataclasses.replace(spring(), kT=kT)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return study().run(progress=False)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 12, 30, 64])
+def test_every_point_comes_after_what_it_needs(count):
+    points = list(Scan([1.0 + i for i in range(count)]).points())
+    tasks = tasks_of(points, "neighbours")
+    assert sorted(task.name for task in tasks) == sorted(map(name_of, points))
+    depth = {}
+    for task in tasks:
+        assert task.after is None or task.after in depth
+        depth[task.name] = 1 + depth.get(task.after, 0)
+    assert [task.after for task in tasks].count(None) == 1
+    # About √n strands of √n points, each after its neighbour.
+    names = [name_of(point) for point in points]
+    assert max(depth.values()) <= (count if count < 4 else 2 * count**0.5 + 1)
+    far = [t for t in tasks if t.after not in (None, names[0]) and names.index(t.name) != names.index(t.after) + 1]
+    assert not far
+    assert {task.after for task in tasks_of(points, "conditional")} == {TOGETHER}
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, "two"])
+def test_numbers_of_processes_that_are_none(n):
+    with pytest.raises(StudyError, match="give a positive integer, for example Processes"):
+        Processes(n)
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_numbers(alone, tmp_path):
+    assert_same_numbers(alone, study().run(tmp_path / "spring.nc", executor=Processes(2), progress=False))
+    assert files(tmp_path) == ["spring.nc"]
+
+
+SLOW = {
+    "one flow for all points": sf.Study(
+        sf.ContinuumPhi4(sites=8, a=0.2), [0.3, 0.2, 0.1], sampler=spring().sampler, strategy="conditional"
+    ),
+    "two parameters": sf.Study(
+        sf.LatticePhi4((4, 4), -1.0, 3.0), [1.0, 2.0], scan={"coupling": [3.0, 4.0]}, sampler=spring().sampler
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_so_do_other_scans(name):
+    assert_same_numbers(SLOW[name].run(progress=False), SLOW[name].run(executor=Processes(2), progress=False))
+
+
+def children() -> list[int]:
+    """Of this process, the workers."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            line = (path / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if parent == os.getpid() and b"execution.worker" in line:
+            found.append(int(path.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_that_are_killed_change_no_number(alone, tmp_path):
+    """Three of them, one after the other, wherever they are."""
+    killed, over = [], threading.Event()
+
+    def kill() -> None:
+        while len(killed) < 3 and not over.wait(6.0):
+            for pid in children()[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        found = study().run(tmp_path / "spring.nc", executor=Processes(2), progress=False)
+    finally:
+        over.set()
+        thread.join()
+    assert killed
+    assert_same_numbers(alone, found)
+    assert files(tmp_path) == ["spring.nc"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_goes_on_in_this_process(alone, tmp_path):
+    class Two(Progress):
+        def point_done(self):
+            raise KeyboardInterrupt
+
+    out = tmp_path / "spring.nc"
+    with pytest.raises(StudyInterrupted, match="resume=True"):
+        study().run(out, executor=Processes(2), progress=Two())
+    assert not children()
+    assert_same_numbers(alone, study().run(out, resume=True, progress=False))
+
+
+class Broken(sf.System):
+    """Fine to look at, and not to sample."""
+
+    space = sf.Euclidean(1)
+
+    def energy(self, x):
+        return 0.5 * x[0] ** 2
+
+
+class Failing(sf.LocalMCMC):
+    def run(self, *arguments, **options):
+        raise StudyError("The third spring of this bed has gone.")
+
+
+@pytest.mark.slow
+def test_what_a_worker_says_is_heard(tmp_path):
+    with pytest.raises(StudyError, match=r"^The third spring of this bed has gone\.$"):
+        sf.run_study(Broken(), [1.0, 2.0], sampler=Failing(), executor=Processes(2), progress=False)
+
+
+def test_what_cannot_be_sent_is_refused(tmp_path):
+    class Locked(Broken):
+        lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    with pytest.raises(StudyError, match="Locked cannot be sent to another process"):
+        sf.run_study(Locked(), sampler=spring().sampler, executor=Processes(2), progress=False)
+
+
+def test_a_job_holds_classes_of_a_script(tmp_path):
+    """As of a file that no other process can import."""
+    code = """
+import sys, cloudpickle
+import statphys_flows as sf
+class Mine(sf.System):
+    space = sf.Euclidean(1)
+    def energy(self, x):
+        return 2.0 * x[0] ** 2
+sys.stdout.buffer.write(cloudpickle.dumps(Mine()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(sf.__path__[0]).parent
+    )
+    assert float(cloudpickle.loads(done.stdout).energy([3.0])) == 18.0
+
+
+# Workers one after the other
+
+
+def test_parts_of_a_study_and_what_is_missing(alone, tmp_path):
+    out = tmp_path / "spring.nc"
+    with pytest.raises(StudyInterrupted, match=r"after \d of 5 temperatures, which are in"):
+        sf.run_part(study(), out, (2, 3), progress=Impatient(12))
+    with pytest.raises(StudyError, match=r"\d of 5 points are missing: kT=.*--part"):
+        sf.merge(out)
+    sf.run_part(study(), out, (1, 3), progress=False)
+    sf.run_part(study(), out, (3, 3), progress=False)
+    assert_same_numbers(alone, sf.merge(out))
+    with pytest.raises(StudyError, match="is complete: there is nothing to merge"):
+        sf.merge(out)
+    sf.run_part(study(), out, (3, 3), progress=False)
+
+
+def test_parts_that_are_none(tmp_path):
+    out = tmp_path / "spring.nc"
+    for part in ((0, 3), (4, 3), (1,), 3, "1/3", (1.5, 3)):
+        with pytest.raises(StudyError, match=r"give \(k, n\), the k-th of n parts"):
+            sf.run_part(study(), out, part, progress=False)
+    with pytest.raises(StudyError, match="holds no run that workers share"):
+        sf.merge(out)
+    with hold_lock(out), pytest.raises(StudyError, match="is being written by another run"):
+        sf.run_part(study(), out, progress=False)
+    sf.Study(spring().system, [2.0], sampler=spring().sampler)
+    Parts(out, study([2.0]).prepare({}), resume=False)
+    with pytest.raises(StudyError, match="belongs to another study"):
+        sf.run_part(study(), out, progress=False)
+
+
+def test_a_point_that_kills_its_workers_is_named(tmp_path):
+    parts = Parts(tmp_path / "a.nc", {}, resume=False)
+
+    def fail() -> None:
+        with parts.claim("kT_1.0") as mine:
+            assert mine
+            raise MemoryError
+
+    for _ in range(4):
+        with pytest.raises(MemoryError):
+            fail()  # and says so, unlike one that is killed
+    (parts.folder / "kT_1.0.tries").write_text("xxx")
+    with pytest.raises(StudyError, match=r"kT_1\.0: 3 workers were killed while they ran this point"):
+        fail()
+
+
+def test_one_worker_at_a_time_has_a_point(tmp_path):
+    path = tmp_path / "point.lock"
+    with claim(path) as first:
+        assert first
+        with claim(path) as second:
+            assert not second
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_silent_lock_of_another_machine_is_taken_over(tmp_path):
+    out = tmp_path / "a.nc"
+    there = lock_of(out)
+    there.write_text(json.dumps(json.loads(_identity()) | {"host": "elsewhere"}))
+    with pytest.raises(StudyError, match="is being written by another run"), hold_lock(out):
+        pass
+    long_ago = time.time() - 1000
+    os.utime(there, (long_ago, long_ago))
+    with hold_lock(out):
+        assert json.loads(there.read_text())["host"] != "elsewhere"
+    # One by an earlier version, which was never touched.
+    old = json.loads(_identity()) | {"host": "elsewhere"}
+    del old["beats"]
+    there.write_text(json.dumps(old))
+    os.utime(there, (long_ago, long_ago))
+    with pytest.raises(StudyError, match="is being written by another run"), hold_lock(out):
+        pass
+
+
+def test_a_lock_is_touched_while_it_is_held(tmp_path, monkeypatch):
+    monkeypatch.setattr("statphys_flows.study.storage.lock._BEAT", 0.02)
+    path = tmp_path / "point.lock"
+    with claim(path):
+        os.utime(path, (0, 0))
+        for _ in range(100):
+            time.sleep(0.02)
+            if path.stat().st_mtime > 1e9:
+                break
+        else:
+            pytest.fail("nobody touched it")
+
+
+DECLARED = """
+import statphys_flows as sf
+class Mine(sf.System):
+    space = sf.Euclidean(1)
+    def energy(self, x):
+        return x[0] ** 2
+study = sf.Study(Mine(), kT=[1.0, 0.5], sampler=sf.LocalMCMC(chains=16, draws=20, warm_up=20))
+"""
+
+
+@pytest.mark.slow
+def test_from_the_shell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(DECLARED)
+    shell = CliRunner()
+
+    def call(*words):
+        return shell.invoke(app, list(words))
+
+    run = ("run", "mine.py", "--no-cache")
+    assert call(*run, "--processes", "2", "--out", "two.nc").exit_code == 0
+    for part in ("2/2", "1/2"):
+        done = call(*run, "--part", part, "--out", "shared.nc")
+        assert done.exit_code == 0, done.output
+        assert "Nothing is left to run. Once: statphys-flows merge shared.nc" in done.output
+    assert call("merge", "shared.nc").exit_code == 0
+    with xr.open_datatree("two.nc") as two, xr.open_datatree("shared.nc") as shared:
+        assert_same_numbers(two, shared)
+    for wrong, sentence in (("0/2", "give (k, n)"), ("3", "write 3/32 for the third of 32"), ("x/2", "write 3/32")):
+        done = call(*run, "--part", wrong, "--out", "other.nc")
+        assert done.exit_code == 2
+        assert sentence in done.output
+    done = call(*run, "--part", "1/2", "--resume", "--out", "other.nc")
+    assert done.exit_code == 2
+    assert "leave out --resume" in done.output
