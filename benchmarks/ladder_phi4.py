@@ -99,7 +99,7 @@ def volume(quick: bool, seed: int) -> None:
     ways: dict[str, dict[str, Any]] = {"ladder": {}, "independence move": {"ladder": 2}}
     print("| L | way | log Z | forward ESS | passes a draw | 2 τ(abs M) | passes for an independent one | |")
     print("| --- " * 8 + "|")
-    needed, barrier = {}, 0.0
+    needed, barrier, levels = {}, 0.0, 0.0
     for length in lengths:
         for name, way in ways.items():
             clock, chains = Clock(), CHAINS.get(length, 16)
@@ -110,7 +110,7 @@ def volume(quick: bool, seed: int) -> None:
             passes = map_passes(result, 1.0)
             if name == "ladder":
                 needed[length] = passes * two_tau.value
-                barrier = diagnostic(result, "ladder_barrier", 1.0)
+                barrier, levels = (diagnostic(result, f, 1.0) for f in ("ladder_barrier", "levels"))
             print(
                 f"| {length} | {name} | {log_z.value:.3f} ± {log_z.error:.3f} | "
                 f"{diagnostic(result, 'ess_forward', 1.0):.4f} | {passes:.2f} | {two_tau.value:.2f} ± "
@@ -118,6 +118,9 @@ def volume(quick: bool, seed: int) -> None:
                 f"{clock():.0f} s; {warning(result, 1.0)} |",
                 flush=True,
             )
+            if name == "ladder" and levels == 2:
+                print(f"| {length} | independence move | it was what was run |" + " |" * 5, flush=True)
+                break
     for one, two in itertools.pairwise(lengths):
         exponent = np.log(needed[two] / needed[one]) / (2 * np.log(two / one))
         print(f"from L = {one} to {two}: passes for an independent draw grow as V^{exponent:.2f}")
