@@ -164,9 +164,6 @@ ENOUGH_CHAINS, ENOUGH_BLOCKS = 16, 32
 SHORTEST_BLOCK = 4
 # How often independent blocks are taken to be correlated, by which the length of blocks is chosen.
 UNLIKELY_IF_INDEPENDENT = 0.01
-# Of an error, as it was at a quarter of the draws: where it is above this it does not fall, and a run that was to make
-# it smaller ends, with a warning. False alarms: it is to halve, and those of 16 chains vary by 13%: 1%.
-STUCK_ERROR = 0.85
 # Of the replicas of a bootstrap: a few may have no value, as where a root left the range. With more the error is NaN.
 MOST_UNDEFINED_REPLICAS = 0.05
 # Correlation times 2τ: shorter blocks are not independent, and a warning says that errors may be too small.

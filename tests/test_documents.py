@@ -119,7 +119,9 @@ def test_every_contract_has_its_page():
     """Each page is in the index, and each contract that is to be written by others is on a page or in the index."""
     index = (ROOT / "docs" / "extending" / "README.md").read_text()
     assert set(re.findall(r"\((\w+\.md)\)", index)) == {path.name for path in EXTENDING} - {"README.md"}
-    contracts = "Base Flow LocalKernel Objective Potential Progress Proposal Reference Sampler Space System Velocity"
+    contracts = (
+        "Base Executor Flow LocalKernel Objective Potential Progress Proposal Reference Sampler Space System Velocity"
+    )
     pages = " ".join(path.read_text() for path in EXTENDING)
     assert not [name for name in contracts.split() if not re.search(rf"`(sf\.)?{name}`", pages)]
 

@@ -12,7 +12,6 @@ from statphys_flows.results.schema import rows
 from statphys_flows.sampling import Sampler
 from statphys_flows.systems import System
 from statphys_flows.systems.scalars import trace_observables
-from statphys_flows.thresholds import STUCK_ERROR
 
 # If not given, so many times the draws that the sampler begins with.
 _MOST = 100
@@ -105,7 +104,6 @@ class Pursuit:
     def __init__(self, precision: Precision, draws: int):
         self._precision = precision
         self._most = precision.most_draws or _MOST * draws
-        self._first: tuple[int, dict[str, float]] | None = None
         self.stopped_by = ""
 
     def more(self, averages: Mapping[str, Estimate], lowest: Mapping[str, float], draws: int) -> float:
@@ -113,13 +111,10 @@ class Pursuit:
         its square is, without the part that draws do not lower (`lowest`, 0 if not given).
 
         Errors are known to a tenth or so: a run that has to become half as long again or more goes to 0.85 of what they
-        say at first, and not beyond 4 times as many. Where an error is above `STUCK_ERROR` of what it was at a quarter
-        of the draws, it does not fall."""
+        say at first, and not beyond four times as many."""
         unmet = self._precision.unmet(averages)
-        factors = {name: _factor(averages[name], each, lowest.get(name, 0.0)) for name, each in unmet.items()}
-        possible = [f for name, f in factors.items() if f < math.inf and not self._is_stuck(name, averages, draws)]
-        if self._first is None:
-            self._first = (draws, {name: averages[name].error for name in self._precision.wanted})
+        factors = [_factor(averages[name], each, lowest.get(name, 0.0)) for name, each in unmet.items()]
+        possible = [factor for factor in factors if factor < math.inf]
         if not possible or draws >= self._most:
             self.stopped_by = REACHED if not unmet else AT_MOST if possible else NEVER
             return 1.0
@@ -127,11 +122,6 @@ class Pursuit:
         if factor > _SHORT:
             factor = min(max(_SHORT, _CAUTION * factor), _GROWTH)
         return min(factor, self._most / draws)
-
-    def _is_stuck(self, name: str, averages: Mapping[str, Estimate], draws: int) -> bool:
-        if self._first is None or draws < 4 * self._first[0]:
-            return False
-        return not averages[name].error < STUCK_ERROR * self._first[1][name]
 
 
 def _factor(found: Estimate, wanted: Wanted, lowest: float) -> float:

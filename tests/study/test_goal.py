@@ -98,15 +98,6 @@ def test_it_does_not_run_on_without_end():
     assert pursue(lambda: 1.0, lowest=0.02)[1:] == (pytest.approx(math.hypot(0.1, 0.02)), NEVER)
     precision = Precision.of({"energy": 0.01}, None)
     assert precision is not None
-    pursuit, draws, taken = Pursuit(precision, 100), 100, []
-    while len(taken) < 20:
-        more = pursuit.more({"energy": Estimate(1.0, 0.1)}, {}, draws)
-        taken.append(draws)
-        if more <= 1:
-            break
-        draws = math.ceil(draws * more)
-    assert pursuit.stopped_by == NEVER
-    assert draws == 400
     nothing = Pursuit(precision, 100)
     assert nothing.more({"energy": Estimate(math.nan, math.nan)}, {}, 100) == 1
     assert nothing.stopped_by == NEVER

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
@@ -114,11 +115,14 @@ def _estimate(sampled: Sampled, parameters: Parameters) -> _Estimated:
 
 def _goal(pursuit: Pursuit, parameters: Parameters) -> Goal:
     """How many times as many draws a point needs."""
+    kT = parameters["kT"]
 
     def more(sampled: Sampled) -> float:
         found = _estimate(sampled, parameters)
-        systematic = np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"]))
-        lowest = {"log_z": systematic, "entropy": systematic, "free_energy": parameters["kT"] * systematic}
+        # Of log Z also the rounding of its weights, which is in its error.
+        rounding = float(jnp.finfo(jnp.result_type(float)).eps) * np.mean(np.abs(found.production.energy)) / kT
+        systematic = float(np.hypot(np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"])), rounding))
+        lowest = {"log_z": systematic, "entropy": systematic, "free_energy": kT * systematic}
         return pursuit.more(found.averages, lowest, found.production.energy.shape[1])
 
     return more
