@@ -233,6 +233,8 @@ class Study:
         scan = Scan(self.kT, self.scan)
         names = [name_of(point) for point in scan.points()]
         finished = tuple(name for name in names if name in done)
+        # Workers may be in other folders.
+        out = None if out is None else out.resolve()
         # Only the missing points count: those that are done take no part in the training.
         missing = len(names) - len(finished)
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""

@@ -212,6 +212,17 @@ def test_parts_that_are_none(tmp_path):
         sf.run_part(study(), out, progress=False)
 
 
+def test_nobody_runs_a_study_alone_that_others_work_at(tmp_path):
+    out = tmp_path / "spring.nc"
+    parts = Parts(out, study().prepare({}), resume=False)
+    with parts.claim("kT_1.0") as mine:
+        assert mine
+        for options in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(StudyError, match=r"Others are working at .*kT_1\.0.*--part"):
+                study().run(out, progress=False, **options)
+    assert parts.folder.exists()
+
+
 def test_a_point_that_kills_its_workers_is_named(tmp_path):
     parts = Parts(tmp_path / "a.nc", {}, resume=False)
 
@@ -272,10 +283,11 @@ def test_a_lock_is_touched_while_it_is_held(tmp_path, monkeypatch):
 
 DECLARED = """
 import statphys_flows as sf
+from helper import stiffness
 class Mine(sf.System):
     space = sf.Euclidean(1)
     def energy(self, x):
-        return x[0] ** 2
+        return stiffness * x[0] ** 2
 study = sf.Study(Mine(), kT=[1.0, 0.5], sampler=sf.LocalMCMC(chains=16, draws=20, warm_up=20))
 """
 
@@ -284,6 +296,7 @@ study = sf.Study(Mine(), kT=[1.0, 0.5], sampler=sf.LocalMCMC(chains=16, draws=20
 def test_from_the_shell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(DECLARED)
+    Path("helper.py").write_text("stiffness = 1.5\n")
     shell = CliRunner()
 
     def call(*words):

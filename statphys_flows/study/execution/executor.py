@@ -13,7 +13,7 @@ import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, whole
-from statphys_flows.study.execution.job import Job, collect
+from statphys_flows.study.execution.job import Job, collect, declared
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.storage.store import MOST_TRIES, Parts
 
@@ -21,6 +21,8 @@ from statphys_flows.study.storage.store import MOST_TRIES, Parts
 _LOOK, _GRACE = 0.5, 60.0
 # How much of what a worker said last is shown.
 _SAID = 2000
+# The exit status of a worker that somebody told to stop, which was not this process: another one takes its place.
+TOLD_TO_STOP = 75
 
 
 class Executor(abc.ABC):
@@ -90,8 +92,9 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        # The same modules can be imported as here.
-        path = os.pathsep.join(each for each in sys.path if each)
+        # The same modules can be imported as here, and those beside a file that the shell was given.
+        beside = [str(Path(module.__file__).parent) for module in declared() if module.__file__]
+        path = os.pathsep.join([*(each for each in sys.path if each), *beside])
         self._process = subprocess.Popen(
             self._command, stderr=self._said, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}
         )
@@ -103,7 +106,9 @@ class _Worker:
         code = self._process.poll()
         if code is None:
             return True
-        if code < 0 and self._killed < 10 * MOST_TRIES:  # a point that kills its workers is named by the next
+        if (
+            code < 0 or code == TOLD_TO_STOP
+        ) and self._killed < 10 * MOST_TRIES:  # a point that kills its workers is named by the next
             self._killed += 1
             self._start()
             return True

@@ -38,7 +38,8 @@ def fill(
         return tree
     except KeyboardInterrupt as reason:
         kind, by = (StudyStopped, str(reason)) if isinstance(reason, StudyStopped) else (StudyInterrupted, "")
-        raise kind(explain_interruption(len(done), number(job.scan), parts if kept else None, by)) from None
+        finished = len(done) if executor is None or parts is None else sum(parts.has(task.name) for task in job.tasks())
+        raise kind(explain_interruption(finished, number(job.scan), parts if kept else None, by)) from None
     finally:
         report.close()
 

@@ -6,9 +6,11 @@ end before the others.
 """
 
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -30,6 +32,8 @@ from statphys_flows.systems import System
 
 # The file of the job.
 JOB = "job.pickle"
+# What modules are called that the shell made of files.
+DECLARED = "statphys_flows_declared_"
 # Seconds until a worker that has nothing to do looks again.
 _PAUSE = 0.5
 
@@ -55,6 +59,8 @@ class Job(NamedTuple):
         whole, so that no worker has to import it.
 
         **Raises:** `StudyError` where something cannot be written."""
+        for module in declared():
+            cloudpickle.register_pickle_by_value(module)
         try:
             written = cloudpickle.dumps(self)
         except Exception as error:
@@ -106,6 +112,11 @@ class Job(NamedTuple):
         return [parameters for parameters in self.scan.points() if name_of(parameters) not in self.done]
 
 
+def declared() -> list[ModuleType]:
+    """Modules that no other process can import, for the shell made them of files."""
+    return [module for name, module in list(sys.modules.items()) if name.startswith(DECLARED)]
+
+
 @full_precision()
 def work(job: Job, report: Progress, turn: int = 0, pause: Callable[[float], None] = time.sleep) -> None:
     """Run points until none is left that anybody has to run. `turn`, the number of the worker, says where it looks
@@ -121,7 +132,6 @@ def work(job: Job, report: Progress, turn: int = 0, pause: Callable[[float], Non
         ready = ready[turn % len(ready) :] + ready[: turn % len(ready)] if ready else []
         if not any(_take(run, task, tasks, starts) for task in ready):
             pause(_PAUSE)
-    report.close()
 
 
 def _take(run: Run, task: Task, tasks: list[Task], starts: dict) -> bool:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from statphys_flows.errors import StudyError
+from statphys_flows.study.execution.job import DECLARED
 from statphys_flows.study.shell.settings import parse_kT, parse_precision, parse_scan, replace_fields
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _import(path: Path) -> ModuleType:
 
 def _module_name(path: Path) -> str:
     """A name that shadows no real module and is the same in each run: it is stored with the result."""
-    name = stem = "statphys_flows_declared_" + path.stem
+    name = stem = DECLARED + path.stem
     count = 1
     while (taken := sys.modules.get(name)) is not None and taken.__file__ != str(path):
         count += 1

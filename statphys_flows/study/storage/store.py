@@ -136,6 +136,8 @@ class Parts:
     several workers; who has it alone removes what a run left that was killed while it wrote."""
 
     def __init__(self, out: Path, configuration: dict[str, Any], *, resume: bool, shared: bool = False):
+        if not shared:
+            _refuse_workers(out)
         self.out, self.folder = out, make_parts_folder(out, resume=resume)
         if not shared:
             for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
@@ -216,6 +218,17 @@ class Parts:
     def remove(self) -> None:
         """Delete the folder, once the result is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _refuse_workers(out: Path) -> None:
+    """**Raises:** `StudyError` while workers have points of `out`."""
+    for lock in parts_folder(out).glob("*.lock"):
+        with claim(lock) as mine:
+            if not mine:
+                raise StudyError(
+                    f"Others are working at {out} ({lock.stem}): wait until they have ended, or work beside them with "
+                    "--part (sf.run_part)."
+                )
 
 
 def explain_interruption(done: int, number: str, parts: Parts | None, by: str = "") -> str:
