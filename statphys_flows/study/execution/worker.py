@@ -1,9 +1,10 @@
 """A worker: `python -m statphys_flows.study.execution.worker JOB [TURN]`."""
 
+import os
 import sys
 from pathlib import Path
 
-from statphys_flows.errors import StudyError
+from statphys_flows.errors import StudyError, StudyStopped
 from statphys_flows.study.execution.job import Job, work
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.stopping import stopping_at_signals
@@ -13,7 +14,18 @@ def work_at(path: str, turn: int = 0) -> None:
     """Run points of the job in a file until none is left that anybody has to run.
 
     **Raises:** `StudyError` where a point cannot be run."""
-    work(Job.read(Path(path)), Progress(), turn)
+    work(Job.read(Path(path)), _Child(), turn)
+
+
+class _Child(Progress):
+    """Ends a worker whose parent was killed: nobody else would, and it would hold points that a new run wants."""
+
+    def __init__(self):
+        self._parent = os.getppid()
+
+    def tick(self, message):
+        if os.getppid() != self._parent:
+            raise StudyStopped("because its parent has ended")
 
 
 def main(arguments: list[str]) -> int:

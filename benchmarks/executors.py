@@ -1,0 +1,145 @@
+"""Who runs the points of a study: the same numbers, how much faster, and whatever is killed.
+
+    python -m benchmarks.executors speed_up            # 8 points of φ⁴ on a lattice, two processes against one
+    python -m benchmarks.executors kills [--times 1000]
+
+`kills`: a study is begun in a process of its own, alone or with two workers in turn, and a process of it, that one or a
+worker, is killed at a random time, again and again; runs go on with `resume=True`. Every finished file has to hold the
+numbers of a run that was left in peace, and its folder nothing else.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import statphys_flows as sf
+
+# Seconds within which somebody is killed.
+_WITHIN = 20.0
+
+
+def lattice(points: int) -> sf.Study:
+    return sf.Study(sf.LatticePhi4((8, 8), -4.0, 6.008), np.linspace(0.9, 1.25, points))
+
+
+def small() -> sf.Study:
+    sampler = sf.FlowMCMC(chains=16, draws=40, rounds=sf.Rounds(most=1, train_steps=5), start=sf.Start(warm_up=20))
+    well = sf.Hamiltonian(lambda x: 3 * (x[0] ** 2 - 1) ** 2 + 0.5 * x[1] ** 2, space=sf.Euclidean(2))
+    return sf.Study(well, [1.0, 0.9, 0.8, 0.7, 0.6], sampler=sampler)
+
+
+def differences(one: xr.DataTree, two: xr.DataTree) -> list[str]:
+    """Names of numbers that are not the same, seconds and dates apart."""
+    found = []
+    for group in ("thermodynamics", "sample_stats", "posterior", "profiles"):
+        a, b = one[group].to_dataset(), two[group].to_dataset()
+        found += [f"{group}/{name}" for name in a.data_vars if not a[name].identical(b[name])]
+    return found
+
+
+def speed_up() -> None:
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, executor in (("one process", None), ("two processes", sf.Processes(2))):
+            # In a process of its own, so that nothing is compiled already.
+            began = time.perf_counter()
+            line = [
+                sys.executable,
+                "-m",
+                "benchmarks.executors",
+                "run_lattice",
+                folder,
+                "0" if executor is None else "2",
+            ]
+            subprocess.run(line, check=True)
+            seconds[name] = time.perf_counter() - began
+            print(f"{name}: {seconds[name]:.0f} s", flush=True)
+        trees = [sf.load(Path(folder) / f"{n}.nc") for n in ("0", "2")]
+        ratio = seconds["two processes"] / seconds["one process"]
+        print(f"ratio {ratio:.2f}; differences: {differences(*trees) or 'none'}")
+
+
+def run_lattice(folder: str, processes: int) -> None:
+    executor = sf.Processes(processes) if processes else None
+    lattice(8).run(Path(folder) / f"{processes}.nc", executor=executor, progress=False)
+
+
+def run_small(out: str, processes: int) -> None:
+    path, executor = Path(out), sf.Processes(processes) if processes else None
+    small().run(path, resume=True, executor=executor, progress=False)
+
+
+def kills(times: int) -> None:
+    peace, rng = small().run(progress=False), random.Random(0)
+    killed = finished = wrong = 0
+    began = time.perf_counter()
+    while killed < times:
+        with tempfile.TemporaryDirectory() as folder:
+            out, processes = Path(folder) / "small.nc", rng.choice([0, 2])
+            while not out.exists() or Path(f"{out}.parts").exists():
+                line = [sys.executable, "-m", "benchmarks.executors", "run_small", str(out), str(processes)]
+                run = subprocess.Popen(line, stderr=subprocess.PIPE, start_new_session=True)
+                try:
+                    run.wait(rng.uniform(0.0, _WITHIN) if killed < times else None)
+                except subprocess.TimeoutExpired:
+                    victims = [pid for pid in _family(run.pid) if pid != run.pid]
+                    os.kill(rng.choice([run.pid, *victims]), signal.SIGKILL)
+                    killed += 1
+                    if rng.random() < 0.5:  # a worker alone is started again by the others
+                        run.kill()
+                said = run.communicate()[1].decode()
+                if run.returncode > 0:
+                    print(f"exit status {run.returncode}: {said.strip().splitlines()[-1:]}", flush=True)
+                    wrong += 1
+                _end(run.pid)
+            finished += 1
+            left = sorted(path.name for path in Path(folder).iterdir())
+            off = differences(peace, sf.load(out))
+            wrong += bool(off) or left != ["small.nc"]
+            if off or left != ["small.nc"]:
+                print(f"differences: {off}; files: {left}", flush=True)
+    print(f"{killed} kills, {finished} runs finished, {wrong} wrong; {time.perf_counter() - began:.0f} s")
+
+
+def _family(session: int) -> list[int]:
+    """The processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(path.name))
+    return found
+
+
+def _end(session: int) -> None:
+    """Workers whose parent was killed end with their piece of work; here at once."""
+    for pid in _family(session):
+        os.kill(pid, signal.SIGKILL)
+    while _family(session):
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=["speed_up", "kills", "run_lattice", "run_small"])
+    parser.add_argument("rest", nargs="*")
+    parser.add_argument("--times", type=int, default=1000)
+    given = parser.parse_args()
+    if given.case == "speed_up":
+        speed_up()
+    elif given.case == "kills":
+        kills(given.times)
+    else:
+        {"run_lattice": run_lattice, "run_small": run_small}[given.case](given.rest[0], int(given.rest[1]))
