@@ -1,10 +1,11 @@
-"""The shell: `statphys-flows run | merge | new | show`.
+"""The shell: `statphys-flows run | merge | watch | new | show`.
 
 Nothing heavy is imported at the top, so that `--help` is fast: each command imports what it needs when it runs.
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,6 +167,19 @@ def merge(
 
 
 @app.command()
+def watch(
+    out: Annotated[Path, typer.Argument(help="Result that a run is writing, here or elsewhere.", metavar="FILE.nc")],
+    every: Annotated[float, typer.Option(metavar="SECONDS", help="Time between two looks.")] = 5.0,
+) -> None:
+    """Say how far a run is, again and again, until it is finished."""
+    with _plain_errors():
+        from statphys_flows.report.unfinished import follow
+
+        follow(out, every, typer.echo)
+        typer.echo(f"{out} is finished. To see it: statphys-flows show {_quote(out)}")
+
+
+@app.command()
 def new(
     file: Annotated[Path, typer.Argument(help="Python file to write, e.g. my_system.py.", metavar="FILE")],
 ) -> None:
@@ -190,8 +204,15 @@ def show(
         typer.Option("--html", metavar="PAGE.html", help="Write a page for a browser, with everything in it."),
     ] = None,
 ) -> None:
-    """Print a summary of a result, draw its figures, and write a page with both if asked to."""
+    """Print a summary of a result, draw its figures, and write a page with both if asked to; of an unfinished run, how
+    far it is."""
     with _plain_errors():
+        if not file.exists():
+            from statphys_flows.report.unfinished import describe, is_unfinished
+
+            if is_unfinished(file):
+                typer.echo(describe(file))
+                return
         from statphys_flows.report.load import load
         from statphys_flows.report.summary import summary
 
@@ -265,8 +286,6 @@ def _print_warnings(result: xarray.DataTree | None) -> None:
 
 
 def _quote(path: Path) -> str:
-    import shlex
-
     return shlex.quote(str(path))
 
 
