@@ -17,7 +17,7 @@ from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study.assemble import axes_of, points_of
-from statphys_flows.study.check import check_declaration
+from statphys_flows.study.check import check_declaration, check_names
 from statphys_flows.study.execution.executor import Executor
 from statphys_flows.study.execution.finish import fill
 from statphys_flows.study.execution.job import Job
@@ -26,7 +26,6 @@ from statphys_flows.study.execution.run import key_of, strategy_of
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
-from statphys_flows.study.names import check_names
 from statphys_flows.study.scan import Scan, at, join_values, name_of, points_between
 from statphys_flows.study.storage import provenance
 from statphys_flows.study.storage.programs import forget_changed

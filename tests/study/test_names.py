@@ -10,7 +10,7 @@ import xarray as xr
 import statphys_flows as sf
 from statphys_flows.results.schema import TABLE
 from statphys_flows.sampling.coverage.missing_mass import missing_mass
-from statphys_flows.study.names import _can_be_written, check_names
+from statphys_flows.study.check import _can_be_written, check_names
 from statphys_flows.study.shell.declaration import load_study
 from statphys_flows.systems import float_parameters
 
