@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         Progress,
         Study,
         concat,
+        from_samples,
         merge,
         run_part,
         run_size_study,
@@ -139,7 +140,7 @@ _HOME = {
         "Production RandomWalk Rounds Sampled Sampler Start TemperedSMC UserKernel importance"
     ),
     "spaces": "Euclidean Interval Lattice ParticleBox Space",
-    "study": "Executor Processes Progress Study concat merge run_part run_size_study run_study",
+    "study": "Executor Processes Progress Study concat from_samples merge run_part run_size_study run_study",
     "systems": (
         "BayesianModel ContinuumPhi4 CosinePotential DensityModeAt GaussianWell GeneralisedCosinePotential "
         "Hamiltonian LargestCluster LatticePhi4 LennardJones MeanFieldPhi4 MeanFieldSites Modes PairCorrelationAt "
@@ -247,6 +248,7 @@ __all__ = [
     "energy_derivatives",
     "fit_density",
     "flow_for",
+    "from_samples",
     "importance",
     "load",
     "load_flow",

@@ -180,6 +180,8 @@ DRIFT = 5e-3
 CHAINS_FOR_DRIFT = 8
 # R-hat above which a warning says that the chains have not mixed.
 LARGEST_R_HAT = 1.05
+# Errors of chains by which given draws may miss ⟨(x - ⟨x⟩)·∇U⟩ = n kT: by chance of 16 chains once in 30 000.
+OF_ANOTHER_ENERGY = 5.0
 # Of the states: how many may rest on local moves alone, without a warning.
 UNDERCOVERED_FRACTION = 2e-3
 # R-hat above which chains are each in a place of its own: the spread of their means is √3 times that within them.

@@ -210,12 +210,13 @@ def _of_chains(production: Production, found: diagnosis.Agreement) -> dict[str, 
         warnings.simplefilter("ignore", RuntimeWarning)  # if all are NaN
         ess = np.nanmin([analysis.bulk_effective_sample_size(x) for x in main])
         tau = np.nanmax([analysis.integrated_autocorrelation_time(x).value for x in main])
+        acceptance = np.nanmean(production.local_acceptance_rate)
     return {
         "r_hat": max(found.r_hat.values(), default=float("nan")),
         "ess_bulk": float(ess),
         "autocorrelation_time": float(tau),
         "drift_p_value": min(found.drift.values(), default=float("nan")),
-        "local_acceptance_rate": float(np.nanmean(production.local_acceptance_rate)),
+        "local_acceptance_rate": float(acceptance),
     }
 
 

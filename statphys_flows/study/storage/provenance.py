@@ -145,7 +145,7 @@ def _fields(module: Any) -> dict[str, Any]:
     return {n: _identity(v) if v is not None and "by_digest" in how else _plain(v) for n, (v, how) in values.items()}
 
 
-def _identity(module: eqx.Module) -> str:
+def _identity(module: eqx.Module | np.ndarray) -> str:
     """A class, and the digest of all arrays with the names of where they stand."""
     digest = Digest()
     for path, leaf in jax.tree_util.tree_flatten_with_path(module)[0]:
