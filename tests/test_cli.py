@@ -47,7 +47,8 @@ class Study:
     sampler: object = None
     scan: dict = dataclasses.field(default_factory=dict)
 
-    def run(self, out=None, *, resume=False, overwrite=False, progress=True, stop_after=None):
+    def run(self, out=None, *, resume=False, overwrite=False, progress=True, stop_after=None, executor=None):
+        assert executor is None
         tree = fake_tree(kT=self.kT)
         tree.attrs["seed"] = self.seed
         tree.attrs["asked"] = str((resume, overwrite, progress, stop_after))

@@ -83,6 +83,7 @@ OBJECTS = {
     "Rounds": lambda: sf.Rounds(most=2, objective=sf.ReverseKL()),
     "Ladder": lambda: sf.Ladder(levels=[0, 0.5, 1]),
     "Polish": lambda: sf.Polish(most=1),
+    "Processes": lambda: sf.Processes(2),
     "LocalMCMC": lambda: sf.LocalMCMC(sf.HMC()),
     "ParallelTempering": lambda: sf.ParallelTempering(),
     "TemperedSMC": lambda: sf.TemperedSMC(),
@@ -137,9 +138,9 @@ OBJECTS = {
     "fit_density": density,
 }  # fmt: skip
 # Contracts, of which every flow, potential and system above is one; what only listens; flows that are not built yet.
-ABSTRACT = {"Base", "BayesianModel", "Candidates", "Factor", "Flow", "GaussianBase", "Journal", "LocalKernel",
-            "MeanFieldSites", "Objective", "Potential", "Progress", "Proposal", "Reference", "Sampler", "Space",
-            "System", "Treatment", "Velocity"}  # fmt: skip
+ABSTRACT = {"Base", "BayesianModel", "Candidates", "Executor", "Factor", "Flow", "GaussianBase", "Journal",
+            "LocalKernel", "MeanFieldSites", "Objective", "Potential", "Progress", "Proposal", "Reference", "Sampler",
+            "Space", "System", "Treatment", "Velocity"}  # fmt: skip
 
 REGISTRY = {
     f"{kind}-{name}": (lambda build=build: build(jax.random.key(1)))

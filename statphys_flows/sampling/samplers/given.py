@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from statphys_flows.flows import Flow, Proposal
+from statphys_flows.flows import Proposal
 from statphys_flows.numbers import whole
 from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptive.candidates import Adapted, count_missed
@@ -119,10 +119,10 @@ class GivenSamples(Sampler):
         candidates = flows_for(system, kT=float(kT), key=flows_key, samples=samples)
         best: Adapted | None = None
         for index, (name, own) in enumerate(zip(candidates.names, keys, strict=False)):
-            flow = candidates[index]
+            flow: Any = candidates[index]
             if warm_start is not None and name == warm_start.candidate:
                 flow = flow.adopt(warm_start.flow)
-            if isinstance(flow, Flow) and flow.has_map:
+            if flow.has_map:
                 flow = train(flow, samples=samples, system=system, kT=float(kT), steps=self.steps, key=own).flow
             score, forward, reverse = map(float, score_flow(system, kT, flow, held_out, score_key))
             history = {**history_of_one(forward, reverse), "candidate": np.full(1, name, dtype=object)}

@@ -1,6 +1,7 @@
 """Where the points of a study are run."""
 
 import abc
+import dataclasses
 import os
 import signal
 import subprocess
@@ -47,16 +48,19 @@ class Executor(abc.ABC):
         **Raises:** `StudyError` where a worker fails."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Processes(Executor):
     """So many processes on this machine, which share its cores and its memory.
 
     **Raises:** `StudyError` for a number that is not a positive integer.
     """
 
-    def __init__(self, n: int):
-        self.n = whole(n)
+    n: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "n", whole(self.n))
         if not is_count(self.n):
-            raise StudyError(f"Processes({n!r}): give a positive integer, for example Processes(4).")
+            raise StudyError(f"Processes({self.n!r}): give a positive integer, for example Processes(4).")
 
     def execute(self, job: Path, report: Progress, points: list[Path]) -> None:
         report.start(len(points), 1)
