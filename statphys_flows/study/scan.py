@@ -1,7 +1,7 @@
 """The grid of a study: temperatures, and fields of the system."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -56,6 +56,10 @@ class Scan:
         parameters, so that each is a neighbour of the one before."""
         kT = sorted(self.axes["kT"], reverse=True)
         yield from _snake({**self.axes, "kT": tuple(kT)})
+
+    def missing(self, done: Container[str]) -> list[Parameters]:
+        """The points whose names are not in `done`, in the order in which they are run."""
+        return [point for point in self.points() if name_of(point) not in done]
 
     def in_given_order(self) -> Iterator[Parameters]:
         """Every point, in the order in which values were given, the last parameter fastest."""

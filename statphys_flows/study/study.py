@@ -82,8 +82,8 @@ class Study:
         check_declaration(self.system, self.sampler, self.seed, self.strategy)
         Scan(self.kT, self.scan).check(self.system)
         object.__setattr__(self, "most_draws", whole(self.most_draws))
-        if (precision := Precision.of(self.precision, self.most_draws)) is not None:
-            precision.check(self.system, tuple(axes), self.sampler)
+        if (goal := self._goal) is not None:
+            goal.check(self.system, tuple(axes), self.sampler)
 
     def run(
         self,
@@ -189,10 +189,12 @@ class Study:
     def configuration(self) -> dict:
         """Everything that decides the numbers, as plain data: the content of the result's attribute of this name."""
         found = provenance.configuration(self.system, Scan(self.kT, self.scan).axes, self.seed, self.sampler)
-        goal = Precision.of(self.precision, self.most_draws)
-        return json.loads(
-            json.dumps(found | {"strategy": self.strategy} | ({} if goal is None else {"goal": goal.plain()}))
-        )
+        goal = {} if self._goal is None else {"goal": self._goal.plain()}
+        return json.loads(json.dumps(found | {"strategy": self.strategy} | goal))
+
+    @property
+    def _goal(self) -> Precision | None:
+        return Precision.of(self.precision, self.most_draws)
 
     def _axes_of(self, result: xr.DataTree) -> dict[str, tuple[float, ...]]:
         """The values in a result. Refuses a result of another study."""
@@ -211,7 +213,7 @@ class Study:
 
         **Raises:** `StudyError`."""
         scan = Scan(self.kT, self.scan)
-        missing = [point for point in scan.points() if name_of(point) not in done]
+        missing = scan.missing(done)
         if flows is not None:
             flows.check(self.sampler, map(name_of, missing), replace=replace)
         for end in (min, max) if self.scan else (max,):
@@ -237,10 +239,8 @@ class Study:
         # Only the missing points count: those that are done take no part in the training.
         missing = len(names) - len(finished)
         strategy = strategy_of(self.strategy, self.system, self.sampler, missing) if missing else ""
-        goal = Precision.of(self.precision, self.most_draws)
-        return Job(
-            self.system, scan, self.sampler, strategy, self.seed, finished, out, configuration, flows, goal, before
-        )
+        own = (self.system, scan, self.sampler, strategy, self.seed)
+        return Job(*own, finished, out, configuration, flows, self._goal, before)
 
     @full_precision()
     def _run(

@@ -25,7 +25,7 @@ from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import Run, key_of
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
-from statphys_flows.study.scan import Parameters, Scan, label, name_of
+from statphys_flows.study.scan import Scan, label
 from statphys_flows.study.storage.journal import RESUME
 from statphys_flows.study.storage.store import Parts
 from statphys_flows.systems import System
@@ -105,11 +105,7 @@ class Job(NamedTuple):
 
     def tasks(self) -> list[Task]:
         """The points, each after what it needs."""
-        return tasks_of(self.missing(), self.strategy)
-
-    def missing(self) -> list[Parameters]:
-        """The points that are to be run, in the order of the scan."""
-        return [parameters for parameters in self.scan.points() if name_of(parameters) not in self.done]
+        return tasks_of(self.scan.missing(self.done), self.strategy)
 
 
 def declared() -> list[ModuleType]:
@@ -151,7 +147,7 @@ def _take(run: Run, task: Task, tasks: list[Task], starts: dict) -> bool:
 def _train_together(run: Run, job: Job) -> dict:
     """The flow for all points, trained by whoever comes first; nothing while somebody else does it."""
     assert run.parts is not None
-    points = job.missing()
+    points = job.scan.missing(job.done)
     if run.parts.has_flow(TOGETHER):
         return run.train_together(points)
     with run.parts.claim(TOGETHER) as mine:

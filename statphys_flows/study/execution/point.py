@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
@@ -19,6 +18,7 @@ from statphys_flows.results import label, scalars
 from statphys_flows.results.schema import of_a_sampler
 from statphys_flows.results.variable import Variable
 from statphys_flows.sampling import NOWHERE, Goal, Journal, Production, Sampled, Sampler, WarmStart
+from statphys_flows.sampling.coverage.scores import with_rounding
 from statphys_flows.study import diagnosis
 from statphys_flows.study.goal import Precision, Pursuit
 from statphys_flows.study.scan import Parameters
@@ -120,8 +120,8 @@ def _goal(pursuit: Pursuit, parameters: Parameters) -> Goal:
     def more(sampled: Sampled) -> float:
         found = _estimate(sampled, parameters)
         # Of log Z also the rounding of its weights, which is in its error.
-        rounding = float(jnp.finfo(jnp.result_type(float)).eps) * np.mean(np.abs(found.production.energy)) / kT
-        systematic = float(np.hypot(np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"])), rounding))
+        known = Estimate(0.0, float(np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"]))))
+        systematic = with_rounding(known, float(np.mean(np.abs(found.production.energy)) / kT)).error
         lowest = {"log_z": systematic, "entropy": systematic, "free_energy": kT * systematic}
         return pursuit.more(found.averages, lowest, found.production.energy.shape[1])
 

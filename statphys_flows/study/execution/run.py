@@ -2,7 +2,7 @@
 
 import contextlib
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -65,7 +65,7 @@ class Run(NamedTuple):
 
     def fill(self, done: dict[str, xr.DataTree]) -> None:
         """Run every point that is not in `done`, and put it there."""
-        missing = self.missing(done)
+        missing = self.scan.missing(done)
         self.report.start(len(missing), self.sampler.pieces(self.system))
         trained = self.train_together(missing)
         for task in tasks_of(missing, self.strategy):
@@ -79,10 +79,6 @@ class Run(NamedTuple):
             if point.trained is not None:
                 trained.setdefault(task.name, point.trained)
             self.report.point_done()
-
-    def missing(self, done: Container[str]) -> list[Parameters]:
-        """The points that are not in `done`, in the order of the scan."""
-        return [parameters for parameters in self.scan.points() if name_of(parameters) not in done]
 
     def run_one(self, task: Task, start: WarmStart | None, words: str) -> Point:
         """Run a point, from a flow to start from; it is kept where points are. `words` say which it is."""
