@@ -1,14 +1,18 @@
 """Who runs the points of a study: the same numbers, how much faster, and whatever is killed.
 
-    python -m benchmarks.executors speed_up            # 8 points of φ⁴ on a lattice, two processes against one
+    python -m benchmarks.executors speed_up
     python -m benchmarks.executors kills [--times 1000]
 
-`kills`: a study is begun in a process of its own, alone or with two workers in turn, and a process of it, that one or a
-worker, is killed at a random time, again and again; runs go on with `resume=True`. Every finished file has to hold the
-numbers of a run that was left in peace, and its folder nothing else.
+`speed_up`: eight points of φ⁴ on a lattice, in two processes against one, by two strategies.
+
+`kills`: a study is begun in a process of its own, alone, with two workers or on a dask cluster of two, and a process of
+it, that one or another, is killed at a random time, again and again; runs go on with `resume=True`. Every finished file
+has to hold the numbers of a run that was left in peace, and its folder nothing else.
 """
 
 import argparse
+import dataclasses
+import logging
 import os
 import random
 import signal
@@ -27,10 +31,6 @@ import statphys_flows as sf
 _WITHIN = 20.0
 
 
-def lattice(points: int) -> sf.Study:
-    return sf.Study(sf.LatticePhi4((8, 8), -4.0, 6.008), np.linspace(0.9, 1.25, points))
-
-
 def small() -> sf.Study:
     sampler = sf.FlowMCMC(chains=16, draws=40, rounds=sf.Rounds(most=1, train_steps=5), start=sf.Start(warm_up=20))
     well = sf.Hamiltonian(lambda x: 3 * (x[0] ** 2 - 1) ** 2 + 0.5 * x[1] ** 2, space=sf.Euclidean(2))
@@ -46,36 +46,54 @@ def differences(one: xr.DataTree, two: xr.DataTree) -> list[str]:
     return found
 
 
+def lattice() -> sf.Study:
+    """Points that take longer than compiling does, and that do not wait for each other."""
+    sampler, temperatures = sf.FlowMCMC(draws=400), np.linspace(0.9, 1.25, 8)
+    return sf.Study(sf.LatticePhi4((8, 8), -4.0, 6.008), temperatures, sampler=sampler, strategy="independent")
+
+
+def neighbours() -> sf.Study:
+    """Short ones, each of which starts from its neighbour's flow, and the first of which all others wait for."""
+    return dataclasses.replace(lattice(), sampler=sf.FlowMCMC(), strategy="neighbours")
+
+
+SCANS = {"independent": lattice, "neighbours": neighbours}
+
+
 def speed_up() -> None:
-    seconds = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, executor in (("one process", None), ("two processes", sf.Processes(2))):
-            # In a process of its own, so that nothing is compiled already.
-            began = time.perf_counter()
-            line = [
-                sys.executable,
-                "-m",
-                "benchmarks.executors",
-                "run_lattice",
-                folder,
-                "0" if executor is None else "2",
-            ]
-            subprocess.run(line, check=True)
-            seconds[name] = time.perf_counter() - began
-            print(f"{name}: {seconds[name]:.0f} s", flush=True)
-        trees = [sf.load(Path(folder) / f"{n}.nc") for n in ("0", "2")]
-        ratio = seconds["two processes"] / seconds["one process"]
-        print(f"ratio {ratio:.2f}; differences: {differences(*trees) or 'none'}")
+    """In processes of their own, so that nothing is compiled already."""
+    for scan in SCANS:
+        seconds = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for processes in (1, 2):
+                began = time.perf_counter()
+                line = [sys.executable, "-m", "benchmarks.executors", "run_lattice", f"{folder}/{processes}.nc"]
+                subprocess.run([*line, scan, str(processes)], check=True)
+                seconds[processes] = time.perf_counter() - began
+            trees = [sf.load(Path(folder) / f"{n}.nc") for n in (1, 2)]
+        print(
+            f"{scan}: {seconds[1]:.0f} s in one process, {seconds[2]:.0f} s in two: ratio "
+            f"{seconds[2] / seconds[1]:.2f}; differences: {differences(*trees) or 'none'}",
+            flush=True,
+        )
 
 
-def run_lattice(folder: str, processes: int) -> None:
-    executor = sf.Processes(processes) if processes else None
-    lattice(8).run(Path(folder) / f"{processes}.nc", executor=executor, progress=False)
+def run_lattice(out: str, scan: str, processes: int) -> None:
+    executor = sf.Processes(processes) if processes > 1 else None
+    SCANS[scan]().run(Path(out), executor=executor, progress=False)
 
 
 def run_small(out: str, processes: int) -> None:
-    path, executor = Path(out), sf.Processes(processes) if processes else None
-    small().run(path, resume=True, executor=executor, progress=False)
+    """Alone for 0, on a dask cluster for -2."""
+    path, executor = Path(out), sf.Processes(processes) if processes > 0 else None
+    if processes >= 0:
+        small().run(path, resume=True, executor=executor, progress=False)
+        return
+    from distributed import Client, LocalCluster
+
+    options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=-processes, **options) as cluster, Client(cluster) as client:
+        small().run(path, resume=True, executor=sf.Dask(client), progress=False)
 
 
 def kills(times: int) -> None:
@@ -84,7 +102,7 @@ def kills(times: int) -> None:
     began = time.perf_counter()
     while killed < times:
         with tempfile.TemporaryDirectory() as folder:
-            out, processes = Path(folder) / "small.nc", rng.choice([0, 2])
+            out, processes = Path(folder) / "small.nc", rng.choice([0, 2, -2])
             while not out.exists() or Path(f"{out}.parts").exists():
                 line = [sys.executable, "-m", "benchmarks.executors", "run_small", str(out), str(processes)]
                 run = subprocess.Popen(line, stderr=subprocess.PIPE, start_new_session=True)
@@ -142,4 +160,5 @@ if __name__ == "__main__":
     elif given.case == "kills":
         kills(given.times)
     else:
-        {"run_lattice": run_lattice, "run_small": run_small}[given.case](given.rest[0], int(given.rest[1]))
+        *words, processes = given.rest
+        {"run_lattice": run_lattice, "run_small": run_small}[given.case](*words, int(processes))

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     )
     from statphys_flows.spaces import Euclidean, Interval, Lattice, ParticleBox, Space
     from statphys_flows.study import (
+        Dask,
         Executor,
         Processes,
         Progress,
@@ -140,7 +141,7 @@ _HOME = {
         "Production RandomWalk Rounds Sampled Sampler Start TemperedSMC UserKernel importance"
     ),
     "spaces": "Euclidean Interval Lattice ParticleBox Space",
-    "study": "Executor Processes Progress Study concat from_samples merge run_part run_size_study run_study",
+    "study": "Dask Executor Processes Progress Study concat from_samples merge run_part run_size_study run_study",
     "systems": (
         "BayesianModel ContinuumPhi4 CosinePotential DensityModeAt GaussianWell GeneralisedCosinePotential "
         "Hamiltonian LargestCluster LatticePhi4 LennardJones MeanFieldPhi4 MeanFieldSites Modes PairCorrelationAt "
@@ -167,6 +168,7 @@ __all__ = [
     "ContinuumPhi4",
     "CosinePotential",
     "CouplingFlow",
+    "Dask",
     "DenoisingScore",
     "Dense",
     "DensityModeAt",

@@ -51,6 +51,10 @@ _MostDraws = Annotated[
     typer.Option(metavar="N", help="Most draws of each chain for that. [default: 100 times those of the sampler]"),
 ]
 
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the system; may be repeated."),
+]
 _Processes = Annotated[
     int | None, typer.Option(metavar="N", help="Run points in so many processes. The numbers are the same.")
 ]
@@ -93,10 +97,7 @@ def run(
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no compiled programs for the next run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no closing line.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field of the system; may be repeated."),
-    ] = None,
+    settings: _Settings = None,
 ) -> None:
     """Run the study that FILE declares and write its result."""
     with _plain_errors():
@@ -152,6 +153,20 @@ def _run_part(study: Study, out: Path, part: str, quiet: bool, stop_after: str |
         run_part(study, out, parse_part(part), progress=not quiet, stop_after=stop_after)
     if not quiet:
         typer.echo(f"Nothing is left to run. Once: statphys-flows merge {_quote(out)}")
+
+
+@app.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="Python file that declares `study = sf.Study(...)`.", metavar="FILE")],
+    kT: Annotated[str | None, typer.Option("--kT", metavar="KT", help="Temperatures, as for run.")] = None,
+    scan: _Scan = None,
+    settings: _Settings = None,
+) -> None:
+    """Say what the study takes: points, evaluations, memory, disk and time, from a short run of its first point."""
+    with _plain_errors():
+        from statphys_flows.study.shell.declaration import load_study, with_changes
+
+        typer.echo(str(with_changes(load_study(file), kT=kT, scan=scan or [], settings=settings or []).plan()))
 
 
 @app.command()
@@ -248,24 +263,10 @@ def _plain_errors() -> Iterator[None]:
 
 
 def _keep_programs(*, quiet: bool) -> None:
-    """Let JAX keep what it compiles in the user's cache folder, unless a folder is set. To be called before JAX is
-    imported. Programs are for one kind of processor: homes of clusters are shared between several."""
-    import hashlib
-    import os
-    import platform
+    from statphys_flows.compiled import keep_programs
 
-    import platformdirs
-
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    features = next((line for line in lines if line.startswith(("flags", "Features"))), platform.node())
-    kind = f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:8]}"
-    folder = platformdirs.user_cache_path("statphys_flows") / "programs" / kind
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    if not quiet:
+    folder = keep_programs()
+    if folder is not None and not quiet:
         typer.echo(f"Compiled programs are kept in {folder} (--no-cache: keep none).", err=True)
 
 

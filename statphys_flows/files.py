@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from statphys_flows.errors import StudyError
@@ -32,9 +32,21 @@ def whole_file(path: Path, advice: str) -> Iterator[Path]:
     try:
         with explain_write_errors(path, advice):
             yield temporary
+            # A machine that stops may otherwise leave the new name on a file without its contents.
+            _sync(temporary)
             os.replace(temporary, path)
+            with suppress(OSError):
+                _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _of_the_disk(error: BaseException | None) -> BaseException | None:

@@ -1,7 +1,8 @@
-"""The precision of matrix products."""
+"""The precision of numbers, and that of matrix products."""
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 
@@ -22,3 +23,21 @@ def full_precision() -> Iterator[None]:
 def chosen_precision() -> str | None:
     """The precision of products that is set here; None if it is JAX's default."""
     return jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Arithmetic(NamedTuple):
+    """What a process computes with, for others that are to find the same numbers: whether in 64 bits, and the
+    precision of products; None for JAX's default."""
+
+    wide: bool
+    products: str | None
+
+    @staticmethod
+    def here() -> "Arithmetic":
+        return Arithmetic(bool(jax.config.jax_enable_x64), chosen_precision())  # pyright: ignore[reportAttributeAccessIssue]
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Within it, this thread computes in the same way."""
+        with jax.enable_x64(self.wide), jax.default_matmul_precision(self.products):
+            yield

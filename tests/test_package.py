@@ -30,6 +30,7 @@ ORDER = [
     "files",
     "pickling",
     "precision",
+    "compiled",
     "spaces",
     "bases",
     "systems",

@@ -83,6 +83,7 @@ OBJECTS = {
     "Rounds": lambda: sf.Rounds(most=2, objective=sf.ReverseKL()),
     "Ladder": lambda: sf.Ladder(levels=[0, 0.5, 1]),
     "Polish": lambda: sf.Polish(most=1),
+    "Dask": lambda: sf.Dask("tcp://127.0.0.1:8786"),
     "Processes": lambda: sf.Processes(2),
     "LocalMCMC": lambda: sf.LocalMCMC(sf.HMC()),
     "ParallelTempering": lambda: sf.ParallelTempering(),

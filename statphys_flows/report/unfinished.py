@@ -1,21 +1,18 @@
 """What an unfinished run has done, from its files: it can be looked at from anywhere while it goes on."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.report.notation import duration, with_error
-from statphys_flows.sampling import pieces_of
 from statphys_flows.study.scan import Parameters, Scan, label, name_of
-from statphys_flows.study.storage.store import parts_folder
+from statphys_flows.study.storage.parts import PartFiles, parts_folder
 
 
 class Done(NamedTuple):
@@ -29,20 +26,22 @@ class Done(NamedTuple):
 
 
 class Unfinished(NamedTuple):
-    """The points of a run: `done`; `running`, with what they are at; and `waiting`."""
+    """The points of a run: `done`; `running`, with what they are at, and the seconds that they still take, NaN where
+    that is not known; and `waiting`."""
 
     done: list[Done]
-    running: list[tuple[Parameters, str]]
+    running: list[tuple[Parameters, str, float]]
     waiting: list[Parameters]
 
     @property
     def seconds_left(self) -> float:
-        """About, without compiling, from the points that are done; NaN where none is. A point that is running counts
-        half."""
+        """About, without compiling, from the points that are done, the first of which learned most; NaN where none is.
+        A point that is running counts half, unless it says itself."""
         if not self.done:
             return float("nan")
-        left = len(self.waiting) + 0.5 * len(self.running)
-        return float(np.mean([each.seconds for each in self.done])) * left / max(len(self.running), 1)
+        each = float(np.mean([point.seconds for point in self.done[1:] or self.done]))
+        left = [seconds if np.isfinite(seconds) else each / 2 for _, _, seconds in self.running]
+        return (each * len(self.waiting) + sum(left)) / max(len(self.running), 1)
 
 
 def is_unfinished(out: Path) -> bool:
@@ -54,18 +53,18 @@ def look_at(out: Path) -> Unfinished:
     """What the files of a run say.
 
     **Raises:** `StudyError` where there is none."""
-    folder = parts_folder(out)
+    files = PartFiles(out)
     try:
-        configuration = json.loads((folder / "configuration.json").read_text())
+        configuration = json.loads(files.configuration.read_text())
     except (OSError, ValueError) as error:
-        raise StudyError(f"No run is writing {out}: {folder} is not there, or says nothing yet.") from error
+        raise StudyError(f"No run is writing {out}: {files.folder} is not there, or says nothing yet.") from error
     done, running, waiting = [], [], []
     for point in Scan(configuration["kT"], configuration.get("scan")).points():
         name = name_of(point)
-        if (folder / f"{name}.nc").exists():
-            done.append(_read(folder / f"{name}.nc", point))
-        elif (folder / f"{name}.unfinished").exists() or (folder / f"{name}.lock").exists():
-            running.append((point, _stage(folder / f"{name}.unfinished", configuration)))
+        if files.path(name).exists():
+            done.append(_read(files.path(name), point))
+        elif any(each.exists() for each in (files.notes(name), files.lock(name), files.stage(name))):
+            running.append((point, *_stage(files.stage(name))))
         else:
             waiting.append(point)
     return Unfinished(done, running, waiting)
@@ -102,7 +101,7 @@ def describe(out: Path) -> str:
         said = f"; {each.warning}" if each.warning else ""
         known = f"log Z {with_error(each.log_z, each.error)}"
         lines.append(f"  {label(each.parameters)}: {known}, {duration(each.seconds)}{said}")
-    lines += [f"  {label(point)}: {stage}" for point, stage in found.running]
+    lines += [f"  {label(point)}: {stage}" for point, stage, _ in found.running]
     if np.isfinite(found.seconds_left) and found.seconds_left > 0:
         lines.append(f"about {duration(found.seconds_left)} left, compiling apart")
     return "\n".join(lines)
@@ -118,15 +117,11 @@ def _read(path: Path, point: Parameters) -> Done:
         )
 
 
-def _stage(folder: Path, configuration: dict[str, Any]) -> str:
-    """What the journal of a point says, which is written every half minute."""
-    noted = [path.stem for path in folder.glob("*.state")] if folder.is_dir() else []
-    pieces = [int(found[1]) for name in noted if (found := re.fullmatch(r"piece_(\d+)", name))]
-    if pieces:
-        options = configuration.get("sampler", {}).get("parameters", {})
-        known = all(isinstance(options.get(name), int) for name in ("chains", "draws", "thin"))
-        share = f", {(max(pieces) + 1) / pieces_of(SimpleNamespace(**options)).total:.0%} of its draws" if known else ""
-        return f"sampling{share}"
-    if any(name.startswith("rounds_") for name in noted):
-        return "training"
-    return "warming up, or training" if noted else "begun"
+def _stage(path: Path) -> tuple[str, float]:
+    """What a point says of itself, every few seconds, and the seconds that it still takes."""
+    try:
+        said = json.loads(path.read_text())
+        left = said["seconds_left"]
+        return said["stage"], float("nan") if left is None else float(left)
+    except (OSError, ValueError):
+        return "begun", float("nan")

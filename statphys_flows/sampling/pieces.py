@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.kernels.schedule import Interleaving
 from statphys_flows.sampling.record import Production
+from statphys_flows.sampling.tick import Tick, silent
 
 # Configurations that are kept for each temperature, about; scalars are kept for every draw.
 _CONFIGURATIONS = 2000
@@ -68,9 +69,14 @@ def pieces_of(options) -> Pieces:
     return Pieces(length, counted, -(-counted // 10), block, min(thinning(options), block))
 
 
+def few_draws(options) -> int:
+    """As many draws as show what a piece takes: three of them."""
+    return min(options.draws, 3 * min(pieces_of(options).length, _LENGTH))
+
+
 class Running:
     """A run in pieces, from `states`, that may go on after its last: `run(states, key, start) -> (states, record)` for
-    each, `start` its place in its block. `tick` is called after each, and each is noted in the journal."""
+    each, `start` its place in its block. `tick` is told after each, and each is noted in the journal."""
 
     def __init__(
         self,
@@ -78,7 +84,7 @@ class Running:
         states: Any,
         key: PRNGKeyArray,
         pieces: Pieces,
-        tick: Callable[[], None] = lambda: None,
+        tick: Tick = silent,
         journal: Journal = NOWHERE,
         schedule: Interleaving | None = None,
     ):
@@ -104,7 +110,7 @@ class Running:
             record = self._piece(i, number)
             if i >= self.planned.discarded:
                 self._keep(record, number)
-            self._tick()
+            self._tick("sampling", i + 1, self.planned.discarded + counted)
         return self
 
     def recorded(self, name: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from statphys_flows.flows import Proposal
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.pieces import Running
 from statphys_flows.sampling.record import Production
+from statphys_flows.sampling.tick import Tick, silent
 from statphys_flows.systems import System
 from statphys_flows.treatments import flows_for, treatment_of
 
@@ -101,7 +102,7 @@ class Sampler(eqx.Module):
         key: PRNGKeyArray,
         *,
         warm_start: WarmStart | None = None,
-        tick: Callable[[str], None] = lambda _: None,
+        tick: Tick = silent,
         journal: Journal = NOWHERE,
         goal: Goal | None = None,
     ) -> Sampled:
@@ -115,7 +116,8 @@ class Sampler(eqx.Module):
         - `kT`: the temperature, a float.
         - `key`: for all of its randomness.
         - `warm_start`: what the neighbouring point returned as `Sampled.trained`, if there is one; may be ignored.
-        - `tick`: called with a few words after each piece of work, for the progress bar.
+        - `tick`: called with a few words after each piece of work, for the progress bar, and how many are done of how
+          many, where that is known: `tick("sampling", 3, 12)`.
         - `journal`: where to note what takes long, so that a run that was killed goes on; may be ignored.
         - `goal`: says of a `Sampled` how many times as many draws are needed, until that is 1 or less (`sample_until`
           does this with a run in pieces); given only to a sampler that `goes_on`, and only where one is asked for.
@@ -138,6 +140,16 @@ class Sampler(eqx.Module):
     @abc.abstractmethod
     def pieces(self, system: System) -> int:
         """About how often `run` ticks, an integer of at least 1."""
+
+    def stages(self, system: System) -> dict[str, int]:
+        """The most pieces of work in those stages of `run` that are made of several, by the names that it ticks with;
+        none if not said otherwise. For a plan of a study."""
+        return {}
+
+    def shortened(self, system: System) -> "Sampler":
+        """The same with fewer of these pieces, in arrays of the same shapes, so that a plan can tell what each of them
+        takes; the whole of it if not said otherwise."""
+        return self
 
     def like(
         self, system: System, kT: float, key: PRNGKeyArray, candidate: str, samples: Float[Array, "samples ..."]
@@ -167,6 +179,12 @@ class Sampler(eqx.Module):
         return False
 
     @property
+    def starts_from_neighbours(self) -> bool:
+        """Whether a point may start from what a neighbour has learned; true if not said otherwise. Where it is not,
+        points of a scan wait for nothing."""
+        return True
+
+    @property
     def trains_flow(self) -> bool:
         """Whether it trains a flow, which a scan may share; false if not said otherwise."""
         return False
@@ -182,7 +200,7 @@ class Sampler(eqx.Module):
         kT: Sequence[float],
         conditions: np.ndarray,
         key: PRNGKeyArray,
-        tick: Callable[[str], None],
+        tick: Tick,
     ) -> list[WarmStart]:
         """One flow for all points of a scan, at each of them: of a sampler that trains one. `conditions`, (points, k),
         is what the flow depends on at each point."""

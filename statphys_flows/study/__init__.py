@@ -1,6 +1,7 @@
 """A study: the whole way from a system to a labelled tree, over a scan, saved as it goes."""
 
 from statphys_flows.study.concat import concat
+from statphys_flows.study.execution.dask import Dask
 from statphys_flows.study.execution.executor import Executor, Processes
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.from_samples import from_samples
@@ -10,6 +11,7 @@ from statphys_flows.study.sizes import run_size_study
 from statphys_flows.study.study import Study
 
 __all__ = [
+    "Dask",
     "Executor",
     "Processes",
     "Progress",

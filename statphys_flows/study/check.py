@@ -13,7 +13,7 @@ from statphys_flows.sampling.plan import check_draws
 from statphys_flows.systems import System
 from statphys_flows.systems.scalars import trace_observables
 
-STRATEGIES = ("auto", "conditional", "neighbours")
+STRATEGIES = ("auto", "conditional", "neighbours", "independent")
 # The dimensions along which draws are stacked when they are pooled.
 _STACKED = "point"
 
@@ -35,7 +35,7 @@ def check_declaration(system: Any, sampler: Any, seed: Any, strategy: Any) -> No
         raise StudyError(f"seed={seed!r}: give an integer from 0 to 2**63 - 1, for example seed=0.")
     check_draws(sampler)
     if strategy not in STRATEGIES:
-        raise StudyError(f'strategy={strategy!r}: give "auto", "conditional" or "neighbours".')
+        raise StudyError(f'strategy={strategy!r}: give "auto", "conditional", "neighbours" or "independent".')
     if strategy == "conditional" and not sampler.trains_flow:
         raise StudyError(f'strategy="conditional" trains a flow, and {type(sampler).__name__} has none.')
     if strategy == "conditional" and sampler.has_start:

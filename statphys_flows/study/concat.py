@@ -11,7 +11,7 @@ from statphys_flows.study.assemble import assemble_known, axes_of, complete, poi
 from statphys_flows.study.execution.run import strategies_of
 from statphys_flows.study.scan import Scan, join_values, name_of, number
 from statphys_flows.study.storage.programs import MEANING
-from statphys_flows.study.storage.store import check_same, configuration_of
+from statphys_flows.study.storage.same import check_same, configuration_of
 
 
 def concat(first: xr.DataTree, second: xr.DataTree) -> xr.DataTree:

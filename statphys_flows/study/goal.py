@@ -106,6 +106,14 @@ class Pursuit:
         self._most = precision.most_draws or _MOST * draws
         self.stopped_by = ""
 
+    def so_far(self, averages: Mapping[str, Estimate]) -> str:
+        """What is known of what is wanted, in words."""
+        known = [
+            f"{name} {averages[name].value:.6g} ± {averages[name].error:.2g} (wanted {each.of(averages[name]):.2g})"
+            for name, each in self._precision.wanted.items()
+        ]
+        return ", ".join(known)
+
     def more(self, averages: Mapping[str, Estimate], lowest: Mapping[str, float], draws: int) -> float:
         """How many times as many draws as these are needed, 1 for no more: where an error is larger than wanted, as
         its square is, without the part that draws do not lower (`lowest`, 0 if not given).

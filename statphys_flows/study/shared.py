@@ -15,14 +15,9 @@ from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.scan import number
 from statphys_flows.study.storage.lock import hold_lock, lock_of
-from statphys_flows.study.storage.store import (
-    Parts,
-    check_folder,
-    explain_interruption,
-    is_finished,
-    parts_folder,
-    write_tree,
-)
+from statphys_flows.study.storage.parts import Parts, explain_interruption, parts_folder
+from statphys_flows.study.storage.store import check_folder, is_finished
+from statphys_flows.study.storage.trees import write_tree
 from statphys_flows.study.study import Study
 
 
@@ -77,9 +72,11 @@ def merge(out: str | PathLike) -> xr.DataTree:
     with hold_lock(path):
         if is_finished(path):
             raise StudyError(f"{path} is complete: there is nothing to merge.")
-        job, done = Job.read(parts_folder(path) / JOB)._replace(out=path), {}
-        collect(job, done)
-        tree = full_precision()(finish)(job, done)
+        found, arithmetic = Job.read(parts_folder(path) / JOB)
+        job, done = found._replace(out=path), {}
+        with arithmetic.used():
+            collect(job, done)
+            tree = finish(job, done)
         write_tree(tree, path)
         job.shared().remove()
     return tree

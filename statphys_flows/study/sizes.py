@@ -24,14 +24,10 @@ from statphys_flows.study.execution.run import strategy_of
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import LearntFlows
 from statphys_flows.study.scan import Parameters, Scan, at
-from statphys_flows.study.storage.store import (
-    check_same,
-    configuration_of,
-    make_parts_folder,
-    read_or_make,
-    read_tree,
-    write_tree,
-)
+from statphys_flows.study.storage.parts import make_parts_folder
+from statphys_flows.study.storage.same import check_same, configuration_of
+from statphys_flows.study.storage.store import read_or_make
+from statphys_flows.study.storage.trees import read_tree, write_tree
 from statphys_flows.study.study import Study
 from statphys_flows.systems import System, with_array_parameters
 

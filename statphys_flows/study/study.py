@@ -26,16 +26,13 @@ from statphys_flows.study.execution.run import key_of, strategy_of
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
+from statphys_flows.study.planning.plan import Plan, plan
 from statphys_flows.study.scan import Scan, at, join_values, name_of, points_between
 from statphys_flows.study.storage import provenance
+from statphys_flows.study.storage.parts import Parts
 from statphys_flows.study.storage.programs import forget_changed
-from statphys_flows.study.storage.store import (
-    Parts,
-    check_same,
-    configuration_of,
-    read_finished,
-    read_or_make,
-)
+from statphys_flows.study.storage.same import check_same, configuration_of
+from statphys_flows.study.storage.store import read_finished, read_or_make
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.theory import check_system
 
@@ -55,8 +52,10 @@ class Study:
     - `sampler`: `FlowMCMC` if not given; `TemperedSMC`, `ParallelTempering`, `LocalMCMC`, or your own `Sampler`.
 
     - `strategy`: how flows of a scan are trained: `"conditional"`, one flow for all points, which depends on the
-      scanned parameters; `"neighbours"`, one flow at each point, which starts from its neighbour's; `"auto"`,
-      conditional for fields on an interval with six points or more. The result's attribute `strategy` says which.
+      scanned parameters; `"neighbours"`, one flow at each point, which starts from its neighbour's; `"independent"`,
+      one flow at each point by itself, so that no point waits for another; `"auto"`, conditional for fields on an
+      interval with six points or more, independent for a sampler without a flow. The result's attribute `strategy`
+      says which.
     - `precision`: the largest errors that are wanted at each point, `{"log_z": 0.01, "heat_capacity": "1%"}`, by the
       names of `thermodynamics`; a percentage is one of the value. Each point goes on after the sampler's draws, until
       its errors are below; `diagnostics/stopped_by` and `draws` say how that ended, and a warning what was not reached.
@@ -127,6 +126,14 @@ class Study:
             return run(out, executor=executor)
         with tempfile.TemporaryDirectory() as folder:
             return run(Path(folder) / "study.nc", executor=executor, kept=False)
+
+    def plan(self) -> Plan:
+        """What the study takes on this machine: points, evaluations, memory at its peak, size on disk, and time,
+        compiling apart. The first point is run for a moment, in a process of its own, which takes as long as compiling
+        does.
+
+        **Raises:** `StudyError` for bad input, and if more memory is needed than is free, with the option to lower."""
+        return plan(self.job({}, self.prepare({}), None))
 
     def extend(
         self,

@@ -362,7 +362,7 @@ def rounds_of(limits, rounds=6):
     options = dataclasses.replace(OPTIONS, rounds=own, polish=0)
     warm = WarmChains(x[:8], x, jnp.asarray(0.5), FACTOR)
     state = begin(system, jnp.asarray(1.0), warm, flow(0.0), jax.random.key(2), options.local, own.optimiser)
-    arguments = (warm, state, options.adaptation, lambda _: None, limits, NOWHERE, "rounds")
+    arguments = (warm, state, options.adaptation, silent, limits, NOWHERE, "rounds")
     _, history = train_in_rounds(system, jnp.asarray(1.0), *arguments)
     return len(history["step"]), history["evaluations"]
 

@@ -49,7 +49,8 @@ from pathlib import Path
 import numpy as np
 import statphys_flows as sf
 from statphys_flows.study.storage.journal import FileJournal
-from statphys_flows.study.storage.store import Parts, write_tree
+from statphys_flows.study.storage.parts import Parts
+from statphys_flows.study.storage.trees import write_tree
 from tests.study.test_disk import spring
 
 folder = Path(sys.argv[1])

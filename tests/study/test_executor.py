@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import cloudpickle
+import jax
+import jax.numpy as jnp
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
@@ -18,11 +20,13 @@ from typer.testing import CliRunner
 import statphys_flows as sf
 from statphys_flows import Processes, StudyError, StudyInterrupted
 from statphys_flows.cli import app
+from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.order import TOGETHER, tasks_of
 from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.execution.run import strategy_of
 from statphys_flows.study.scan import Scan, name_of
 from statphys_flows.study.storage.lock import _identity, claim, hold_lock, lock_of
-from statphys_flows.study.storage.store import Parts
+from statphys_flows.study.storage.parts import Parts
 from tests.study.test_journal import Impatient
 from tests.study.test_study import assert_same_numbers, files, spring
 
@@ -54,6 +58,25 @@ def test_every_point_comes_after_what_it_needs(count):
     far = [t for t in tasks if t.after not in (None, names[0]) and names.index(t.name) != names.index(t.after) + 1]
     assert not far
     assert {task.after for task in tasks_of(points, "conditional")} == {TOGETHER}
+    assert {task.after for task in tasks_of(points, "independent")} == {None}
+
+
+def test_points_of_a_sampler_without_a_flow_wait_for_nothing():
+    system = sf.ContinuumPhi4(sites=8)
+    for sampler in (sf.LocalMCMC(), sf.TemperedSMC(), sf.ParallelTempering()):
+        assert strategy_of("auto", system, sampler, 12) == "independent"
+    assert strategy_of("independent", system, sf.FlowMCMC(), 12) == "independent"
+
+
+@pytest.mark.slow
+def test_independent_points_are_those_of_studies_of_one_point():
+    def run(kT):
+        return dataclasses.replace(study(kT), strategy="independent").run(progress=False)
+
+    both, one = run([1.0, 0.6]), run([0.6])
+    for name in ("thermodynamics", "sample_stats"):
+        a, b = (tree[name].to_dataset().sel(kT=[0.6]) for tree in (both, one))
+        assert a["energy"].equals(b["energy"])
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, True, "two"])
@@ -82,6 +105,27 @@ SLOW = {
 @pytest.mark.parametrize("name", SLOW)
 def test_so_do_other_scans(name):
     assert_same_numbers(SLOW[name].run(progress=False), SLOW[name].run(executor=Processes(2), progress=False))
+
+
+@pytest.mark.slow
+def test_processes_compute_in_the_precision_of_this_one():
+    with jax.enable_x64(True):
+        here, there = (study([1.0, 0.9]).run(executor=by, progress=False) for by in (None, Processes(2)))
+    assert_same_numbers(here, there)
+    alone = study([1.0, 0.9]).run(progress=False)
+    assert not alone["thermodynamics"]["energy"].identical(here["thermodynamics"]["energy"])
+
+
+def test_a_job_keeps_the_digits_of_its_arrays(tmp_path):
+    out = tmp_path / "spring.nc"
+    with jax.enable_x64(True):
+        states = jnp.asarray([[0.1], [0.2]])
+        sampler = dataclasses.replace(spring().sampler, start=sf.Start(states=states, warm_up=20))
+        wide = dataclasses.replace(spring(), sampler=sampler)
+        path = wide.job({}, wide.prepare({}), out).write(tmp_path)
+    job, arithmetic = Job.read(path)
+    assert arithmetic.wide
+    assert job.sampler.start.states.dtype == jnp.float64
 
 
 def children() -> list[int]:

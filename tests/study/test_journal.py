@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import statphys_flows as sf
-from statphys_flows import FlowMCMC, Polish, Rounds, Start, StudyError, StudyInterrupted
+from statphys_flows import FlowMCMC, Polish, Rounds, Start, StudyInterrupted
 from statphys_flows.study import Study
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.storage import journal
 from statphys_flows.study.storage.journal import FileJournal
-from statphys_flows.study.storage.store import parts_folder
+from statphys_flows.study.storage.parts import parts_folder
 from tests.study.test_study import Spring, assert_same_numbers, files
 
 
@@ -112,10 +112,12 @@ def test_what_gathers_is_written_together(tmp_path, monkeypatch):
     assert files(tmp_path / "point") == ["first.state", "second.state"]
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_a_damaged_file_is_named_and_set_aside(tmp_path):
     noted = FileJournal(tmp_path / "point")
     noted.save("rounds", jnp.ones(2))
     noted.flush()
     (tmp_path / "point" / "rounds.state").write_bytes(b"no array")
-    with pytest.raises(StudyError, match=r"rounds\.state is damaged.*delete"):
-        noted.load("rounds", lambda: jnp.ones(2))
+    with pytest.warns(UserWarning, match=r"rounds\.state is damaged: it is set aside as rounds\.state\.set_aside"):
+        assert noted.load("rounds", lambda: jnp.ones(2)) is None
+    assert noted.load("rounds", lambda: jnp.ones(2)) is None
+    assert [path.name for path in (tmp_path / "point").iterdir()] == ["rounds.state.set_aside"]

@@ -17,7 +17,7 @@ import pytest
 
 import statphys_flows as sf
 from statphys_flows.study.storage.programs import programs
-from statphys_flows.study.storage.store import check_same
+from statphys_flows.study.storage.same import check_same
 
 ROOT = Path(sf.__path__[0]).parent
 SAMPLER = sf.LocalMCMC(chains=8, draws=40, warm_up=20)

@@ -17,7 +17,8 @@ from statphys_flows.spaces import Lattice
 from statphys_flows.study.execution import run as of_points
 from statphys_flows.study.execution.run import strategy_of
 from statphys_flows.study.flows import KeptFlows, LearntFlows
-from statphys_flows.study.storage.store import check_same, parts_folder
+from statphys_flows.study.storage.parts import parts_folder
+from statphys_flows.study.storage.same import check_same
 from statphys_flows.treatments import flows_for
 from tests.study.test_study import Recorded, assert_same_numbers, files, refusal
 

@@ -33,6 +33,7 @@ from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.ladder.cost import local_barrier
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import WarmStart
+from statphys_flows.sampling.tick import Tick, silent
 from statphys_flows.systems import System
 from statphys_flows.thresholds import READY, USELESS, USELESS_BESIDE
 from statphys_flows.treatments import Candidates, flows_for, treatment_of
@@ -48,7 +49,7 @@ def adapt(
     adaptation: Adaptation,
     *,
     warm_start: WarmStart | None = None,
-    tick: Callable[[str], None] = lambda _: None,
+    tick: Tick = silent,
     journal: Journal = NOWHERE,
 ) -> Adapted:
     """Look for modes, seed walkers, tune local moves, and train the flow while sampling; try the next candidate
@@ -73,7 +74,7 @@ def adapt(
     a few local moves, which tune their step size. If it is `Rounds.target_ess` at once, with the weights of its
     components found, local moves matter little: the rest of the warm-up and the rounds are left out.
 
-    `tick(stage)` is called after each round, and the round is noted in the `journal`.
+    `tick` is called after each round, and the round is noted in the `journal`.
     """
     keys = _Keys(*jax.random.split(key, 6))
     point = _Point(system, kT, jnp.asarray(kT, jnp.result_type(float)), keys, adaptation, tick, journal)
@@ -125,7 +126,7 @@ class _Point(NamedTuple):
     kT: Float[Array, ""]
     keys: _Keys
     adaptation: Adaptation
-    tick: Callable[[str], None]
+    tick: Tick
     journal: Journal
     elsewhere: bool = False
 

@@ -18,6 +18,7 @@ from statphys_flows.sampling.journal import Journal
 from statphys_flows.sampling.ladder.cost import barrier_of
 from statphys_flows.sampling.ladder.worth import WINDOW, Worth
 from statphys_flows.sampling.plan import Adaptation
+from statphys_flows.sampling.tick import Tick
 from statphys_flows.systems import System
 from statphys_flows.thresholds import PATIENCE, SOLVER_TOLERANCE, TOO_MUCH_OUTSIDE
 
@@ -54,7 +55,7 @@ def train_in_rounds(
     warm: WarmChains,
     state: AdaptiveState,
     adaptation: Adaptation,
-    tick: Callable[[str], None],
+    tick: Tick,
     limits: Limits,
     journal: Journal,
     name: str,
@@ -97,7 +98,7 @@ def train_in_rounds(
             infos.append(_figures(info) | {"step": taken, "stage": number, "evaluations": evaluations})
             scores.append(infos[-1]["score"])
             journal.save(name, (state, _table(infos, most)))
-            tick(stage.name)
+            tick(f"{stage.name}, ESS {max(scores[-1], 0.0):.2g}", len(scores), stage.rounds)
         if stage.is_good(scores):
             break
     return state, _history(infos)
@@ -167,7 +168,7 @@ def settle(
     warm: WarmChains,
     state: AdaptiveState,
     adaptation: Adaptation,
-    tick: Callable[[str], None],
+    tick: Tick,
 ) -> tuple[AdaptiveState, History]:
     """Rounds in which a flow that is trained already moves the chains, and its solver's steps are raised until log q is
     right."""

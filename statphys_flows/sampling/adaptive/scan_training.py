@@ -1,6 +1,6 @@
 """One flow for a whole scan, trained on chains at every point of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +18,7 @@ from statphys_flows.sampling.adaptive.walkers import warm_start_chains
 from statphys_flows.sampling.coverage.scores import SOLVER_DRAWS
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.sampler import WarmStart
+from statphys_flows.sampling.tick import Tick, silent
 from statphys_flows.systems import System
 from statphys_flows.thresholds import SOLVER_TOLERANCE
 from statphys_flows.training import Conditional, FitState, Optimiser, fit, fitting_objective
@@ -40,7 +41,7 @@ def train_scan(
     conditions: np.ndarray,
     key: PRNGKeyArray,
     adaptation: Adaptation,
-    tick: Callable[[str], None] = lambda _: None,
+    tick: Tick = silent,
 ) -> list[WarmStart]:
     """Train one `ConditionalFlow` for all points, on chains that run at each of them: an interpolant's loss at four
     points in each step. Between rounds the chains are moved by the flow, so that they get the weights of wells right.

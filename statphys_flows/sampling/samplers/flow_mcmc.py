@@ -1,6 +1,7 @@
 """Flow-assisted MCMC at one temperature: adapt, freeze, sample, estimate."""
 
 import contextlib
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -20,7 +21,7 @@ from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.ladder.cost import spread_of
-from statphys_flows.sampling.pieces import Running, pieces_of
+from statphys_flows.sampling.pieces import Running, few_draws, pieces_of
 from statphys_flows.sampling.plan import (
     Adaptation,
     Ladder,
@@ -39,6 +40,7 @@ from statphys_flows.sampling.samplers.assess import assess
 from statphys_flows.sampling.samplers.flow_moves import find_moves
 from statphys_flows.sampling.samplers.frozen import running
 from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.sampling.tick import silent
 from statphys_flows.systems import System
 from statphys_flows.thresholds import ROUND_TRIP_TOLERANCE
 from statphys_flows.treatments import flows_for, treatment_of
@@ -146,6 +148,15 @@ class FlowMCMC(Sampler):
         rounds = self.rounds.most + polish_rounds(self.adaptation, system)
         return 3 + rounds + pieces_of(self).total
 
+    def stages(self, system: System) -> dict[str, int]:
+        polish = polish_rounds(self.adaptation, system)
+        return {"training": self.rounds.most, "polishing": polish, "sampling": pieces_of(self).total}
+
+    def shortened(self, system: System) -> "FlowMCMC":
+        rounds = dataclasses.replace(self.rounds, most=min(2, self.rounds.most), weighs_cost=False)
+        polish = dataclasses.replace(self.polish, most=min(1, polish_rounds(self.adaptation, system)))
+        return dataclasses.replace(self, rounds=rounds, polish=polish, draws=few_draws(self))
+
     def train_scan(self, systems, kT, conditions, key, tick):
         return train_scan(systems, kT, conditions, key, self.adaptation, tick)
 
@@ -154,7 +165,7 @@ class FlowMCMC(Sampler):
         return True
 
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE, goal=None):
+    def run(self, system, kT, key, *, warm_start=None, tick=silent, journal=NOWHERE, goal=None):
         adapt_key, refine_key, produce_key, check_key = jax.random.split(key, 4)
         ladder_key = jax.random.fold_in(key, _LADDER)
         kT_array: Any = jnp.asarray(kT, jnp.result_type(float))
@@ -177,7 +188,7 @@ class FlowMCMC(Sampler):
                 produce_key,
                 self.moves,
                 pieces_of(self),
-                tick=lambda: tick("sampling"),
+                tick=tick,
                 journal=journal,
                 may_rest=adapted.missed == 0.0,
                 states=states,

@@ -1,6 +1,5 @@
 """The frozen phase: flow, step size and schedule fixed; what is recorded here, and only here, enters a result."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,6 +17,7 @@ from statphys_flows.sampling.kernels.schedule import Interleaving, interleaving,
 from statphys_flows.sampling.pieces import Pieces, Running
 from statphys_flows.sampling.plan import Moves
 from statphys_flows.sampling.record import Production, observe
+from statphys_flows.sampling.tick import Tick, silent
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 
@@ -50,7 +50,7 @@ def running(
     key: PRNGKeyArray,
     moves: Moves,
     pieces: Pieces,
-    tick: Callable[[], None] = lambda: None,
+    tick: Tick = silent,
     journal: Journal = NOWHERE,
     may_rest: bool = True,
     states: Any = None,

@@ -25,6 +25,7 @@ from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import BY_DIGEST, Sampler, WarmStart
 from statphys_flows.sampling.samplers.assess import assess
 from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.sampling.tick import silent
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 from statphys_flows.thresholds import OF_ANOTHER_ENERGY
@@ -75,7 +76,7 @@ class GivenSamples(Sampler):
         return 4
 
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+    def run(self, system, kT, key, *, warm_start=None, tick=silent, journal=NOWHERE):
         del journal
         keys = jax.random.split(key, 5)
         array = jnp.asarray(kT, jnp.result_type(float))

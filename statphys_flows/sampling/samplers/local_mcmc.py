@@ -1,5 +1,6 @@
 """Local moves alone: MALA, HMC, NUTS or random walks without a flow."""
 
+import dataclasses
 import functools
 
 import equinox as eqx
@@ -16,11 +17,12 @@ from statphys_flows.sampling.adaptive.warm_up import WarmChains, covariance_with
 from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
-from statphys_flows.sampling.pieces import Running, pieces_of
+from statphys_flows.sampling.pieces import Running, few_draws, pieces_of
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
 from statphys_flows.sampling.record import observe
 from statphys_flows.sampling.sampler import Sampled, Sampler, sample_until
 from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.sampling.tick import silent
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
 from statphys_flows.theory import seed_states
@@ -60,12 +62,24 @@ class LocalMCMC(Sampler):
         del system
         return pieces_of(self).total + 1
 
+    def stages(self, system: System) -> dict[str, int]:
+        del system
+        return {"sampling": pieces_of(self).total}
+
+    def shortened(self, system: System) -> "LocalMCMC":
+        del system
+        return dataclasses.replace(self, draws=few_draws(self))
+
+    @property
+    def starts_from_neighbours(self) -> bool:
+        return False
+
     @property
     def goes_on(self) -> bool:
         return True
 
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE, goal=None):
+    def run(self, system, kT, key, *, warm_start=None, tick=silent, journal=NOWHERE, goal=None):
         del warm_start  # nothing is trained
         seed_key, warm_key, run_key = jax.random.split(key, 3)
         kT_array = jnp.asarray(kT, jnp.result_type(float))
@@ -117,7 +131,7 @@ class LocalMCMC(Sampler):
             moved = (self.local, warm.preconditioner, warm.step_size)
             return _run(system, kT, *moved, states, key, moves=self.moves, length=pieces.length)
 
-        return Running(run, states, key, pieces, lambda: tick("sampling"), journal)
+        return Running(run, states, key, pieces, tick, journal)
 
 
 @eqx.filter_jit

@@ -8,6 +8,7 @@ Geyer, in Computing Science and Statistics 23 (1991) 156; even and odd in turn: 
 (2001) 435.
 """
 
+import dataclasses
 import functools
 
 import equinox as eqx
@@ -33,10 +34,11 @@ from statphys_flows.sampling.devices import over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.kernels.local import MALA, LocalKernel
 from statphys_flows.sampling.kernels.replica_exchange import Replicas, Rung, even_levels, run_ladder
-from statphys_flows.sampling.pieces import Running, pieces_of
+from statphys_flows.sampling.pieces import Running, few_draws, pieces_of
 from statphys_flows.sampling.plan import check_chains, check_counts, check_kernel
 from statphys_flows.sampling.sampler import Sampled, Sampler, sample_until
 from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.sampling.tick import silent
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import is_inside
 from statphys_flows.theory import seed_states
@@ -85,12 +87,24 @@ class ParallelTempering(Sampler):
     def pieces(self, system: System) -> int:
         return pieces_of(self).total + 2
 
+    def stages(self, system: System) -> dict[str, int]:
+        del system
+        return {"sampling": pieces_of(self).total}
+
+    def shortened(self, system: System) -> "ParallelTempering":
+        del system
+        return dataclasses.replace(self, draws=few_draws(self))
+
+    @property
+    def starts_from_neighbours(self) -> bool:
+        return False
+
     @property
     def goes_on(self) -> bool:
         return True
 
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE, goal=None):
+    def run(self, system, kT, key, *, warm_start=None, tick=silent, journal=NOWHERE, goal=None):
         del warm_start  # each point builds its own ladder
         kT_array = jnp.asarray(kT, jnp.result_type(float))
         flow_key, pilot_key, warm_key, run_key = jax.random.split(key, 4)
@@ -185,7 +199,7 @@ class ParallelTempering(Sampler):
             moved = (self.local, warm.preconditioner, warm.step_size)
             return run_ladder(ladder, *moved, positions, key, moves=self.moves, length=pieces.length)
 
-        return Running(run, warm.positions, key, pieces, lambda: tick("sampling"), journal)
+        return Running(run, warm.positions, key, pieces, tick, journal)
 
 
 def _ladder_log_z(log_w, levels) -> Estimate:

@@ -19,6 +19,7 @@ from statphys_flows.sampling.plan import check_counts
 from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled, Sampler
 from statphys_flows.sampling.stopwatch import stopwatch
+from statphys_flows.sampling.tick import silent
 from statphys_flows.systems import System
 from statphys_flows.thresholds import SPREAD_OF_POPULATIONS
 
@@ -60,8 +61,12 @@ class TemperedSMC(Sampler):
         del system
         return 2
 
+    @property
+    def starts_from_neighbours(self) -> bool:
+        return False
+
     @full_precision()
-    def run(self, system, kT, key, *, warm_start=None, tick=lambda _: None, journal=NOWHERE):
+    def run(self, system, kT, key, *, warm_start=None, tick=silent, journal=NOWHERE):
         # Every temperature starts from the reference, and all of it is one compiled loop.
         del warm_start, journal
         kT_array = jnp.asarray(kT, jnp.result_type(float))

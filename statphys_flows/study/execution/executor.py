@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -10,13 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import jax
 import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, whole
-from statphys_flows.study.execution.job import Job, collect, declared
+from statphys_flows.study.execution.job import Job, collect, surroundings
 from statphys_flows.study.execution.progress import Progress
-from statphys_flows.study.storage.store import MOST_TRIES, Parts
+from statphys_flows.study.storage.parts import MOST_TRIES, Parts
 
 # Seconds between two looks at workers, and those that they have to put down what they are doing.
 _LOOK, _GRACE = 0.5, 60.0
@@ -91,17 +91,13 @@ class _Worker:
 
     def __init__(self, job: Path, turn: int):
         self._command = [sys.executable, "-m", "statphys_flows.study.execution.worker", str(job), str(turn)]
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `stop`)
+        self._job, self._said = job, tempfile.TemporaryFile()  # noqa: SIM115  (closed by `stop`)
         self._killed = 0
         self._start()
 
     def _start(self) -> None:
-        # The same modules can be imported as here, and those beside a file that the shell was given.
-        beside = [str(Path(module.__file__).parent) for module in declared() if module.__file__]
-        path = os.pathsep.join([*(each for each in sys.path if each), *beside])
-        self._process = subprocess.Popen(
-            self._command, stderr=self._said, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}
-        )
+        environment = surroundings() | _programs(self._job)
+        self._process = subprocess.Popen(self._command, stderr=self._said, stdout=subprocess.DEVNULL, env=environment)
 
     def is_running(self) -> bool:
         """Whether it has not ended.
@@ -132,6 +128,17 @@ class _Worker:
                 self._process.kill()
                 self._process.wait()
         self._said.close()
+
+
+def _programs(job: Path) -> dict[str, str]:
+    """Settings by which workers compile a program once, together; where users keep programs, there."""
+    kept = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if kept:
+        return {"JAX_COMPILATION_CACHE_DIR": kept}
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(job.resolve().parent / "programs"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
 
 
 def run_by(executor: Executor, job: Job, parts: Parts, report: Progress, done: dict[str, xr.DataTree]) -> None:

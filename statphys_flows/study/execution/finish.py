@@ -12,7 +12,8 @@ from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import strategies_of
 from statphys_flows.study.scan import number
 from statphys_flows.study.storage import provenance
-from statphys_flows.study.storage.store import Parts, explain_interruption, write_tree
+from statphys_flows.study.storage.parts import Parts, explain_interruption
+from statphys_flows.study.storage.trees import write_tree
 
 
 def fill(

@@ -5,6 +5,7 @@ nobody else has taken, until none is left. So it does not matter how many there 
 end before the others.
 """
 
+import os
 import pickle
 import sys
 import time
@@ -18,16 +19,17 @@ import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.files import whole_file
-from statphys_flows.precision import full_precision
+from statphys_flows.precision import Arithmetic, full_precision
 from statphys_flows.sampling import Sampler
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
+from statphys_flows.study.execution.pace import Pace, pace
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import Run, key_of
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
 from statphys_flows.study.scan import Scan, label
 from statphys_flows.study.storage.journal import RESUME
-from statphys_flows.study.storage.store import Parts
+from statphys_flows.study.storage.parts import Parts
 from statphys_flows.systems import System
 
 # The file of the job.
@@ -62,7 +64,8 @@ class Job(NamedTuple):
         for module in declared():
             cloudpickle.register_pickle_by_value(module)
         try:
-            written = cloudpickle.dumps(self)
+            # The precision first: arrays of 64 bits would be read as arrays of 32 where these are the default.
+            written = pickle.dumps(Arithmetic.here()) + cloudpickle.dumps(self)
         except Exception as error:
             raise StudyError(
                 f"{type(self.system.unwrapped).__name__} cannot be sent to another process ({error}): run it in this "
@@ -73,10 +76,13 @@ class Job(NamedTuple):
         return folder / JOB
 
     @staticmethod
-    def read(path: Path) -> "Job":
-        """**Raises:** `StudyError` for a file that is not there, or damaged."""
+    def read(path: Path) -> tuple["Job", Arithmetic]:
+        """The job, and the precision in which it is to be run.
+
+        **Raises:** `StudyError` for a file that is not there, or damaged."""
         try:
-            return pickle.loads(path.read_bytes())
+            with path.open("rb") as file, (arithmetic := pickle.load(file)).used():
+                return pickle.load(file), arithmetic
         except FileNotFoundError as error:
             raise StudyError(f"{path.parent} holds no run that workers share: {path.name} is not there.") from error
         except Exception as error:
@@ -113,6 +119,13 @@ def declared() -> list[ModuleType]:
     return [module for name, module in list(sys.modules.items()) if name.startswith(DECLARED)]
 
 
+def surroundings() -> dict[str, str]:
+    """The environment of a process that reads a job: the same modules can be imported as here, and those beside a file
+    that the shell was given."""
+    beside = [str(Path(module.__file__).parent) for module in declared() if module.__file__]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*(each for each in sys.path if each), *beside])}
+
+
 @full_precision()
 def work(job: Job, report: Progress, turn: int = 0, pause: Callable[[float], None] = time.sleep) -> None:
     """Run points until none is left that anybody has to run. `turn`, the number of the worker, says where it looks
@@ -121,16 +134,17 @@ def work(job: Job, report: Progress, turn: int = 0, pause: Callable[[float], Non
     run = job.run(parts, report)
     report.start(len(tasks), run.sampler.pieces(run.system))
     starts = {}
-    while left := [task for task in tasks if not parts.has(task.name)]:
-        if run.strategy == "conditional" and not starts:
-            starts = _train_together(run, job)
-        ready = [task for task in left if starts or task.after is None or parts.has(task.after)]
-        ready = ready[turn % len(ready) :] + ready[: turn % len(ready)] if ready else []
-        if not any(_take(run, task, tasks, starts) for task in ready):
-            pause(_PAUSE)
+    with pace(len(tasks)) as times:
+        while left := [task for task in tasks if not parts.has(task.name)]:
+            if run.strategy == "conditional" and not starts:
+                starts = _train_together(run, job)
+            ready = [task for task in left if starts or task.after is None or parts.has(task.after)]
+            ready = ready[turn % len(ready) :] + ready[: turn % len(ready)] if ready else []
+            if not any(_take(run, task, tasks, starts, times) for task in ready):
+                pause(_PAUSE)
 
 
-def _take(run: Run, task: Task, tasks: list[Task], starts: dict) -> bool:
+def _take(run: Run, task: Task, tasks: list[Task], starts: dict, times: Pace) -> bool:
     """Run a point if nobody else does; whether that was so."""
     assert run.parts is not None
     with run.parts.claim(task.name) as mine:
@@ -138,8 +152,11 @@ def _take(run: Run, task: Task, tasks: list[Task], starts: dict) -> bool:
             start = starts.get(task.name)
             if start is None and task.after is not None and not starts:
                 before = run.load(next(each for each in tasks if each.name == task.after))
-                start = None if before is None else before.trained
-            run.run_one(task, start, label(task.parameters))
+                if before is None:  # it was damaged, and has to be run first
+                    return False
+                start = before.trained
+            run.run_one(task, start, label(task.parameters), times)
+            times.point_done()
             run.report.point_done()
         return mine
 
@@ -159,13 +176,11 @@ def collect(job: Job, done: dict[str, xr.DataTree]) -> None:
 
     **Raises:** `StudyError` if some are missing."""
     tasks, parts = job.tasks(), job.shared()
-    if missing := [label(task.parameters) for task in tasks if not parts.has(task.name)]:
+    found = {task.name: parts.load(task.name) for task in tasks}
+    if missing := [label(task.parameters) for task in tasks if found[task.name] is None]:
         shown = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
         raise StudyError(
             f"{len(missing)} of {len(tasks)} points are missing: {shown}. Run them, with --part in a job array or with "
             "--resume, and merge again."
         )
-    for task in tasks:
-        tree = parts.load(task.name)
-        assert tree is not None
-        done[task.name] = tree
+    done |= {name: tree for name, tree in found.items() if tree is not None}

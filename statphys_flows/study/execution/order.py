@@ -26,12 +26,15 @@ class Task(NamedTuple):
 def tasks_of(points: Sequence[Parameters], strategy: str) -> list[Task]:
     """The points, each after what it needs.
 
-    With one flow for all points, each is after that. Otherwise each point starts from its neighbour's flow: the points,
+    With one flow for all points, each is after that; independent ones are after nothing. Otherwise each point starts
+    from its neighbour's flow: the points,
     in the order of the scan, are cut into about √n strands of neighbours. The first of each strand starts from the
     first point of all, and strands can be run side by side."""
     names = [name_of(point) for point in points]
     if strategy == "conditional":
         return [Task(name, point, TOGETHER) for name, point in zip(names, points, strict=True)]
+    if strategy == "independent":
+        return [Task(name, point, None) for name, point in zip(names, points, strict=True)]
     count = len(points)
     strands = 1 if count < _FEWEST else round(count**0.5)
     first = [i * count // strands for i in range(strands)]

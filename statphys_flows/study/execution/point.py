@@ -1,7 +1,6 @@
 """One point of a scan: from (system, parameters, key, warm start) to a labelled tree and a trained flow."""
 
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import jax
@@ -19,6 +18,7 @@ from statphys_flows.results.schema import of_a_sampler
 from statphys_flows.results.variable import Variable
 from statphys_flows.sampling import NOWHERE, Goal, Journal, Production, Sampled, Sampler, WarmStart
 from statphys_flows.sampling.coverage.scores import with_rounding
+from statphys_flows.sampling.tick import Tick, silent
 from statphys_flows.study import diagnosis
 from statphys_flows.study.goal import Precision, Pursuit
 from statphys_flows.study.scan import Parameters
@@ -42,7 +42,7 @@ def run_point(
     sampler: Sampler,
     *,
     warm_start: WarmStart | None = None,
-    tick: Callable[[str], None] = lambda _: None,
+    tick: Tick = silent,
     journal: Journal = NOWHERE,
     precision: Precision | None = None,
 ) -> Point:
@@ -53,7 +53,7 @@ def run_point(
     """
     kT = parameters["kT"]
     pursuit = None if precision is None else Pursuit(precision, sampler.draws)
-    goal = {} if pursuit is None else {"goal": _goal(pursuit, parameters)}
+    goal = {} if pursuit is None else {"goal": _goal(pursuit, parameters, tick)}
     sampled = sampler.run(system, kT, key, warm_start=warm_start, tick=tick, journal=journal, **goal)
     found = _estimate(sampled, parameters)
     production, diagnostics = found.production, found.diagnostics
@@ -113,8 +113,8 @@ def _estimate(sampled: Sampled, parameters: Parameters) -> _Estimated:
     return _Estimated(production, averages, pooled, diagnostics, chains_agree)
 
 
-def _goal(pursuit: Pursuit, parameters: Parameters) -> Goal:
-    """How many times as many draws a point needs."""
+def _goal(pursuit: Pursuit, parameters: Parameters, tick: Tick) -> Goal:
+    """How many times as many draws a point needs; it says what is known so far."""
     kT = parameters["kT"]
 
     def more(sampled: Sampled) -> float:
@@ -123,6 +123,7 @@ def _goal(pursuit: Pursuit, parameters: Parameters) -> Goal:
         known = Estimate(0.0, float(np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"]))))
         systematic = with_rounding(known, float(np.mean(np.abs(found.production.energy)) / kT)).error
         lowest = {"log_z": systematic, "entropy": systematic, "free_energy": kT * systematic}
+        tick(f"sampling, {pursuit.so_far(found.averages)}")
         return pursuit.more(found.averages, lowest, found.production.energy.shape[1])
 
     return more

@@ -45,7 +45,7 @@ class Bar(Progress):
         self._per_point = ticks_per_point
         self._done = 0
         self._bar = tqdm(
-            total=points * ticks_per_point, file=sys.stderr, mininterval=0.5, bar_format="{desc:<52}{bar:20} {elapsed}"
+            total=points * ticks_per_point, file=sys.stderr, mininterval=0.5, bar_format="{desc:<64}{bar:8} {elapsed}"
         )
         self._bar.set_description_str("starting")
         # The clock continues while a compilation blocks everything else.

@@ -13,12 +13,13 @@ from jaxtyping import PRNGKeyArray
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
+from statphys_flows.study.execution.pace import Pace, pace
 from statphys_flows.study.execution.point import Point, run_point
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
 from statphys_flows.study.scan import Parameters, Scan, at, label, name_of
-from statphys_flows.study.storage.store import Parts
+from statphys_flows.study.storage.parts import Parts
 from statphys_flows.systems import System, with_array_parameters
 from statphys_flows.systems.lifting import lift_constants
 from statphys_flows.treatments import flows_for, treatment_of
@@ -31,6 +32,8 @@ def strategy_of(asked: str, system: System, sampler: Sampler, points: int) -> st
     """What `"auto"` stands for."""
     if asked != "auto":
         return asked
+    if not sampler.starts_from_neighbours:
+        return "independent"
     enough = treatment_of(system.space).points_of_one_flow
     shared = sampler.trains_flow and not sampler.has_start and enough is not None and points >= enough
     return "conditional" if shared else "neighbours"
@@ -68,24 +71,32 @@ class Run(NamedTuple):
         missing = self.scan.missing(done)
         self.report.start(len(missing), self.sampler.pieces(self.system))
         trained = self.train_together(missing)
-        for task in tasks_of(missing, self.strategy):
-            start = trained.get(task.name, trained.get(task.after or ""))
-            point = self.load(task)
-            if point is None:
-                point = self.run_one(task, start, f"{label(task.parameters)}, {len(done) + 1} of {len(self.scan)}")
-            elif self.flows is not None:
-                self.flows.require(task.name)
-            done[task.name] = point.tree
-            if point.trained is not None:
-                trained.setdefault(task.name, point.trained)
-            self.report.point_done()
+        with pace(len(missing)) as times:
+            for task in tasks_of(missing, self.strategy):
+                start = trained.get(task.name, trained.get(task.after or ""))
+                point = self.load(task)
+                was_there = point is not None
+                if point is None:
+                    words = f"{label(task.parameters)}, {len(done) + 1} of {len(self.scan)}"
+                    point = self.run_one(task, start, words, times)
+                elif self.flows is not None:
+                    self.flows.require(task.name)
+                done[task.name] = point.tree
+                if point.trained is not None:
+                    trained.setdefault(task.name, point.trained)
+                times.point_done(was_there=was_there)
+                self.report.point_done()
 
-    def run_one(self, task: Task, start: WarmStart | None, words: str) -> Point:
+    def run_one(self, task: Task, start: WarmStart | None, words: str, times: Pace) -> Point:
         """Run a point, from a flow to start from; it is kept where points are. `words` say which it is."""
         system, key = self._at(task)
 
-        def tick(stage: str) -> None:
-            self.report.tick(f"{words}: {stage}")
+        def tick(stage: str, done: int = 0, of: int = 0) -> None:
+            times.tick(stage, done, of)
+            share = f", {done} of {of}" if of else ""
+            if self.parts is not None:
+                self.parts.say(task.name, f"{stage}{share}", times.of_this_point)
+            self.report.tick(f"{words}: {stage}{share}{_left(times.of_all)}")
 
         tick("compiling, warming up")
         with self._journal(task.name) as journal:
@@ -118,7 +129,10 @@ class Run(NamedTuple):
         draws = np.reshape(tree["posterior"].to_dataset()[system.space.variable].values, (-1, *system.space.shape))
         samples = jnp.asarray(draws, jnp.result_type(float))
         like = self.sampler.like(system, task.parameters["kT"], key, candidate, samples)
-        return Point(tree, None if like is None else WarmStart(self.parts.load_flow(task.name, like), candidate))
+        if like is None:
+            return Point(tree, None)
+        flow = self.parts.load_flow(task.name, like)
+        return None if flow is None else Point(tree, WarmStart(flow, candidate))
 
     def _at(self, task: Task) -> tuple[System, PRNGKeyArray]:
         """The system with its fields as at a point, and the point's key."""
@@ -146,19 +160,29 @@ class Run(NamedTuple):
         systems = [lift_constants(with_array_parameters(at(self.system, parameters))) for parameters in points]
         kT = [parameters["kT"] for parameters in points]
         scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
+        flows = None
         if self.parts is not None and self.parts.has_flow(TOGETHER):
             candidates = [flows_for(system, kT=t, key=scan_key) for system, t in zip(systems, kT, strict=True)]
             saved = self.parts.load_flow(TOGETHER, [each[0] for each in candidates])
-            flows = [WarmStart(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
-        else:
+            if saved is not None:
+                flows = [WarmStart(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
+        if flows is None:
             # Flows change with the logarithm of the temperature.
             conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
             varied = conditions[:, np.ptp(conditions, axis=0) > 0]
 
-            def tick(stage: str) -> None:
+            def tick(stage: str, done: int = 0, of: int = 0) -> None:
+                del done, of
                 self.report.tick(f"one flow for {len(points)} points: {stage}")
 
             flows = self.sampler.train_scan(systems, kT, varied, scan_key, tick)
             if self.parts is not None:
                 self.parts.save_flow(TOGETHER, [trained.flow for trained in flows])
         return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
+
+
+def _left(seconds: float) -> str:
+    """In words; nothing where it is not known, or not worth saying."""
+    if not seconds >= 1:
+        return ""
+    return f"; about {round(seconds)} s left" if seconds < 100 else f"; about {seconds / 60:.0f} min left"

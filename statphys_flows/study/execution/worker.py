@@ -11,21 +11,26 @@ from statphys_flows.study.execution.stopping import stopping_at_signals
 
 
 def work_at(path: str, turn: int = 0) -> None:
-    """Run points of the job in a file until none is left that anybody has to run.
+    """Run points of the job in a file until none is left that anybody has to run, or the file is gone.
 
     **Raises:** `StudyError` where a point cannot be run."""
-    work(Job.read(Path(path)), _Child(), turn)
+    job, arithmetic = Job.read(Path(path))
+    with arithmetic.used():
+        work(job, _Wanted(Path(path)), turn)
 
 
-class _Child(Progress):
-    """Ends a worker whose parent was killed: nobody else would, and it would hold points that a new run wants."""
+class _Wanted(Progress):
+    """Ends a worker whose parent was killed, or whose job is gone: nobody else would, and it would hold points that a
+    new run wants."""
 
-    def __init__(self):
-        self._parent = os.getppid()
+    def __init__(self, job: Path):
+        self._job, self._parent = job, os.getppid()
 
     def tick(self, message):
         if os.getppid() != self._parent:
             raise StudyStopped("because its parent has ended")
+        if not self._job.exists():
+            raise StudyStopped("because its job is gone")
 
 
 def main(arguments: list[str]) -> int:

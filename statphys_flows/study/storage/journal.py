@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from statphys_flows.errors import StudyError
 from statphys_flows.files import explain_write_errors, whole_file
 from statphys_flows.sampling import Journal
+from statphys_flows.study.storage.aside import set_aside
 
 # Seconds between two writes: at most this much of a run must be repeated.
 SECONDS = 30.0
@@ -44,18 +44,16 @@ class FileJournal(Journal):
         self._pending, self._written = {}, time.monotonic()
 
     def load(self, name: str, like: Callable[[], Any]) -> Any:
-        """**Raises:** `StudyError` for a damaged file."""
+        """What is damaged is set aside, and is not there."""
         path = self._path(name)
         if not path.exists():
             return None
         structure = like()
         try:
             plain = eqx.tree_deserialise_leaves(path, jax.tree.map(_without_keys, structure))
-        except Exception as error:
-            raise StudyError(
-                f"{path} is damaged ({type(error).__name__}): delete {self.folder}, and resume=True computes that "
-                "point again from its beginning."
-            ) from error
+        except Exception:
+            set_aside(path, "is damaged")
+            return None
         return jax.tree.map(_restore, structure, plain)
 
     def remove(self) -> None:

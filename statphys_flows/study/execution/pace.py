@@ -1,0 +1,95 @@
+"""How long a run still takes."""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from statphys_flows.sampling.stopwatch import Stopwatch, stopwatch
+
+Counts = dict[str, float]
+
+
+class Pace:
+    """How long a run still takes, from what its pieces of work took, compiling apart.
+
+    Pieces of one stage take as long as each other, by their median. The pieces of a stage are as many as in the points
+    that are done, or, while none is, as many as the sampler says: at most so many, where a stage may end before. Of a
+    stage that is not reached yet nothing is known. What one point learned others need not learn again: their training
+    counts half as much until there are two."""
+
+    def __init__(self, watch: Stopwatch, points: int):
+        self._watch, self._left = watch, points
+        # Seconds of all pieces of work, by stage.
+        self.took: dict[str, list[float]] = defaultdict(list)
+        self._done: list[Counts] = []
+        self._seen: Counts = {}
+        self._said: Counts = {}
+        self._whole: list[float] = []
+        self._spent, self._at = 0.0, ""
+
+    def tick(self, stage: str, done: int = 0, of: int = 0) -> None:
+        """After a piece of work."""
+        seconds, name = self._watch.lap(), stage.partition(",")[0]
+        self._at = name
+        self._spent += seconds
+        self.took[name].append(seconds)
+        self._seen[name] = self._seen.get(name, 0.0) + 1.0
+        if of:
+            self._said[name] = self._seen[name] + of - done
+
+    def point_done(self, *, was_there: bool = False) -> None:
+        """One that `was_there` took no time."""
+        self._left -= 1
+        if not was_there:
+            self._spent += self._watch.lap()
+            self._done.append(self._seen)
+            self._whole.append(self._spent)
+        self._seen, self._said, self._spent = {}, {}, 0.0
+
+    @property
+    def of_this_point(self) -> float:
+        """Seconds until the point is done that is being run; NaN where that is not known."""
+        expected = self._expected()
+        if not expected:
+            return float("nan")
+        # A stage that was left does not come back.
+        coming = {name: number for name, number in expected.items() if name == self._at or name not in self._seen}
+        return self._cost({name: max(0.0, number - self._seen.get(name, 0.0)) for name, number in coming.items()})
+
+    @property
+    def of_all(self) -> float:
+        """The same until all points are."""
+        others = self._left - 1
+        if others <= 0:
+            return self.of_this_point
+        if len(self._whole) > 1:
+            each = float(np.mean(self._whole[1:]))
+        elif self._whole:
+            each = self._cost({name: n / 2 if name in LEARNING else n for name, n in self._done[0].items()})
+        else:
+            each = self._cost({name: n / 2 if name in LEARNING else n for name, n in self._expected().items()})
+        return self.of_this_point + others * each
+
+    def _expected(self) -> Counts:
+        """Pieces of a point by stage; nothing where its last stage is not reached yet."""
+        if self._done:
+            later = self._done[1:] or self._done
+            names = {name for counts in later for name in counts}
+            return {name: float(np.mean([counts.get(name, 0.0) for counts in later])) for name in names}
+        return self._seen | {_LAST: self._said[_LAST]} if _LAST in self._said else {}
+
+    def _cost(self, counts: Counts) -> float:
+        return sum(n * float(np.median(self.took[name])) for name, n in counts.items() if n)
+
+
+@contextlib.contextmanager
+def pace(points: int) -> Iterator[Pace]:
+    """Of a run of so many points, which begins now."""
+    with stopwatch() as watch:
+        yield Pace(watch, points)
+
+
+# Stages in which a flow learns, and the one with which a point ends.
+LEARNING, _LAST = ("training", "polishing"), "sampling"

@@ -1,0 +1,125 @@
+"""What a study takes, said before it is run."""
+
+import dataclasses
+
+import pytest
+from typer.testing import CliRunner
+
+import statphys_flows as sf
+from statphys_flows import StudyError
+from statphys_flows.cli import app
+from statphys_flows.study.planning import plan as planning
+from statphys_flows.study.planning.probe import Probe
+from tests.study.test_study import spring
+
+
+class Spring(sf.System):
+    space = sf.Euclidean(1)
+
+    def energy(self, x):
+        return 0.5 * x[0] ** 2
+
+
+def chains(**options):
+    return sf.Study(Spring(), [1.0, 0.5, 0.25], sampler=sf.LocalMCMC(**{"chains": 16, "draws": 200} | options))
+
+
+@pytest.fixture
+def probe():
+    """Of thirty draws, a tenth of a second for each of three pieces, a megabyte of which a tenth are configurations."""
+    return Probe(
+        memory=300_000_000,
+        device_memory=0,
+        tree=1_000_000,
+        posterior=100_000,
+        file=500_000,
+        draws=30,
+        levels=2.0,
+        ladder_steps=1.0,
+        compiling=7.0,
+        pieces={"warming up": 1.0, "training": 2.0, "sampling": 0.1},
+        counts={"warming up": 1.0, "training": 2.0, "sampling": 4.0},
+        rest=0.5,
+        evaluations=12.0,
+        passes=2.0,
+        evaluations_before=2000.0,
+    )
+
+
+@pytest.fixture
+def found(probe, monkeypatch):
+    monkeypatch.setattr(planning, "_run", lambda job, folder: probe)
+    return lambda study: study.plan()
+
+
+def test_pieces_are_counted(found):
+    plan = found(chains())
+    assert plan.points == 3
+    # Twenty pieces that count, two that do not; what was trained, twice, half as long at the second and third point.
+    first = 0.5 + 1.0 + 2 * 2.0 + 22 * 0.1
+    assert plan.seconds == pytest.approx(first + 2 * (first - 2.0))
+    assert plan.seconds_compiling == 7.0
+    assert plan.energy_evaluations == pytest.approx(3 * (16 * 200 * 12.0 + 2 * 1000.0))
+    assert plan.map_passes == pytest.approx(3 * 16 * 200 * 2.0)
+    tree = 100_000 + 900_000 * 200 / 30
+    assert plan.disk == pytest.approx(3 * 0.5 * tree, rel=1e-6)
+    assert 300_000_000 + 3 * tree < plan.memory < 300_000_000 + 12 * tree
+
+
+def test_rounds_are_counted(found):
+    sampler = sf.FlowMCMC(chains=16, draws=30, rounds=12)
+    short = sampler.shortened(Spring())
+    assert (short.rounds.most, short.draws, short.chains, short.rounds.weighs_cost) == (2, 30, 16, False)
+    plan = found(sf.Study(Spring(), sampler=sampler))
+    assert plan.seconds == pytest.approx(0.5 + 1.0 + 12 * 2.0 + 4 * 0.1)
+
+
+def test_more_memory_than_there_is(found, monkeypatch):
+    monkeypatch.setattr(planning, "free_memory", lambda: 100_000_000)
+    with pytest.raises(StudyError, match=r"needs about \d+ MB of memory, and 100 MB are free: give LocalMCMC\(chains="):
+        found(chains())
+    with pytest.raises(StudyError, match=r"give LocalMCMC\(draws=...\) less than 1000000, or run fewer points"):
+        found(chains(draws=1_000_000))
+    monkeypatch.setattr(planning, "free_memory", lambda: None)
+    assert found(chains()).points == 3
+
+
+def test_bad_input_is_refused_as_in_a_run():
+    with pytest.raises(StudyError, match="order_parameter"):
+        dataclasses.replace(chains(), system=Blind()).plan()
+
+
+class Blind(Spring):
+    def order_parameter(self, x):
+        return x
+
+
+@pytest.mark.slow
+def test_a_real_one():
+    """Of a study that trains a flow, and from the shell."""
+    study = spring()
+    plan = study.plan()
+    result = study.run(progress=False)
+    figures = result["diagnostics"].to_dataset()
+    assert plan.points == len(study.kT)
+    assert 100e6 < plan.memory < 4e9
+    assert plan.energy_evaluations >= 0.8 * float(figures["energy_evaluations"].sum())
+    said = str(plan)
+    assert "memory at its peak" in said
+    assert "none is used" in said
+
+
+@pytest.mark.slow
+def test_from_the_shell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import statphys_flows as sf\n"
+        "well = sf.Hamiltonian(lambda x: x[0] ** 4, space=sf.Euclidean(1))\n"
+        "study = sf.Study(well, sampler=sf.LocalMCMC(chains=16, draws=50, warm_up=20))\n"
+    )
+    done = CliRunner().invoke(app, ["plan", "mine.py", "--kT", "1:2:4"])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("points                     4\n")
+    failed = CliRunner().invoke(app, ["plan", "mine.py", "--kT", "-1"])
+    assert failed.exit_code == 2
+    assert "kT" in failed.output
