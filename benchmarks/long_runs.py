@@ -3,15 +3,18 @@
     python -m benchmarks.long_runs wall_time             # --stop-after 60s, again and again, until it is finished
     python -m benchmarks.long_runs start                 # seconds until a small study samples, and again
     python -m benchmarks.long_runs soak [--minutes 120]  # small studies in one process: memory, open files
+    python -m benchmarks.long_runs time_left             # what runs say of it after a tenth, a quarter, a half
 
 `wall_time` runs `systems/continuum_phi4.py` from the shell: each run has to end within 20 s of its time, and the
 numbers have to be those of one run. `start` has to begin sampling within 5 s where programs were compiled before.
-`soak` has to be flat after the first ten studies.
+`soak` has to be flat after the first ten studies. `time_left` has to be right within 30% after the first tenth of a
+run, compiling apart.
 """
 
 import argparse
 import gc
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,7 @@ import numpy as np
 
 import statphys_flows as sf
 from benchmarks.executors import differences
+from statphys_flows.sampling.stopwatch import Stopwatch, stopwatch
 from statphys_flows.study.execution.progress import Progress
 
 SHELL = [sys.executable, "-m", "statphys_flows.cli"]
@@ -103,17 +107,55 @@ def soak(minutes: float) -> None:
     )
 
 
+class Said(Progress):
+    """What a run says of the time that is left, with the seconds that it has run, compiling apart."""
+
+    def __init__(self, watch: Stopwatch):
+        self._watch, self.seconds, self.said = watch, 0.0, []
+
+    def tick(self, message):
+        self.seconds += self._watch.lap()
+        found = re.search(r"about (\d+) (s|min) left", message)
+        left = float(found[1]) * (60 if found[2] == "min" else 1) if found else np.nan
+        self.said.append((self.seconds, left))
+
+
+def time_left(minutes: float) -> None:
+    lattice = sf.LatticePhi4((8, 8), -4.0, 6.008)
+    studies = {
+        "12 lattices, each from its neighbour": sf.Study(lattice, np.linspace(0.9, 1.25, 12)),
+        "one lattice, 3000 draws": sf.Study(lattice, sampler=sf.FlowMCMC(draws=3000)),
+        "12 lattices, tempered chains": sf.Study(
+            lattice, np.linspace(0.9, 1.25, 12), sampler=sf.ParallelTempering(chains=128, draws=1000)
+        ),
+    }
+    for name, study in studies.items():
+        with stopwatch() as watch:
+            report = Said(watch)
+            study.run(progress=report)
+            whole = report.seconds + watch.lap()
+        words = []
+        for share in (0.1, 0.25, 0.5):
+            at, left = next(each for each in report.said if each[0] >= share * whole)
+            truth = whole - at
+            words.append(f"at {at / whole:.0%} {left:.0f} s for {truth:.0f} s ({left / truth - 1:+.0%})")
+        print(f"{name}, {whole:.0f} s without compiling: {'; '.join(words)}", flush=True)
+
+
 def _resident() -> float:
     """Megabytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+CASES = {case.__name__: case for case in (wall_time, start, soak, time_left)}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=["wall_time", "start", "soak", "run_small"])
+    parser.add_argument("case", choices=["wall_time", "start", "soak", "time_left", "run_small"])
     parser.add_argument("--minutes", type=float, default=120.0, help="of soak")
     given = parser.parse_args()
     if given.case == "run_small":
         run_small()
     else:
-        {"wall_time": wall_time, "start": start, "soak": soak}[given.case](given.minutes)
+        CASES[given.case](given.minutes)

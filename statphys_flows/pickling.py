@@ -1,9 +1,11 @@
 """Pickling of the functions in flows and systems: functions that JAX has wrapped are pickled by name, as Python does
-with its own functions; functions inside a flow that a package made inside other functions are pickled by their code."""
+with its own functions; functions inside a flow that a package made inside other functions are pickled by their code.
+Classes that no other process can import, of a script or a notebook, are written whole."""
 
 import copyreg
 import dataclasses
 import importlib
+import inspect
 import io
 import marshal
 import pickle
@@ -11,6 +13,8 @@ import sys
 import types
 from typing import Any
 
+import cloudpickle
+import equinox as eqx
 import jax
 
 # The modules in which functions of JAX are found in every version; their own `__module__` is private.
@@ -55,6 +59,60 @@ def _function(code: bytes, module: str, defaults: Any, keywords: Any, cells: tup
     made = types.FunctionType(marshal.loads(code), scope, None, defaults, tuple(map(types.CellType, cells)))
     made.__kwdefaults__ = keywords
     return made
+
+
+def dumps_whole(thing: Any, modules: list[types.ModuleType]) -> bytes:
+    """A pickle that any process can read: with the classes and functions of scripts, notebooks and these modules."""
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    file = io.BytesIO()
+    _WholePickler(file).dump(thing)
+    return file.getvalue()
+
+
+class _WholePickler(cloudpickle.Pickler):
+    """cloudpickle makes a class empty and fills it afterwards. Equinox looks at the fields of a class when it is made:
+    they have to be there."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced: Any = super().reducer_override(obj)
+        whole = isinstance(obj, type) and issubclass(obj, eqx.Module) and isinstance(reduced, tuple)
+        if not whole or getattr(reduced[0], "__name__", "") != "_make_skeleton_class":
+            return reduced
+        make, arguments, (state, slots), *rest = reduced
+        own = inspect.get_annotations(obj)
+        fields = {name: _arguments_of(f) for name, f in obj.__dataclass_fields__.items() if name in own}
+        made = obj.__dict__.get("__init__")
+        written = made is not None and getattr(made, "__code__", None) is not None and not _is_generated(made)
+        kept = {name: value for name, value in state.items() if name not in _GENERATED}
+        if not written:
+            kept.pop("__init__", None)
+        return _make_with_fields, (make, arguments, dict(own), fields, written), (kept, slots), *rest
+
+
+# What is made of the fields.
+_GENERATED = ("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__annotations__")
+_OF_A_FIELD = ("default", "default_factory", "init", "repr", "hash", "compare")
+
+
+def _arguments_of(field: Any) -> dict[str, Any]:
+    given = {name: getattr(field, name) for name in _OF_A_FIELD}
+    given = {n: v for n, v in given.items() if v is not dataclasses.MISSING} | {"metadata": dict(field.metadata)}
+    return given | ({"kw_only": True} if field.kw_only is True else {})
+
+
+def _is_generated(function: Any) -> bool:
+    """Whether the dataclass wrote it."""
+    return function.__code__.co_filename == "<string>" and function.__code__.co_firstlineno <= 2
+
+
+def _make_with_fields(make, arguments: tuple, annotations: dict, fields: dict, written: bool) -> type:
+    kind, name, bases, namespace, *rest = arguments
+    namespace = namespace | {"__annotations__": annotations}
+    namespace |= {each: dataclasses.field(**given) for each, given in fields.items()}
+    if written:  # it is filled in afterwards, but must not be made of the fields
+        namespace["__init__"] = lambda self: None
+    return make(kind, name, bases, namespace, *rest)
 
 
 def _by_name(function: Any) -> Any:

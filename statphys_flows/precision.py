@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -26,18 +26,31 @@ def chosen_precision() -> str | None:
 
 
 class Arithmetic(NamedTuple):
-    """What a process computes with, for others that are to find the same numbers: whether in 64 bits, and the
-    precision of products; None for JAX's default."""
+    """What a process computes with, for others that are to find the same numbers: whether in 64 bits, the precision of
+    products (None for JAX's default), and the kind of random numbers."""
 
     wide: bool
     products: str | None
+    random: str
+    partitionable: bool
 
     @staticmethod
     def here() -> "Arithmetic":
-        return Arithmetic(bool(jax.config.jax_enable_x64), chosen_precision())  # pyright: ignore[reportAttributeAccessIssue]
+        of: Any = jax.config
+        return Arithmetic(
+            bool(of.jax_enable_x64),
+            chosen_precision(),
+            str(of.jax_default_prng_impl),
+            bool(of.jax_threefry_partitionable),
+        )
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Within it, this thread computes in the same way."""
-        with jax.enable_x64(self.wide), jax.default_matmul_precision(self.products):
+        with (
+            jax.enable_x64(self.wide),
+            jax.default_matmul_precision(self.products),
+            jax.default_prng_impl(self.random),
+            jax.threefry_partitionable(self.partitionable),
+        ):
             yield

@@ -20,6 +20,8 @@ class KeptFlows(PathLike):
 
     def __init__(self, folder: str | PathLike):
         self.folder = Path(folder)
+        # Workers may be in other folders.
+        self._absolute = self.folder.resolve()
 
     @classmethod
     def of(cls, folder: str | PathLike | None) -> "KeptFlows | None":
@@ -31,7 +33,7 @@ class KeptFlows(PathLike):
 
     def path(self, name: str) -> Path:
         """Of the flow of the point of this name."""
-        return self.folder / f"{name}.flow"
+        return self._absolute / f"{name}.flow"
 
     def check(self, sampler: Sampler, names: Iterable[str], *, replace: bool) -> None:
         """Refuse, before any compute, what cannot be kept, or a folder that has such files already, unless they may be
@@ -57,7 +59,7 @@ class KeptFlows(PathLike):
         if flow is None:
             return
         with explain_write_errors(self.folder, RESUME):
-            self.folder.mkdir(exist_ok=True)
+            self._absolute.mkdir(exist_ok=True)
         save_flow(flow, self.path(name))
 
     def require(self, *names: str) -> None:

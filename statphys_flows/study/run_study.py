@@ -7,8 +7,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from statphys_flows.sampling import FlowMCMC, Sampler
-from statphys_flows.study.execution.executor import Executor
 from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.executors.executor import Executor
 from statphys_flows.study.study import Study
 from statphys_flows.systems import System
 

@@ -5,7 +5,14 @@ from statphys_flows.treatments.euclidean import EuclideanTreatment
 from statphys_flows.treatments.interval import IntervalTreatment
 from statphys_flows.treatments.lattice import LatticeTreatment
 from statphys_flows.treatments.particle_box import ParticleBoxTreatment
-from statphys_flows.treatments.registry import flow_for, flows_for, register_treatment, treatment_of
+from statphys_flows.treatments.registry import (
+    flow_for,
+    flows_for,
+    is_registered,
+    register_treatment,
+    treatment_of,
+    treatments_of_users,
+)
 from statphys_flows.treatments.treatment import Treatment
 
 __all__ = [
@@ -17,6 +24,8 @@ __all__ = [
     "Treatment",
     "flow_for",
     "flows_for",
+    "is_registered",
     "register_treatment",
     "treatment_of",
+    "treatments_of_users",
 ]

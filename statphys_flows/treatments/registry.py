@@ -42,6 +42,16 @@ def register_treatment(space: type[Space], treatment: Treatment) -> None:
     _REGISTERED[space] = kind() if isinstance(treatment, type) else treatment
 
 
+def treatments_of_users() -> list[tuple[type[Space], Treatment]]:
+    """Those that were registered from outside of the library, for another process to `register_treatment`."""
+    return [(space, each) for space, each in _REGISTERED.items() if not space.__module__.startswith("statphys_flows.")]
+
+
+def is_registered(space: type[Space]) -> bool:
+    """Whether this very class has a treatment."""
+    return space in _REGISTERED
+
+
 def treatment_of(space: Space) -> Treatment:
     """The treatment of a space.
 

@@ -12,6 +12,7 @@ import pytest
 import statphys_flows as sf
 from statphys_flows import StudyError, StudyInterrupted
 from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.executors.dask import _keep_busy
 from tests.study.test_executor import SLOW, Broken, Failing, study
 from tests.study.test_study import assert_same_numbers, files
 
@@ -51,7 +52,7 @@ def test_workers_that_are_killed_change_no_number(alone, client, tmp_path):
     over, killed = threading.Event(), []
 
     def kill() -> None:
-        while len(killed) < 3 and not over.wait(6.0):
+        while len(killed) < 3 and not over.wait(1.5):
             # One that was killed just now does not answer.
             with contextlib.suppress(OSError):
                 pid = next(iter(client.run(os.getpid, on_error="ignore").values()))
@@ -102,11 +103,54 @@ def test_a_worker_without_what_it_needs_is_no_riddle(client):
         sf.run_study(Broken(), [1.0, 2.0], sampler=Surprised(), executor=sf.Dask(client), progress=False)
 
 
+class Scheduler:
+    """Of a client: what it knows of its workers."""
+
+    asynchronous = False
+
+    def __init__(self, workers=None):
+        self.workers, self.submitted = workers, []
+
+    def scheduler_info(self, n_workers):
+        return {} if self.workers is None else {"workers": self.workers}
+
+    def submit(self, function, *arguments, workers, **options):
+        self.submitted.append(workers)
+        return Done()
+
+
+class Done:
+    status = "finished"
+
+    def cancel(self):
+        pass
+
+
+def test_a_worker_that_was_told_to_stop_is_asked_again(tmp_path):
+    client, at_work = Scheduler({"tcp://a": {}, "tcp://b": {}}), {}
+    for _ in range(2):
+        _keep_busy(client, at_work, tmp_path / "job", iter(range(9)))
+    assert client.submitted == [["tcp://a"], ["tcp://b"]] * 2
+    # One that is gone is forgotten.
+    del client.workers["tcp://a"]
+    _keep_busy(client, at_work, tmp_path / "job", iter(range(9)))
+    assert list(at_work) == ["tcp://b"]
+
+
+def test_a_scheduler_that_is_gone(tmp_path):
+    with pytest.raises(StudyError, match="does not answer any more: start it again"):
+        _keep_busy(Scheduler(), {}, tmp_path / "job", iter(range(9)))
+    client = Scheduler()
+    client.asynchronous = True
+    with pytest.raises(StudyError, match="is asynchronous"):
+        sf.Dask(client)
+
+
 def test_clusters_that_are_none(monkeypatch):
     for wrong in (None, 3, ["tcp://127.0.0.1:1"]):
         with pytest.raises(StudyError, match=r'the address of a scheduler, Dask\("tcp'):
             sf.Dask(wrong)
-    monkeypatch.setattr("statphys_flows.study.execution.dask._ANSWER", 0.5)
+    monkeypatch.setattr("statphys_flows.study.executors.dask._ANSWER", 0.5)
     for address in ("tcp://127.0.0.1:1", "nowhere"):
         with pytest.raises(StudyError, match="no scheduler answers there"):
             sf.run_study(Broken(), sampler=Failing(), executor=sf.Dask(address), progress=False)

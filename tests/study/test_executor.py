@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
-import cloudpickle
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
@@ -20,13 +21,16 @@ from typer.testing import CliRunner
 import statphys_flows as sf
 from statphys_flows import Processes, StudyError, StudyInterrupted
 from statphys_flows.cli import app
+from statphys_flows.precision import Arithmetic
 from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.order import TOGETHER, tasks_of
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import strategy_of
+from statphys_flows.study.executors.surroundings import Surroundings, check_programs
 from statphys_flows.study.scan import Scan, name_of
 from statphys_flows.study.storage.lock import _identity, claim, hold_lock, lock_of
 from statphys_flows.study.storage.parts import Parts
+from statphys_flows.study.storage.programs import programs
 from tests.study.test_journal import Impatient
 from tests.study.test_study import assert_same_numbers, files, spring
 
@@ -137,7 +141,7 @@ def children() -> list[int]:
             line = (path / "cmdline").read_bytes()
         except (OSError, IndexError):
             continue
-        if parent == os.getpid() and b"execution.worker" in line:
+        if parent == os.getpid() and b"executors.worker" in line:
             found.append(int(path.name))
     return found
 
@@ -149,7 +153,7 @@ def test_workers_that_are_killed_change_no_number(alone, tmp_path):
     killed, over = [], threading.Event()
 
     def kill() -> None:
-        while len(killed) < 3 and not over.wait(6.0):
+        while len(killed) < 3 and not over.wait(1.5):
             for pid in children()[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
@@ -207,21 +211,203 @@ def test_what_cannot_be_sent_is_refused(tmp_path):
         sf.run_study(Locked(), sampler=spring().sampler, executor=Processes(2), progress=False)
 
 
-def test_a_job_holds_classes_of_a_script(tmp_path):
-    """As of a file that no other process can import."""
-    code = """
-import sys, cloudpickle
+def python(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(sf.__path__[0]).parent,
+    )
+
+
+WRITES = """
+import sys
+from pathlib import Path
+import equinox as eqx
 import statphys_flows as sf
-class Mine(sf.System):
+from statphys_flows.pickling import dumps_whole
+class Base(sf.System):
+    k: float = 1.0
+    names: tuple = eqx.field(static=True, default=("a",))
     space = sf.Euclidean(1)
     def energy(self, x):
-        return 2.0 * x[0] ** 2
-sys.stdout.buffer.write(cloudpickle.dumps(Mine()))
+        return self.k * x[0] ** 2
+class Mine(Base):
+    shift: float = eqx.field(default=0.0, converter=lambda x: float(x))
+    def energy(self, x):
+        return super().energy(x - self.shift)
+class Plain(eqx.Module):
+    scale: float
+    twice: float
+    def __init__(self, scale):
+        self.scale, self.twice = scale, 2 * scale
+Path(sys.argv[1]).write_bytes(dumps_whole((Mine(7.0, ("b", "c"), 1), Plain(3.0)), []))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(sf.__path__[0]).parent
-    )
-    assert float(cloudpickle.loads(done.stdout).energy([3.0])) == 18.0
+READS = """
+import pickle, sys
+from pathlib import Path
+import jax
+import statphys_flows as sf
+from statphys_flows.systems import with_array_parameters
+mine, plain = pickle.loads(Path(sys.argv[1]).read_bytes())
+assert jax.tree.leaves(mine) == [7.0, 1.0], jax.tree.leaves(mine)
+arrays = with_array_parameters(mine)
+doubled = jax.tree.map(lambda a: 2 * a, arrays)
+assert (doubled.k, doubled.shift, doubled.names) == (14.0, 2.0, ("b", "c"))
+assert float(doubled.energy(sf.Euclidean(1).cover(jax.random.key(0), 1)[0] * 0)) == 14.0 * 4.0
+assert type(mine)(2.0, shift="3").shift == 3.0
+assert jax.tree.leaves(jax.tree.map(lambda a: a + 1, plain)) == [4.0, 7.0]
+assert type(plain)(5.0).twice == 10.0
+"""
+
+
+def test_a_job_holds_classes_of_a_script_with_their_fields(tmp_path):
+    """As of a file that no other process can import. Equinox looks at the fields when a class is made."""
+    path = tmp_path / "pickle"
+    for code in (WRITES, READS):
+        done = python(code, path)
+        assert done.returncode == 0, done.stderr
+
+
+# What workers have in common with this process
+
+
+def here(**changes):
+    return Surroundings.here()._replace(**changes)
+
+
+def test_a_worker_with_other_versions_or_devices_is_refused():
+    here().take_over()
+    other = here().versions | {"jax": "0.0.1"}
+    with pytest.raises(
+        StudyError, match=r"A worker has jax .*, where the study was begun with jax 0\.0\.1: its numbers"
+    ):
+        here(versions=other).take_over()
+    with pytest.raises(StudyError, match=r"A worker has 1 × cpu, where the study was begun with 8 × cuda"):
+        here(devices="8 × cuda").take_over()
+    here(versions=here().versions | {"python": "3.99"}).take_over()
+
+
+def test_a_worker_with_another_energy_is_refused():
+    system = spring().system
+    known = programs(system, (1.0,))
+    check_programs(system, (1.0,), known)
+    check_programs(system, (1.0,), {})
+    with pytest.raises(StudyError, match="A worker has another energy of Spring than the process that began the study"):
+        check_programs(system, (1.0,), known | {"energy": "another"})
+
+
+REGISTERS = """
+import sys
+from pathlib import Path
+import jax.numpy as jnp
+import statphys_flows as sf
+from statphys_flows.treatments import EuclideanTreatment
+class Line(sf.Euclidean):
+    pass
+class OnALine(EuclideanTreatment):
+    def features(self, system, positions):
+        return jnp.zeros((len(positions), 1))
+class Mine(sf.System):
+    k: float = 1.0
+    space = Line(1)
+    def energy(self, x):
+        return self.k * x[0] ** 2
+if __name__ == "__main__":
+    sf.register_treatment(Line, OnALine())
+    out = Path(sys.argv[1]) / "mine.nc"
+    study = sf.Study(Mine(2.0), sampler=sf.LocalMCMC(chains=16, draws=20))
+    job = study.job({}, study.prepare({}), out)
+    out.with_name("job.pickle").unlink(missing_ok=True)
+    job.write(Path(sys.argv[1]))
+"""
+FINDS = """
+import sys
+from pathlib import Path
+from statphys_flows.study.execution.job import Job
+from statphys_flows.treatments import treatment_of
+job, arithmetic = Job.read(Path(sys.argv[1]) / "job.pickle")
+assert type(treatment_of(job.system.space)).__name__ == "EuclideanTreatment"
+job.surroundings.take_over()
+assert type(treatment_of(job.system.space)).__name__ == "OnALine"
+job.surroundings.take_over()
+"""
+
+
+def test_what_users_have_registered_is_registered_in_workers(tmp_path):
+    for code in (REGISTERS, FINDS):
+        done = python(code, tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_random_numbers_are_of_the_kind_of_this_process():
+    with jax.threefry_partitionable(not jax.config.jax_threefry_partitionable), jax.default_prng_impl("rbg"):
+        there = Arithmetic.here()
+        expected = jax.random.normal(jax.random.key(0), (3, 5))
+    assert not np.array_equal(expected, jax.random.normal(jax.random.key(0), (3, 5)))
+    with there.used():
+        np.testing.assert_array_equal(expected, jax.random.normal(jax.random.key(0), (3, 5)))
+
+
+@pytest.mark.slow
+def test_matrices_have_the_same_digits_on_any_number_of_threads():
+    """NumPy factors large ones in blocks, by how many threads there are: workers of a cluster often have one."""
+    code = """
+import sys
+import jax.numpy as jnp
+import numpy as np
+import statphys_flows as sf
+class Correlated(sf.System):
+    space = sf.Euclidean(160)
+    def energy(self, x):
+        return 0.5 * jnp.sum(x**2) + 0.1 * jnp.sum(x) ** 2
+    def known_states(self):
+        return jnp.zeros((1, 160))
+sampler = sf.FlowMCMC(chains=16, draws=20, start=sf.Start(warm_up=20), rounds=sf.Rounds(most=1, train_steps=5))
+result = sf.run_study(Correlated(), sampler=sampler, progress=False)
+np.save(sys.argv[1], result["sample_stats"]["energy"].values)
+"""
+    found = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            for name in names:
+                patch.setenv(name, threads)
+            done = python(code, f"{folder}/a.npy")
+            assert done.returncode == 0, done.stderr
+            found.append(np.load(f"{folder}/a.npy"))
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.slow
+def test_a_damaged_point_is_run_again_by_workers(alone, tmp_path):
+    """One that no other starts from, too."""
+
+    class Last(Progress):
+        def __init__(self):
+            self.left = len(TEMPERATURES)
+
+        def point_done(self):
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "spring.nc"
+    with pytest.raises(StudyInterrupted):
+        study().run(out, progress=Last())
+    Parts(out, study().prepare({}), resume=True).path("kT_0.6").write_bytes(b"no such thing")
+    with pytest.warns(UserWarning, match=r"kT_0\.6\.nc is damaged: it is set aside"):
+        found = study().run(out, resume=True, executor=Processes(1), progress=False)
+    assert_same_numbers(alone, found)
+
+
+@pytest.mark.slow
+def test_flows_are_kept_where_they_were_asked_for(tmp_path, monkeypatch):
+    """Workers may be in another folder, and some points may be there."""
+    monkeypatch.chdir(tmp_path)
+    study([1.0, 0.9]).run("a.nc", keep_flows="flows", executor=Processes(1), progress=False)
+    assert sorted(path.name for path in Path("flows").iterdir()) == ["kT_0.9.flow", "kT_1.0.flow"]
 
 
 # Workers one after the other
@@ -278,7 +464,17 @@ def test_a_point_that_kills_its_workers_is_named(tmp_path):
     for _ in range(4):
         with pytest.raises(MemoryError):
             fail()  # and says so, unlike one that is killed
-    (parts.folder / "kT_1.0.tries").write_text("xxx")
+    tries = parts.folder / "kT_1.0.tries"
+    tries.write_text("xxx")
+    # A point that went on since then was killed by a time limit.
+    notes = parts.journal("kT_1.0")
+    notes.save("piece_0", jnp.zeros(1))
+    notes.flush()
+    os.utime(notes.folder / "piece_0.state", (time.time() + 10, time.time() + 10))
+    with pytest.raises(MemoryError):
+        fail()
+    tries.write_text("xxx")
+    os.utime(tries, (time.time() + 20, time.time() + 20))
     with pytest.raises(StudyError, match=r"kT_1\.0: 3 workers were killed while they ran this point"):
         fail()
 
@@ -329,10 +525,11 @@ DECLARED = """
 import statphys_flows as sf
 from helper import stiffness
 class Mine(sf.System):
+    factor: float = 1.0
     space = sf.Euclidean(1)
     def energy(self, x):
-        return stiffness * x[0] ** 2
-study = sf.Study(Mine(), kT=[1.0, 0.5], sampler=sf.LocalMCMC(chains=16, draws=20, warm_up=20))
+        return self.factor * stiffness * x[0] ** 2
+study = sf.Study(Mine(3.0), kT=[1.0, 0.5], sampler=sf.LocalMCMC(chains=16, draws=20, warm_up=20))
 """
 
 
@@ -353,6 +550,9 @@ def test_from_the_shell(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
         assert "Nothing is left to run. Once: statphys-flows merge shared.nc" in done.output
     assert call("merge", "shared.nc").exit_code == 0
+    assert call(*run, "--out", "one.nc").exit_code == 0
+    with xr.open_datatree("one.nc") as one, xr.open_datatree("two.nc") as two:
+        assert_same_numbers(one, two)
     with xr.open_datatree("two.nc") as two, xr.open_datatree("shared.nc") as shared:
         assert_same_numbers(two, shared)
     for wrong, sentence in (("0/2", "give (k, n)"), ("3", "write 3/32 for the third of 32"), ("x/2", "write 3/32")):

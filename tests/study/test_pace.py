@@ -69,6 +69,14 @@ def test_points_that_take_as_long_as_those_before():
     assert pace.of_this_point == pytest.approx(12 * 0.5)
 
 
+def test_points_that_learn_by_themselves():
+    clock = Clock()
+    pace = Pace(clock, 3, start_from=False)
+    run_point(pace, clock, 2.0, 8, 0.5, 12)
+    pace.point_done()
+    assert pace.of_all == pytest.approx(2 * (1.0 + 8 * 2.0 + 12 * 0.5))
+
+
 def test_points_that_were_there_cost_nothing():
     clock = Clock()
     pace = Pace(clock, 4)

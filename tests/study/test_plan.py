@@ -55,15 +55,29 @@ def found(probe, monkeypatch):
 def test_pieces_are_counted(found):
     plan = found(chains())
     assert plan.points == 3
-    # Twenty pieces that count, two that do not; what was trained, twice, half as long at the second and third point.
-    first = 0.5 + 1.0 + 2 * 2.0 + 22 * 0.1
-    assert plan.seconds == pytest.approx(first + 2 * (first - 2.0))
+    # Twenty pieces that count, two that do not.
+    assert plan.seconds == pytest.approx(3 * (0.5 + 1.0 + 2 * 2.0 + 22 * 0.1))
     assert plan.seconds_compiling == 7.0
     assert plan.energy_evaluations == pytest.approx(3 * (16 * 200 * 12.0 + 2 * 1000.0))
     assert plan.map_passes == pytest.approx(3 * 16 * 200 * 2.0)
     tree = 100_000 + 900_000 * 200 / 30
     assert plan.disk == pytest.approx(3 * 0.5 * tree, rel=1e-6)
     assert 300_000_000 + 3 * tree < plan.memory < 300_000_000 + 12 * tree
+
+
+def test_pieces_of_long_runs_are_longer(found):
+    """Those of 5000 draws are a hundred draws each."""
+    sampler = sf.LocalMCMC(chains=16, draws=5000)
+    plan = found(sf.Study(Spring(), sampler=sampler))
+    assert plan.seconds == pytest.approx(0.5 + 1.0 + 2 * 2.0 + 55 * 0.1 * 10)
+
+
+def test_points_that_learn_by_themselves_do_not_learn_less(found):
+    sampler = sf.FlowMCMC(chains=16, draws=30, rounds=12)
+    each = 0.5 + 1.0 + 12 * 2.0 + 4 * 0.1
+    for strategy, seconds in (("independent", 3 * each), ("neighbours", 3 * each - 2 * 12.0)):
+        study = sf.Study(Spring(), [1.0, 0.5, 0.25], sampler=sampler, strategy=strategy)
+        assert found(study).seconds == pytest.approx(seconds)
 
 
 def test_rounds_are_counted(found):

@@ -6,10 +6,10 @@ import xarray as xr
 
 from statphys_flows.errors import StudyInterrupted, StudyStopped
 from statphys_flows.study.assemble import assemble, complete
-from statphys_flows.study.execution.executor import Executor, run_by
 from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import strategies_of
+from statphys_flows.study.executors.executor import Executor, run_by
 from statphys_flows.study.scan import number
 from statphys_flows.study.storage import provenance
 from statphys_flows.study.storage.parts import Parts, explain_interruption

@@ -5,26 +5,24 @@ nobody else has taken, until none is left. So it does not matter how many there 
 end before the others.
 """
 
-import os
 import pickle
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
-import cloudpickle
 import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.files import whole_file
+from statphys_flows.pickling import dumps_whole
 from statphys_flows.precision import Arithmetic, full_precision
 from statphys_flows.sampling import Sampler
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
 from statphys_flows.study.execution.pace import Pace, pace
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import Run, key_of
+from statphys_flows.study.executors.surroundings import Surroundings, declared
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
 from statphys_flows.study.scan import Scan, label
@@ -34,8 +32,6 @@ from statphys_flows.systems import System
 
 # The file of the job.
 JOB = "job.pickle"
-# What modules are called that the shell made of files.
-DECLARED = "statphys_flows_declared_"
 # Seconds until a worker that has nothing to do looks again.
 _PAUSE = 0.5
 
@@ -55,17 +51,19 @@ class Job(NamedTuple):
     flows: KeptFlows | None = None
     precision: Precision | None = None
     before: str = ""
+    # What the process has in which the study was begun, for workers elsewhere.
+    surroundings: Surroundings | None = None
 
     def write(self, folder: Path) -> Path:
         """Write the job to a file in the folder of finished points. Classes and functions of a script are written
         whole, so that no worker has to import it.
 
         **Raises:** `StudyError` where something cannot be written."""
-        for module in declared():
-            cloudpickle.register_pickle_by_value(module)
         try:
             # The precision first: arrays of 64 bits would be read as arrays of 32 where these are the default.
-            written = pickle.dumps(Arithmetic.here()) + cloudpickle.dumps(self)
+            written = pickle.dumps(Arithmetic.here()) + dumps_whole(
+                self._replace(surroundings=Surroundings.here()), declared()
+            )
         except Exception as error:
             raise StudyError(
                 f"{type(self.system.unwrapped).__name__} cannot be sent to another process ({error}): run it in this "
@@ -114,18 +112,6 @@ class Job(NamedTuple):
         return tasks_of(self.scan.missing(self.done), self.strategy)
 
 
-def declared() -> list[ModuleType]:
-    """Modules that no other process can import, for the shell made them of files."""
-    return [module for name, module in list(sys.modules.items()) if name.startswith(DECLARED)]
-
-
-def surroundings() -> dict[str, str]:
-    """The environment of a process that reads a job: the same modules can be imported as here, and those beside a file
-    that the shell was given."""
-    beside = [str(Path(module.__file__).parent) for module in declared() if module.__file__]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([*(each for each in sys.path if each), *beside])}
-
-
 @full_precision()
 def work(job: Job, report: Progress, turn: int = 0, pause: Callable[[float], None] = time.sleep) -> None:
     """Run points until none is left that anybody has to run. `turn`, the number of the worker, says where it looks
@@ -134,7 +120,8 @@ def work(job: Job, report: Progress, turn: int = 0, pause: Callable[[float], Non
     run = job.run(parts, report)
     report.start(len(tasks), run.sampler.pieces(run.system))
     starts = {}
-    with pace(len(tasks)) as times:
+    # Of one point at a time: nobody knows how many of the others will be its own.
+    with pace(1) as times:
         while left := [task for task in tasks if not parts.has(task.name)]:
             if run.strategy == "conditional" and not starts:
                 starts = _train_together(run, job)
@@ -165,8 +152,8 @@ def _train_together(run: Run, job: Job) -> dict:
     """The flow for all points, trained by whoever comes first; nothing while somebody else does it."""
     assert run.parts is not None
     points = job.scan.missing(job.done)
-    if run.parts.has_flow(TOGETHER):
-        return run.train_together(points)
+    if (found := run.flow_of_all(points)) is not None:
+        return found
     with run.parts.claim(TOGETHER) as mine:
         return run.train_together(points) if mine else {}
 

@@ -16,11 +16,12 @@ class Pace:
 
     Pieces of one stage take as long as each other, by their median. The pieces of a stage are as many as in the points
     that are done, or, while none is, as many as the sampler says: at most so many, where a stage may end before. Of a
-    stage that is not reached yet nothing is known. What one point learned others need not learn again: their training
-    counts half as much until there are two."""
+    stage that is not reached yet nothing is known. What one point learned its neighbours need not learn again: where
+    they `start_from` it their training counts half as much until two are done."""
 
-    def __init__(self, watch: Stopwatch, points: int):
+    def __init__(self, watch: Stopwatch, points: int, *, start_from: bool = True):
         self._watch, self._left = watch, points
+        self._again = 0.5 if start_from else 1.0
         # Seconds of all pieces of work, by stage.
         self.took: dict[str, list[float]] = defaultdict(list)
         self._done: list[Counts] = []
@@ -67,9 +68,9 @@ class Pace:
         if len(self._whole) > 1:
             each = float(np.mean(self._whole[1:]))
         elif self._whole:
-            each = self._cost({name: n / 2 if name in LEARNING else n for name, n in self._done[0].items()})
+            each = self._cost(self._of_another(self._done[0]))
         else:
-            each = self._cost({name: n / 2 if name in LEARNING else n for name, n in self._expected().items()})
+            each = self._cost(self._of_another(self._expected()))
         return self.of_this_point + others * each
 
     def _expected(self) -> Counts:
@@ -78,18 +79,21 @@ class Pace:
             later = self._done[1:] or self._done
             names = {name for counts in later for name in counts}
             return {name: float(np.mean([counts.get(name, 0.0) for counts in later])) for name in names}
-        return self._seen | {_LAST: self._said[_LAST]} if _LAST in self._said else {}
+        return self._seen | {LAST: self._said[LAST]} if LAST in self._said else {}
+
+    def _of_another(self, counts: Counts) -> Counts:
+        return {name: n * (self._again if name in LEARNING else 1.0) for name, n in counts.items()}
 
     def _cost(self, counts: Counts) -> float:
         return sum(n * float(np.median(self.took[name])) for name, n in counts.items() if n)
 
 
 @contextlib.contextmanager
-def pace(points: int) -> Iterator[Pace]:
+def pace(points: int, *, start_from: bool = True) -> Iterator[Pace]:
     """Of a run of so many points, which begins now."""
     with stopwatch() as watch:
-        yield Pace(watch, points)
+        yield Pace(watch, points, start_from=start_from)
 
 
 # Stages in which a flow learns, and the one with which a point ends.
-LEARNING, _LAST = ("training", "polishing"), "sampling"
+LEARNING, LAST = ("training", "polishing"), "sampling"

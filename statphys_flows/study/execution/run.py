@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
+from threadpoolctl import threadpool_limits
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
@@ -71,7 +72,7 @@ class Run(NamedTuple):
         missing = self.scan.missing(done)
         self.report.start(len(missing), self.sampler.pieces(self.system))
         trained = self.train_together(missing)
-        with pace(len(missing)) as times:
+        with pace(len(missing), start_from=self.strategy == "neighbours") as times:
             for task in tasks_of(missing, self.strategy):
                 start = trained.get(task.name, trained.get(task.after or ""))
                 point = self.load(task)
@@ -99,7 +100,8 @@ class Run(NamedTuple):
             self.report.tick(f"{words}: {stage}{share}{_left(times.of_all)}")
 
         tick("compiling, warming up")
-        with self._journal(task.name) as journal:
+        # NumPy's matrices have other last digits on other numbers of threads.
+        with threadpool_limits(1), self._journal(task.name) as journal:
             point = run_point(
                 system,
                 task.parameters,
@@ -157,28 +159,39 @@ class Run(NamedTuple):
         """One flow for all points, at each of them; none where each has a flow of its own."""
         if self.strategy != "conditional":
             return {}
-        systems = [lift_constants(with_array_parameters(at(self.system, parameters))) for parameters in points]
-        kT = [parameters["kT"] for parameters in points]
-        scan_key = jax.random.fold_in(self.key, _OF_THE_SCAN)
-        flows = None
-        if self.parts is not None and self.parts.has_flow(TOGETHER):
-            candidates = [flows_for(system, kT=t, key=scan_key) for system, t in zip(systems, kT, strict=True)]
-            saved = self.parts.load_flow(TOGETHER, [each[0] for each in candidates])
-            if saved is not None:
-                flows = [WarmStart(f, each.names[0], ready=True) for f, each in zip(saved, candidates, strict=True)]
-        if flows is None:
-            # Flows change with the logarithm of the temperature.
-            conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
-            varied = conditions[:, np.ptp(conditions, axis=0) > 0]
+        if (there := self.flow_of_all(points)) is not None:
+            return there
+        # Flows change with the logarithm of the temperature.
+        conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
+        varied = conditions[:, np.ptp(conditions, axis=0) > 0]
+        systems, kT, scan_key = self._at_all(points)
 
-            def tick(stage: str, done: int = 0, of: int = 0) -> None:
-                del done, of
-                self.report.tick(f"one flow for {len(points)} points: {stage}")
+        def tick(stage: str, done: int = 0, of: int = 0) -> None:
+            del done, of
+            self.report.tick(f"one flow for {len(points)} points: {stage}")
 
+        with threadpool_limits(1):
             flows = self.sampler.train_scan(systems, kT, varied, scan_key, tick)
-            if self.parts is not None:
-                self.parts.save_flow(TOGETHER, [trained.flow for trained in flows])
+        if self.parts is not None:
+            self.parts.save_flow(TOGETHER, [trained.flow for trained in flows])
         return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
+
+    def flow_of_all(self, points: list[Parameters]) -> dict[str, WarmStart] | None:
+        """The same from disk; None if it is not there."""
+        if self.parts is None or not self.parts.has_flow(TOGETHER):
+            return None
+        systems, kT, scan_key = self._at_all(points)
+        candidates = [flows_for(system, kT=t, key=scan_key) for system, t in zip(systems, kT, strict=True)]
+        saved = self.parts.load_flow(TOGETHER, [each[0] for each in candidates])
+        if saved is None:
+            return None
+        flows = [WarmStart(flow, each.names[0], ready=True) for flow, each in zip(saved, candidates, strict=True)]
+        return {name_of(p): flow for p, flow in zip(points, flows, strict=True)}
+
+    def _at_all(self, points: list[Parameters]) -> tuple[list[System], list[float], PRNGKeyArray]:
+        """The system at every point, its temperatures, and the key of what they have in common."""
+        systems = [lift_constants(with_array_parameters(at(self.system, parameters))) for parameters in points]
+        return systems, [p["kT"] for p in points], jax.random.fold_in(self.key, _OF_THE_SCAN)
 
 
 def _left(seconds: float) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from statphys_flows.errors import StudyError
-from statphys_flows.study.execution.job import Job, surroundings
-from statphys_flows.study.execution.pace import LEARNING
+from statphys_flows.sampling import pieces_of
+from statphys_flows.study.execution.job import Job
+from statphys_flows.study.execution.pace import LAST, LEARNING
+from statphys_flows.study.executors.surroundings import environment
 from statphys_flows.study.planning.probe import Probe
 from statphys_flows.study.scan import Scan
 
@@ -26,7 +28,8 @@ class Plan(NamedTuple):
       end before its last round.
     - `memory`: bytes at the peak, of one process; `device_memory` the same on an accelerator, 0 without one.
     - `disk`: bytes of the result; as much again is needed while it is written.
-    - `seconds`: of running, compiling apart; at most, as above.
+    - `seconds`: of running, compiling apart; at most, as above. Where a precision is asked for, of the draws that the
+      sampler begins with; so are all of these.
     - `seconds_compiling`: of the first run; less where programs are kept.
     """
 
@@ -69,7 +72,7 @@ def plan(job: Job) -> Plan:
 
 def _run(job: Job, folder: Path) -> Probe:
     line = [sys.executable, "-m", "statphys_flows.study.planning.probe", str(job.write(folder))]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=surroundings())
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment())
     if done.returncode < 0:
         raise StudyError(
             "The trial run of the first point was killed, for want of memory perhaps: give fewer chains, a smaller "
@@ -84,9 +87,13 @@ def _extrapolate(job: Job, probe: Probe) -> Plan:
     sampler, points = job.sampler, len(job.scan)
     most = {name: float(count) for name, count in sampler.stages(job.system).items()}
     counts = probe.counts | {name: count for name, count in most.items() if name in probe.counts}
-    first = probe.rest + sum(count * probe.pieces[name] for name, count in counts.items())
-    # As in `Pace`: others need not learn what the first has learned.
-    later = first - sum(counts.get(name, 0.0) * probe.pieces.get(name, 0.0) for name in LEARNING) / 2
+    # Pieces of long runs are longer than those of the short one.
+    longer = pieces_of(sampler).length / pieces_of(job.sampler.shortened(job.system)).length
+    pieces = {name: seconds * (longer if name == LAST else 1.0) for name, seconds in probe.pieces.items()}
+    first = probe.rest + sum(count * pieces[name] for name, count in counts.items())
+    # As in `Pace`: others need not learn what their neighbour has learned.
+    learning = sum(counts.get(name, 0.0) * pieces.get(name, 0.0) for name in LEARNING)
+    later = first - (learning / 2 if job.strategy == "neighbours" else 0.0)
     rounds, run = (sum(c.get(name, 0.0) for name in LEARNING) for c in (counts, probe.counts))
     draws = sampler.draws * sampler.chains
     tree = _tree(probe, sampler.draws)

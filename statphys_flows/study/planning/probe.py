@@ -5,7 +5,6 @@
 
 import json
 import math
-import resource
 import statistics
 import sys
 import tempfile
@@ -100,6 +99,10 @@ def _peak() -> int:
     if status.exists():
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
         return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return 0
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from statphys_flows.files import explain_write_errors, whole_file
 from statphys_flows.sampling import Journal
-from statphys_flows.study.storage.aside import set_aside
+from statphys_flows.study.storage.aside import refuse_what_is_no_damage, set_aside
 
 # Seconds between two writes: at most this much of a run must be repeated.
 SECONDS = 30.0
@@ -51,7 +51,8 @@ class FileJournal(Journal):
         structure = like()
         try:
             plain = eqx.tree_deserialise_leaves(path, jax.tree.map(_without_keys, structure))
-        except Exception:
+        except Exception as error:
+            refuse_what_is_no_damage(path, error)
             set_aside(path, "is damaged")
             return None
         return jax.tree.map(_restore, structure, plain)

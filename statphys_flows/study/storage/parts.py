@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,11 +16,11 @@ import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.files import explain_write_errors, whole_file
-from statphys_flows.study.storage.aside import set_aside
+from statphys_flows.study.storage.aside import refuse_what_is_no_damage, set_aside
 from statphys_flows.study.storage.journal import RESUME, FileJournal
 from statphys_flows.study.storage.lock import claim
 from statphys_flows.study.storage.same import check_same
-from statphys_flows.study.storage.trees import read_tree, write_tree
+from statphys_flows.study.storage.trees import DamagedError, read_tree, write_tree
 
 # Workers that may be killed at one point before it is named.
 MOST_TRIES = 3
@@ -83,16 +84,20 @@ class Parts(PartFiles):
         make_parts_folder(out, resume=resume)
         if not shared:
             for stale in (*out.parent.glob(f".{out.name}.*.tmp"), *self.folder.rglob(".*.tmp")):
-                stale.unlink(missing_ok=True)
+                if stale.is_dir():
+                    shutil.rmtree(stale, ignore_errors=True)
+                else:
+                    stale.unlink(missing_ok=True)
         if self.configuration.exists():
             check_same(_read_json(self.configuration), configuration, self.folder)
         else:
             with whole_file(self.configuration, RESUME) as temporary:
                 temporary.write_text(json.dumps(configuration, indent=1))
         # Programs are left out as `check_same` may: versions of JAX write others for the same function.
-        plain = json.dumps({key: configuration[key] for key in sorted(configuration) if key != "programs"})
+        plain = json.dumps({key: value for key, value in configuration.items() if key != "programs"}, sort_keys=True)
         self._study = hashlib.sha256(plain.encode()).hexdigest()
         self._said: dict[str, float] = {}
+        self._given_up: set[str] = set()
 
     def has(self, name: str) -> bool:
         """Whether a point is finished."""
@@ -105,7 +110,7 @@ class Parts(PartFiles):
             return None
         try:
             tree = read_tree(path)
-        except StudyError:
+        except DamagedError:
             set_aside(path, "is damaged")
             return None
         if tree.attrs.pop(_STUDY, None) != self._study:
@@ -151,7 +156,13 @@ class Parts(PartFiles):
         path = self.flow(name)
         try:
             return eqx.tree_deserialise_leaves(path, like)
-        except Exception:
+        except Exception as error:
+            refuse_what_is_no_damage(path, error)
+            if name in self._given_up:
+                raise StudyError(
+                    f"{path} cannot be read, although it was computed again: start anew with overwrite=True."
+                ) from error
+            self._given_up.add(name)
             set_aside(path, "is damaged" if path.exists() else "is missing")
             if self.has(name):
                 set_aside(self.path(name), "is without its flow")
@@ -167,7 +178,7 @@ class Parts(PartFiles):
                 yield False
                 return
             tries = self.folder / f"{name}.tries"
-            before = len(tries.read_text()) if tries.exists() else 0
+            before = len(tries.read_text()) if tries.exists() and not self._went_on(name, tries) else 0
             if before >= MOST_TRIES:
                 raise StudyError(
                     f"{name}: {before} workers were killed while they ran this point, for want of memory perhaps; give "
@@ -180,9 +191,18 @@ class Parts(PartFiles):
                 # Whoever is killed does not come here.
                 tries.unlink(missing_ok=True)
 
+    def _went_on(self, name: str, tries: Path) -> bool:
+        """Whether a point noted something after it was tried last: who was killed then had run out of time."""
+        notes = list(self.notes(name).glob("*.state"))
+        return bool(notes) and max(note.stat().st_mtime for note in notes) > tries.stat().st_mtime
+
     def remove(self) -> None:
-        """Delete the folder, once the result is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the folder, once the result is written: all of it at once, for those who look at it."""
+        gone = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.tmp")
+        with contextlib.suppress(OSError):
+            os.replace(self.folder, gone)
+        for folder in (gone, self.folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_workers(out: Path) -> None:

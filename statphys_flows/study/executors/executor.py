@@ -14,8 +14,9 @@ import xarray as xr
 
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, whole
-from statphys_flows.study.execution.job import Job, collect, surroundings
+from statphys_flows.study.execution.job import Job, collect
 from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.executors.surroundings import environment
 from statphys_flows.study.storage.parts import MOST_TRIES, Parts
 
 # Seconds between two looks at workers, and those that they have to put down what they are doing.
@@ -30,7 +31,7 @@ class Executor(abc.ABC):
     """Who runs the points of a study. The numbers do not depend on it: what each point starts from is decided by the
     scan and the strategy, and points are functions of that.
 
-    **To write your own**, subclass, and have `statphys_flows.study.execution.worker.work_at(path)` called in as many
+    **To write your own**, subclass, and have `statphys_flows.study.executors.worker.work_at(path)` called in as many
     processes as you like, on machines that see the same disk and have the same library, until none of them has
     anything left to do.
     """
@@ -90,14 +91,14 @@ class _Worker:
     """A process that works at a job; one that is killed is started again."""
 
     def __init__(self, job: Path, turn: int):
-        self._command = [sys.executable, "-m", "statphys_flows.study.execution.worker", str(job), str(turn)]
+        self._command = [sys.executable, "-m", "statphys_flows.study.executors.worker", str(job), str(turn)]
         self._job, self._said = job, tempfile.TemporaryFile()  # noqa: SIM115  (closed by `stop`)
         self._killed = 0
         self._start()
 
     def _start(self) -> None:
-        environment = surroundings() | _programs(self._job)
-        self._process = subprocess.Popen(self._command, stderr=self._said, stdout=subprocess.DEVNULL, env=environment)
+        settings = environment() | _programs(self._job)
+        self._process = subprocess.Popen(self._command, stderr=self._said, stdout=subprocess.DEVNULL, env=settings)
 
     def is_running(self) -> bool:
         """Whether it has not ended.
@@ -144,5 +145,10 @@ def _programs(job: Path) -> dict[str, str]:
 def run_by(executor: Executor, job: Job, parts: Parts, report: Progress, done: dict[str, xr.DataTree]) -> None:
     """Have every point of a job run that is not in `done`, and put it there."""
     path = job.write(parts.folder)
-    executor.execute(path, report, [parts.path(task.name) for task in job.tasks()])
+    names = [task.name for task in job.tasks()]
+    for name in names:
+        there = parts.load(name) is not None  # what is damaged is set aside, and run again
+        if there and job.flows is not None:
+            job.flows.require(name)
+    executor.execute(path, report, [parts.path(name) for name in names])
     collect(job, done)

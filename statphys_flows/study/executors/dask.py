@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statphys_flows.errors import StudyError, StudyStopped
-from statphys_flows.study.execution.executor import Executor
 from statphys_flows.study.execution.progress import Progress
+from statphys_flows.study.executors.executor import Executor
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -34,7 +34,7 @@ class Dask(Executor):
     by several threads.
 
     **Raises:** `StudyError` for another type, before any point is run if the package `distributed` is not installed or
-    no scheduler answers, and if a worker fails.
+    no scheduler answers, and if a worker fails or the scheduler ends.
     """
 
     client: Any
@@ -45,6 +45,8 @@ class Dask(Executor):
                 f"Dask({self.client!r}): give a client, Dask(Client(cluster)), or the address of a scheduler, "
                 'Dask("tcp://10.0.0.1:8786").'
             )
+        if getattr(self.client, "asynchronous", False):
+            raise StudyError("Dask(...): this client is asynchronous; give one that was made by Client(cluster).")
 
     def execute(self, job: Path, report: Progress, points: list[Path]) -> None:
         with self._connected() as client:
@@ -87,7 +89,13 @@ def _keep_busy(client: "Client", at_work: dict[str, "Future"], job: Path, turns:
     """Have every worker that there is, by address, look for points.
 
     **Raises:** `StudyError` where one has failed, or is a thread among others."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+    except (KeyError, OSError, RuntimeError) as error:
+        raise StudyError(
+            "The scheduler of the cluster does not answer any more: start it again, and the same command with --resume "
+            "(resume=True) goes on."
+        ) from error
     for address in at_work.keys() - workers.keys():
         at_work.pop(address).cancel()
     for address in workers:
@@ -99,7 +107,8 @@ def _keep_busy(client: "Client", at_work: dict[str, "Future"], job: Path, turns:
         future = at_work.get(address)
         if future is not None and future.status == "error":
             _explain(future.exception())
-        if future is None or future.status in ("error", "cancelled", "lost"):
+        # One that has finished while points are missing was told to stop, or saw none that it could take.
+        if future is None or future.status != "pending":
             at_work[address] = client.submit(
                 _work, str(job), next(turns), workers=[address], allow_other_workers=False, pure=False
             )
@@ -107,11 +116,11 @@ def _keep_busy(client: "Client", at_work: dict[str, "Future"], job: Path, turns:
 
 def _work(job: str, turn: int) -> None:
     # A module that is run as a program must not be there before.
-    from statphys_flows.study.execution.worker import work_at
+    from statphys_flows.study.executors.worker import work_at
 
     # An interrupt would end the worker, which is not ours.
     with contextlib.suppress(StudyStopped):
-        work_at(job, turn)
+        work_at(job, turn, with_parent=False)
 
 
 def _explain(error: Any) -> None:
