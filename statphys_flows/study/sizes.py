@@ -63,7 +63,9 @@ def run_size_study(
     - `out`, `resume`, `overwrite`, `stop_after`: as in `run_study`; the time is that of all sizes. Finished sizes, and
       the finished points of the current size, are kept in a folder `out.parts` until the file is complete.
     - `transfer`: whether each size, from small to large, starts from a flow of the size before, that of the point with
-      the nearest parameters, where flows have the same structure at both (as by `FlowMCMC(start_from=...)`).
+      the nearest parameters, where flows have the same structure at both (as by `FlowMCMC(start_from=...)`). Flows of
+      all sizes but the last are then trained until they are good enough or all rounds are done, whether or not that
+      pays at their own size.
 
     **Returns:** a tree with a child `size_<n>` for each, a result as `run_study` returns, and `transitions`.
 
@@ -73,6 +75,8 @@ def run_size_study(
     of_all = {"sampler": sampler, "precision": precision, "most_draws": most_draws}
     studies = {n: _study(system_at_size, n, kT, scan, seed, of_all) for n in _check_sizes(sizes)}
     transfer, report = _check_transfer(transfer, studies), reporting(progress, stop_after, out)
+    if transfer:
+        studies = _training_for_larger(studies)
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
             return _whole(_run(studies, None, Path(folder) if transfer else None, report), seed, transfer)
@@ -98,6 +102,20 @@ def _check_transfer(transfer: Any, studies: Mapping[int, Study]) -> bool:
             first = _points(study)[0]
             study.sampler.check_start(with_array_parameters(at(study.system, first)), first["kT"])
     return bool(transfer)
+
+
+def _training_for_larger(studies: Mapping[int, Study]) -> dict[int, Study]:
+    """The studies, in rising order of size, with flows that are trained for the sizes that follow: what a round costs
+    is little beside what it saves there."""
+
+    def trained_further(study: Study) -> Study:
+        if not isinstance(study.sampler, FlowMCMC):
+            return study
+        rounds = dataclasses.replace(study.sampler.rounds, weighs_cost=False)
+        return dataclasses.replace(study, sampler=dataclasses.replace(study.sampler, rounds=rounds))
+
+    *smaller, last = studies
+    return {n: trained_further(studies[n]) for n in smaller} | {last: studies[last]}
 
 
 def _run(

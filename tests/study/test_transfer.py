@@ -17,6 +17,7 @@ from statphys_flows.spaces import Lattice
 from statphys_flows.study.execution import run as of_points
 from statphys_flows.study.execution.run import strategy_of
 from statphys_flows.study.flows import KeptFlows, LearntFlows
+from statphys_flows.study.sizes import _training_for_larger
 from statphys_flows.study.storage.parts import parts_folder
 from statphys_flows.study.storage.same import check_same
 from statphys_flows.treatments import flows_for
@@ -256,7 +257,7 @@ def test_interruptions_change_no_number(points, ticks, both_sizes, tmp_path):
         sizes(out, progress=InSize(points, ticks))
     assert parts_folder(out).exists()
     if points == 2:
-        with pytest.raises(StudyError, match=r"sampler\.start_from"):
+        with pytest.raises(StudyError, match=r"differs in sampler\.rounds\.weighs_cost"):
             sizes(out, resume=True, transfer=False)
     resumed = sizes(out, resume=True)
     for n in (4, 6):
@@ -281,3 +282,14 @@ def test_options_of_sizes():
     assert "transfer='no': write True or False" in refusal(sizes, transfer="no")
     given = {"sampler": sampler(a_flow((4, 4))), "transfer": False}
     assert "cannot start a flow of LatticePhi4" in refusal(sizes, **given)
+
+
+def test_flows_for_larger_sizes_are_trained_further():
+    """Whether or not that pays at their own size; by all samplers that train one."""
+    samplers = {4: FlowMCMC(rounds=Rounds(most=3)), 6: FlowMCMC(), 8: sf.LocalMCMC(), 12: FlowMCMC()}
+    studies = {n: Study(sf.LatticePhi4((n, n), -1.0, 3.0), sampler=sampler) for n, sampler in samplers.items()}
+    found = _training_for_larger(studies)
+    assert list(found) == [4, 6, 8, 12]
+    assert [found[n].sampler.rounds.weighs_cost for n in (4, 6, 12)] == [False, False, True]
+    assert found[4].sampler.rounds.most == 3
+    assert found[8] is studies[8]
