@@ -62,3 +62,19 @@ def test_on_one_axis_and_on_lattices_there_is_no_valley():
     assert mass_beyond(system(lambda x: 0.5 * jnp.sum(x**2), 1), 1.0, RNG.normal(size=(10, 1))) == (0.0, 0)
     field = sf.Hamiltonian(lambda x: 0.5 * jnp.sum(x**2), space=sf.Lattice((4, 4)))
     assert mass_beyond(field, 1.0, RNG.normal(size=(10, 4, 4))) == (0.0, 0)
+
+
+def test_barriers_are_no_valleys():
+    """Of sixteen double wells: from a state on a barrier any way leads down, and a mean over all rays is that of one."""
+    grid = np.linspace(-4.0, 4.0, 20_001)
+    share = np.cumsum(np.exp(-(grid**4 - 6 * grid**2 - 0.5 * grid)))
+
+    def energy(x):
+        x, y = x[0::2], x[1::2]
+        return jnp.sum(x**4 - 6 * x**2 - 0.5 * x + 0.5 * y**2)
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x = rng.normal(size=(2000, 32))
+        x[:, 0::2] = np.interp(rng.uniform(size=(2000, 16)), share / share[-1], grid)
+        assert mass_beyond(system(energy, 32), 1.0, x)[0] < 0.02

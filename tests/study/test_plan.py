@@ -62,7 +62,7 @@ def test_pieces_are_counted(found):
     assert plan.map_passes == pytest.approx(3 * 16 * 200 * 2.0)
     tree = 100_000 + 900_000 * 200 / 30
     assert plan.disk == pytest.approx(3 * 0.5 * tree, rel=1e-6)
-    assert 300_000_000 + 3 * tree < plan.memory < 300_000_000 + 12 * tree
+    assert 300_000_000 + 3 * tree < plan.memory < 300_000_000 + 3 * 10 * tree
 
 
 def test_pieces_of_long_runs_are_longer(found):

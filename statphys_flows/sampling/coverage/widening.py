@@ -13,6 +13,8 @@ from statphys_flows.treatments import treatment_of
 # Rays of each valley, points on each, and how far they go on: so many standard deviations, or until the others have
 # widened by this power of e, beyond which 32 bits hold no squares.
 _RAYS, _POINTS, _FAR, _WIDEST = 64, 16, 10.0, 40.0
+# One in so many rays, those of the largest ratios, is left out.
+_STRAY = 8
 # Coordinates along which valleys are looked for, at most: 32 · 2 · 64 · 16 = 66 000 evaluations; for two, 4000.
 _COORDINATES = 32
 
@@ -52,7 +54,9 @@ def mass_beyond(system: System, kT: float, draws: Float[np.ndarray, "draws ..."]
         jnp.asarray(a, jnp.result_type(float)) for a in (kT, middle, slopes, starts, outs)
     )
     ratios = _log_ratios(system, temperature, medians, rates, first, last, jnp.asarray(index))
-    log_ratio = np.asarray(ratios, float)  # (row, point, ray)
+    # A valley is seen from all rays. One that starts high above it, on a barrier, may say anything: the largest ratios
+    # are left out.
+    log_ratio = np.sort(np.asarray(ratios, float), axis=-1)[..., : _RAYS - _RAYS // _STRAY]  # (row, point, ray)
     with np.errstate(over="ignore"):
         density = 0.5 * np.exp(log_ratio).mean(axis=-1) / (high - low)[index][:, None]
     weights = np.trapezoid(density, np.abs(outs - outs[:, :1]), axis=1)

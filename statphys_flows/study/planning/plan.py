@@ -15,8 +15,9 @@ from statphys_flows.study.executors.surroundings import environment
 from statphys_flows.study.planning.probe import Probe
 from statphys_flows.study.scan import Scan
 
-# Arrays of draws are there as pieces, joined, as a tree, and once more where they are put together or written.
-_COPIES = 4
+# Arrays of draws are there as pieces, joined, as a tree, put together, and in what is made of them: measured, of long
+# chains (`benchmarks.plans`).
+_COPIES = 8
 _BYTES_OF_A_FLOAT = 8
 
 
