@@ -65,7 +65,7 @@ def test_on_one_axis_and_on_lattices_there_is_no_valley():
 
 
 def test_barriers_are_no_valleys():
-    """Of sixteen double wells: from a state on a barrier any way leads down, and a mean over all rays is that of one."""
+    """Of sixteen double wells: from a barrier any way leads down, and a mean over all rays is that of one."""
     grid = np.linspace(-4.0, 4.0, 20_001)
     share = np.cumsum(np.exp(-(grid**4 - 6 * grid**2 - 0.5 * grid)))
 
