@@ -223,7 +223,7 @@ def test_nothing_adapts_after_the_freeze(getkey):
     key = getkey()
     frozen = Frozen(Independence(flow, OPTIONS.moves.flow), OPTIONS.local, factor, step_size)
     arguments = (system, kT_array(1.0), frozen, jnp.ones((16, 1)), key, OPTIONS.moves, pieces_of(OPTIONS))
-    first = produce(*arguments, tick=lambda: ticks.append(1))
+    first = produce(*arguments, tick=lambda *_: ticks.append(1))
     second = produce(*arguments)
     assert eqx.tree_equal(jax.tree.map(np.array, (flow, step_size, factor)), before)
     assert eqx.tree_equal(first, second)

@@ -30,6 +30,7 @@ from statphys_flows.sampling.coverage.scores import score_figures
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.ladder.worth import Worth
 from statphys_flows.sampling.samplers.assess import _of_training
+from statphys_flows.sampling.tick import silent
 from statphys_flows.spaces import Lattice
 from statphys_flows.systems import ContinuumPhi4, LatticePhi4, with_array_parameters
 from statphys_flows.thresholds import SOLVER_TOLERANCE
