@@ -53,14 +53,14 @@ def wall_time(minutes: float) -> None:
 
 
 class FirstPiece(Progress):
-    """Says when a second piece of work begins: the first is done, whatever had to be compiled for it too."""
+    """Says when a first piece of work is done, whatever had to be compiled for it: two words come before."""
 
     def __init__(self):
         self.seen = []
 
     def tick(self, message):
         self.seen.append(message)
-        if len(self.seen) == 2:
+        if len(self.seen) == 3:
             print(f"SAMPLES {time.time()}", flush=True)
 
 
