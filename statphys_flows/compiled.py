@@ -25,9 +25,14 @@ def keep_programs() -> Path | None:
     programs = platformdirs.user_cache_path("statphys_flows") / "programs"
     _prune(programs, _MOST)
     folder = programs / kind
-    os.environ[_SETTING] = str(folder)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    for name, value in kept_in(folder).items():
+        os.environ.setdefault(name, value)
     return folder
+
+
+def kept_in(folder: Path) -> dict[str, str]:
+    """The settings of a process that keeps all its programs in a folder."""
+    return {_SETTING: str(folder), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 
 
 def _prune(folder: Path, most: int) -> None:

@@ -352,3 +352,12 @@ def test_the_shell_from_end_to_end(tmp_path, monkeypatch):
     drawn = shell("show spring.nc")
     assert drawn.exit_code == 0, drawn.output
     assert list(Path("spring_figures").glob("*.png"))
+
+
+def test_who_runs_points_is_not_known_to_what_runs_them():
+    """Executors and plans use jobs; jobs use neither."""
+    for path in sorted((PACKAGE / "study" / "execution").glob("*.py")):
+        used = [module for module, _, _ in imported_names(path)]
+        assert not [
+            m for m in used if m.startswith(("statphys_flows.study.executors", "statphys_flows.study.planning"))
+        ]

@@ -71,7 +71,7 @@ def pieces_of(options) -> Pieces:
 
 def few_draws(options) -> int:
     """As many draws as show what a piece takes: three of them."""
-    return min(options.draws, 3 * min(pieces_of(options).length, _LENGTH))
+    return min(options.draws, 3 * _LENGTH)
 
 
 class Running:

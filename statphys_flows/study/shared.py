@@ -9,10 +9,10 @@ import xarray as xr
 from statphys_flows.errors import StudyError, StudyInterrupted, StudyStopped
 from statphys_flows.numbers import is_count
 from statphys_flows.precision import full_precision
-from statphys_flows.study.execution.finish import finish
 from statphys_flows.study.execution.job import JOB, Job, collect, work
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.stopping import reporting
+from statphys_flows.study.executors.finish import finish
 from statphys_flows.study.scan import number
 from statphys_flows.study.storage.lock import hold_lock, lock_of
 from statphys_flows.study.storage.parts import Parts, explain_interruption, parts_folder

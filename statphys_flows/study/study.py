@@ -18,12 +18,12 @@ from statphys_flows.precision import full_precision
 from statphys_flows.sampling import FlowMCMC, Sampler
 from statphys_flows.study.assemble import axes_of, points_of
 from statphys_flows.study.check import check_declaration, check_names
-from statphys_flows.study.execution.finish import fill
 from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import key_of, strategy_of
 from statphys_flows.study.execution.stopping import reporting
 from statphys_flows.study.executors.executor import Executor
+from statphys_flows.study.executors.finish import fill
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
 from statphys_flows.study.planning.plan import Plan, plan

@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -13,7 +11,7 @@ import statphys_flows as sf
 from statphys_flows import StudyError, StudyInterrupted
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.executors.dask import _keep_busy
-from tests.study.test_executor import SLOW, Broken, Failing, study
+from tests.study.test_executor import SLOW, Broken, Failing, killing, study
 from tests.study.test_study import assert_same_numbers, files
 
 pytest.importorskip("distributed")
@@ -49,23 +47,14 @@ def test_so_do_other_scans(name, client):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills processes")
 def test_workers_that_are_killed_change_no_number(alone, client, tmp_path):
-    over, killed = threading.Event(), []
+    def running() -> list[int]:
+        # One that was killed just now does not answer.
+        with contextlib.suppress(OSError):
+            return list(client.run(os.getpid, on_error="ignore").values())
+        return []
 
-    def kill() -> None:
-        while len(killed) < 3 and not over.wait(1.5):
-            # One that was killed just now does not answer.
-            with contextlib.suppress(OSError):
-                pid = next(iter(client.run(os.getpid, on_error="ignore").values()))
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
+    with killing(running) as killed:
         found = study().run(tmp_path / "spring.nc", executor=sf.Dask(client), progress=False)
-    finally:
-        over.set()
-        thread.join()
     assert killed
     assert_same_numbers(alone, found)
     assert files(tmp_path) == ["spring.nc"]

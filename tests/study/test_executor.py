@@ -1,5 +1,6 @@
 """Points in several processes: the same numbers, whoever runs them and whatever happens to them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -26,7 +27,7 @@ from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.order import TOGETHER, tasks_of
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import strategy_of
-from statphys_flows.study.executors.surroundings import Surroundings, check_programs
+from statphys_flows.study.execution.surroundings import Surroundings, check_programs
 from statphys_flows.study.scan import Scan, name_of
 from statphys_flows.study.storage.lock import _identity, claim, hold_lock, lock_of
 from statphys_flows.study.storage.parts import Parts
@@ -146,25 +147,32 @@ def children() -> list[int]:
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_workers_that_are_killed_change_no_number(alone, tmp_path):
-    """Three of them, one after the other, wherever they are."""
+@contextlib.contextmanager
+def killing(running):
+    """While it lasts, three of the processes that `running()` finds are killed, one after the other, wherever they are;
+    those that were."""
     killed, over = [], threading.Event()
 
     def kill() -> None:
         while len(killed) < 3 and not over.wait(1.5):
-            for pid in children()[:1]:
+            for pid in running()[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
 
     thread = threading.Thread(target=kill)
     thread.start()
     try:
-        found = study().run(tmp_path / "spring.nc", executor=Processes(2), progress=False)
+        yield killed
     finally:
         over.set()
         thread.join()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_that_are_killed_change_no_number(alone, tmp_path):
+    with killing(children) as killed:
+        found = study().run(tmp_path / "spring.nc", executor=Processes(2), progress=False)
     assert killed
     assert_same_numbers(alone, found)
     assert files(tmp_path) == ["spring.nc"]

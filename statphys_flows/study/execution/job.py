@@ -22,7 +22,7 @@ from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
 from statphys_flows.study.execution.pace import Pace, pace
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.run import Run, key_of
-from statphys_flows.study.executors.surroundings import Surroundings, declared
+from statphys_flows.study.execution.surroundings import Surroundings, declared
 from statphys_flows.study.flows import KeptFlows
 from statphys_flows.study.goal import Precision
 from statphys_flows.study.scan import Scan, label

@@ -67,8 +67,6 @@ class Pace:
             return self.of_this_point
         if len(self._whole) > 1:
             each = float(np.mean(self._whole[1:]))
-        elif self._whole:
-            each = self._cost(self._of_another(self._done[0]))
         else:
             each = self._cost(self._of_another(self._expected()))
         return self.of_this_point + others * each

@@ -12,11 +12,12 @@ from pathlib import Path
 import jax
 import xarray as xr
 
+from statphys_flows.compiled import kept_in
 from statphys_flows.errors import StudyError
 from statphys_flows.numbers import is_count, whole
 from statphys_flows.study.execution.job import Job, collect
 from statphys_flows.study.execution.progress import Progress
-from statphys_flows.study.executors.surroundings import environment
+from statphys_flows.study.execution.surroundings import environment
 from statphys_flows.study.storage.parts import MOST_TRIES, Parts
 
 # Seconds between two looks at workers, and those that they have to put down what they are doing.
@@ -136,10 +137,7 @@ def _programs(job: Path) -> dict[str, str]:
     kept = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     if kept:
         return {"JAX_COMPILATION_CACHE_DIR": kept}
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(job.resolve().parent / "programs"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    return kept_in(job.resolve().parent / "programs")
 
 
 def run_by(executor: Executor, job: Job, parts: Parts, report: Progress, done: dict[str, xr.DataTree]) -> None:

@@ -8,7 +8,7 @@ from statphys_flows.errors import StudyError, StudyStopped
 from statphys_flows.study.execution.job import Job, work
 from statphys_flows.study.execution.progress import Progress
 from statphys_flows.study.execution.stopping import stopping_at_signals
-from statphys_flows.study.executors.surroundings import check_programs
+from statphys_flows.study.execution.surroundings import check_programs
 
 
 def work_at(path: str, turn: int = 0, *, with_parent: bool = True) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from statphys_flows.errors import StudyError
-from statphys_flows.sampling import pieces_of
+from statphys_flows.sampling import Sampler, pieces_of
 from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.pace import LAST, LEARNING
-from statphys_flows.study.executors.surroundings import environment
+from statphys_flows.study.execution.surroundings import environment
 from statphys_flows.study.planning.probe import Probe
 from statphys_flows.study.scan import Scan
 
@@ -66,7 +66,7 @@ def plan(job: Job) -> Plan:
     short = job.sampler.shortened(job.system)
     with tempfile.TemporaryDirectory() as folder:
         probe = _run(job._replace(scan=scan, sampler=short, strategy="neighbours", precision=None), Path(folder))
-    found = _extrapolate(job, probe)
+    found = _extrapolate(job, short, probe)
     _refuse_too_much(job, found, probe)
     return found
 
@@ -84,12 +84,12 @@ def _run(job: Job, folder: Path) -> Probe:
     return Probe(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _extrapolate(job: Job, probe: Probe) -> Plan:
+def _extrapolate(job: Job, short: Sampler, probe: Probe) -> Plan:
     sampler, points = job.sampler, len(job.scan)
     most = {name: float(count) for name, count in sampler.stages(job.system).items()}
     counts = probe.counts | {name: count for name, count in most.items() if name in probe.counts}
     # Pieces of long runs are longer than those of the short one.
-    longer = pieces_of(sampler).length / pieces_of(job.sampler.shortened(job.system)).length
+    longer = pieces_of(sampler).length / pieces_of(short).length
     pieces = {name: seconds * (longer if name == LAST else 1.0) for name, seconds in probe.pieces.items()}
     first = probe.rest + sum(count * pieces[name] for name, count in counts.items())
     # As in `Pace`: others need not learn what their neighbour has learned.

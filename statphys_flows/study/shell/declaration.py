@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from statphys_flows.errors import StudyError
-from statphys_flows.study.executors.surroundings import DECLARED
+from statphys_flows.study.execution.surroundings import DECLARED
 from statphys_flows.study.shell.settings import parse_kT, parse_precision, parse_scan, replace_fields
 
 if TYPE_CHECKING:
