@@ -1,7 +1,11 @@
 """Who runs the points of a study: the same numbers, how much faster, and whatever is killed.
 
     python -m benchmarks.executors speed_up
+    python -m benchmarks.executors same
     python -m benchmarks.executors kills [--times 1000]
+
+`same`: twelve points by neighbours and by one conditional flow, and twelve of two parameters, each in this process,
+in two processes, on a dask cluster of two, and as three parts of a job array: bit by bit.
 
 `speed_up`: eight points of φ⁴ on a lattice, in two processes against one, by two strategies.
 
@@ -29,6 +33,8 @@ import statphys_flows as sf
 
 # Seconds within which somebody is killed.
 _WITHIN = 20.0
+# A dask cluster of this machine.
+LOCAL: dict = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
 
 
 def small() -> sf.Study:
@@ -44,6 +50,42 @@ def differences(one: xr.DataTree, two: xr.DataTree) -> list[str]:
         a, b = one[group].to_dataset(), two[group].to_dataset()
         found += [f"{group}/{name}" for name in a.data_vars if not a[name].identical(b[name])]
     return found
+
+
+def twelve() -> dict[str, sf.Study]:
+    study, field = small(), sf.ContinuumPhi4(sites=8, a=0.2)
+    return {
+        "neighbours": dataclasses.replace(study, kT=np.linspace(1.2, 0.6, 12)),
+        "conditional": dataclasses.replace(study, system=field, kT=np.linspace(0.32, 0.1, 12), strategy="conditional"),
+        "two parameters": dataclasses.replace(
+            study, system=field, kT=[0.3, 0.25, 0.2, 0.15], scan={"a": [0.15, 0.2, 0.25]}
+        ),
+    }
+
+
+def same() -> None:
+    from distributed import Client, LocalCluster
+
+    for name, study in twelve().items():
+        with tempfile.TemporaryDirectory() as folder:
+            ways = {"two processes": study.run(f"{folder}/two.nc", executor=sf.Processes(2), progress=False)}
+            with LocalCluster(n_workers=2, **LOCAL) as cluster, Client(cluster) as client:
+                ways["dask"] = study.run(f"{folder}/dask.nc", executor=sf.Dask(client), progress=False)
+            out = f"{folder}/parts.nc"
+            line = [sys.executable, "-m", "benchmarks.executors", "run_twelve", out, name]
+            parts = [subprocess.Popen([*line, str(k)]) for k in (1, 2, 3)]
+            if any(part.wait() for part in parts):
+                raise SystemExit(f"{name}: a part failed.")
+            ways["three parts"] = sf.merge(out)
+        alone = study.run(progress=False)
+        points = alone["diagnostics"]["warning"].size
+        for way, tree in ways.items():
+            off = differences(alone, tree)
+            print(f"{name}, {points} points, {way}: differences: {off or 'none'}", flush=True)
+
+
+def run_twelve(out: str, name: str, part: int) -> None:
+    sf.run_part(twelve()[name], out, (part, 3), progress=False)
 
 
 def lattice() -> sf.Study:
@@ -91,8 +133,7 @@ def run_small(out: str, processes: int) -> None:
         return
     from distributed import Client, LocalCluster
 
-    options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    with LocalCluster(n_workers=-processes, **options) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=-processes, **LOCAL) as cluster, Client(cluster) as client:
         small().run(path, resume=True, executor=sf.Dask(client), progress=False)
 
 
@@ -151,14 +192,17 @@ def _end(session: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=["speed_up", "kills", "run_lattice", "run_small"])
+    parser.add_argument("case", choices=["speed_up", "same", "kills", "run_lattice", "run_small", "run_twelve"])
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--times", type=int, default=1000)
     given = parser.parse_args()
     if given.case == "speed_up":
         speed_up()
+    elif given.case == "same":
+        same()
     elif given.case == "kills":
         kills(given.times)
     else:
-        *words, processes = given.rest
-        {"run_lattice": run_lattice, "run_small": run_small}[given.case](*words, int(processes))
+        *words, number = given.rest
+        cases = {"run_lattice": run_lattice, "run_small": run_small, "run_twelve": run_twelve}
+        cases[given.case](*words, int(number))

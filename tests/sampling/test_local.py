@@ -19,6 +19,28 @@ class Harmonic(sf.System):
         return 0.5 * jnp.sum((x / jnp.asarray([0.03, 0.3, 1.0, 3.0])) ** 2)
 
 
+class Steep(sf.System):
+    """A double well whose walls rise with the fourth power: some chains start where U is thousands of kT."""
+
+    space = sf.Euclidean(1)
+
+    def energy(self, x):
+        return 3.0 * (x[0] ** 2 - 1) ** 2
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_chains_that_start_far_out_come_in(name):
+    """One step size for all would be that of the others, at which these would reject every move."""
+    # Barker's steps know where the force points, and not how strong it is.
+    warm_up = 1200 if name.startswith("barker") else 300
+    sampler = LocalMCMC(KERNELS[name], chains=64, draws=50, warm_up=warm_up)
+    result = sf.run_study(Steep(), kT=1.0, sampler=sampler, progress=False)
+    assert float(result["sample_stats"]["energy"].max()) < 15.0
+    exact = 0.58211795  # by quadrature
+    found = result["thermodynamics"].to_dataset().isel(kT=0)
+    assert abs(float(found["energy"]) - exact) < 4.5 * float(found["energy_err"]) < 0.3
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_alone_they_give_the_same_tree(name, tmp_path):
     sampler = LocalMCMC(KERNELS[name], chains=32, draws=60, warm_up=400, moves=4)

@@ -52,6 +52,31 @@ def test_one_point_that_samples():
     assert pace.of_all == pace.of_this_point
 
 
+def test_the_first_piece_includes_what_led_to_it():
+    clock = Clock()
+    pace = Pace(clock, 1)
+    clock.seconds = 60.0  # to start the chains, and to tune them
+    pace.tick("sampling", 1, 12)
+    assert math.isnan(pace.of_all)
+    clock.seconds = 0.5
+    pace.tick("sampling", 2, 12)
+    assert pace.of_all == pytest.approx(10 * 0.5)
+
+
+def test_so_does_that_of_every_point():
+    clock = Clock()
+    pace = Pace(clock, 3)
+    for _ in range(2):
+        for i in range(12):
+            clock.seconds = 0.5 if i else 60.0
+            pace.tick("sampling", i + 1, 12)
+        clock.seconds = 0.0
+        pace.point_done()
+    clock.seconds = 1.0
+    pace.tick("warming up")
+    assert pace.of_all == pytest.approx(60.0 + 11 * 0.5)
+
+
 def test_points_that_take_as_long_as_those_before():
     clock = Clock()
     pace = Pace(clock, 10)

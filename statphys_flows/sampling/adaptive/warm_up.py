@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from statphys_flows.bases import Dense, Diagonal, Factor
 from statphys_flows.bases.factors import at_least_rounding
 from statphys_flows.flows.flow import make_strongly_typed
+from statphys_flows.sampling.devices import on_host
 from statphys_flows.sampling.kernels.local import LocalKernel
 from statphys_flows.systems import System
 from statphys_flows.systems.walls import log_density
@@ -38,8 +39,8 @@ class WarmChains(eqx.Module):
     found: Float[Array, "particles ..."] | None = None
 
 
-def step_of(log_step_size: Float[Array, ""]) -> Float[Array, ""]:
-    """The step size of local moves, bounded."""
+def step_of(log_step_size: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Step sizes of local moves, bounded."""
     return jnp.minimum(jnp.exp(log_step_size), _LARGEST_STEP)
 
 
@@ -55,7 +56,8 @@ def warm_up(
     buffer: int,
     rescale: Callable[[Float[Array, "draw chains n"]], Factor] | None,
 ) -> WarmChains:
-    """Run `moves` local moves alone, tuning their step size by dual averaging on the chains' mean acceptance.
+    """Run `moves` local moves alone, tuning their step size by dual averaging: in the first part each chain's own on
+    its acceptance, so that those far out come in, then that of all on their mean acceptance.
 
     With `rescale`, after each of the first three quarters, the preconditioner is replaced by what that reads off the
     chains' histories (`covariance_within`, `scales_within`), and the step size is tuned again: what is stiff settles
@@ -74,33 +76,39 @@ def warm_up(
         if i and rescale is not None:
             # Without what led there from the start.
             preconditioner, step_size = rescale(history[length // 2 :]), jnp.full_like(step_size, _NEXT_STEP)
+        # A chain far out, where forces are steep, would reject the steps of the others for ever.
+        alone = jnp.asarray(i == 0)
         positions, step_size, history = _run_phase(
-            system, kT, local, positions, preconditioner, step_size, own, length, recorded
+            system, kT, local, positions, preconditioner, step_size, alone, own, length, recorded
         )
     samples = history[-keep:].reshape(-1, *positions.shape[1:])
     return WarmChains(positions, samples[np.arange(buffer) % len(samples)], step_size, preconditioner)
 
 
 @eqx.filter_jit
-def _run_phase(system, kT, local: LocalKernel, positions, factor, step_size, key, moves: int, recorded: int):
-    """So many local moves of all chains. Compiled once for all parts of a warm-up."""
-    density = log_density(system, kT)
-    start, update, final = dual_averaging_adaptation(local.target_acceptance)
+def _run_phase(system, kT, local: LocalKernel, positions, factor, step_size, alone, key, moves: int, recorded: int):
+    """So many local moves of all chains, each of which tunes its own step size where they are `alone`. Compiled once
+    for all parts of a warm-up."""
+    density, chains = log_density(system, kT), positions.shape[0]
+    start, update, final = map(jax.vmap, dual_averaging_adaptation(local.target_acceptance))
 
     def whitened_density(z):
         return density(factor.apply(z))
 
     def move(carry, key):
         states, tuning = carry
-        keys = jax.random.split(key, positions.shape[0])
-        epsilon = step_of(tuning.log_step_size)
-        states, info = jax.vmap(lambda k, s: local.move(k, s, whitened_density, epsilon))(keys, states)
-        return (states, update(tuning, jnp.mean(info.acceptance_rate))), states.position
+        keys, epsilon = jax.random.split(key, chains), step_of(tuning.log_step_size)
+        states, info = jax.vmap(lambda k, s, e: local.move(k, s, whitened_density, e))(keys, states, epsilon)
+        rate = info.acceptance_rate
+        rate = jnp.where(alone, rate, jnp.full_like(rate, jnp.mean(rate)))
+        return (states, update(tuning, rate)), states.position
 
     states = jax.vmap(lambda x: local.init(factor.solve(x), whitened_density))(positions)
-    (states, tuning), history = jax.lax.scan(move, (states, start(step_size)), jax.random.split(key, moves))
+    (states, tuning), history = jax.lax.scan(
+        move, (states, start(jnp.full(chains, step_size))), jax.random.split(key, moves)
+    )
     history = jax.vmap(jax.vmap(factor.apply))(history[-recorded:])
-    return jax.vmap(factor.apply)(states.position), jnp.minimum(final(tuning), _LARGEST_STEP), history
+    return jax.vmap(factor.apply)(states.position), jnp.minimum(jnp.median(final(tuning)), _LARGEST_STEP), history
 
 
 def scales_within(history: Float[Array, "draw chains n"]) -> Factor:
@@ -112,7 +120,7 @@ def scales_within(history: Float[Array, "draw chains n"]) -> Factor:
 def covariance_within(history: Float[Array, "draw chains n"]) -> Factor:
     """The same, or the factor of the covariance within chains where that shows correlations which slow local moves
     down. Correlations are shrunk towards none by as much as so few chains do not know them."""
-    spread, correlation = (np.asarray(a, float) for a in _moments(history))
+    spread, correlation = (on_host(a).astype(float) for a in _moments(history))
     chains, n = history.shape[1:]
     shrunk = (chains * correlation + n * np.eye(n)) / (chains + n)
     if n > LARGEST_DENSE or np.linalg.cond(shrunk) < CORRELATED:

@@ -13,13 +13,20 @@ from statphys_flows.analysis.pooling.reweighting import DERIVATIVE
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.coverage.missing_mass import features, missing_mass
-from statphys_flows.sampling.coverage.scores import EVALUATION_DRAWS, draw_proposals, rounded_size, with_rounding
+from statphys_flows.sampling.coverage.scores import (
+    EVALUATION_DRAWS,
+    draw_proposals,
+    rounded_size,
+    stands_out,
+    with_rounding,
+)
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves
 from statphys_flows.sampling.ladder.rungs import Rungs
 from statphys_flows.sampling.pieces import Pieces
 from statphys_flows.sampling.plan import Adaptation
 from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled
+from statphys_flows.sampling.samplers.cost import cost
 from statphys_flows.systems import System
 from statphys_flows.thresholds import MISSING_MASS, MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT
 
@@ -68,8 +75,8 @@ def assess(
         adapted = adapted._replace(missed=0.0, unreached=None)
     diagnostics |= {"undercoverage": max(undercovered, adapted.missed), "missing_mass": missing}
     diagnostics["defensive_share"] = float(flow.defensive_share)
-    spent = 0.0 if rungs is None else rungs.spent
-    diagnostics |= _cost(flow, adaptation, adapted, production, pieces.run_for_each, moves.passes, spent)
+    spent, of_seeds = (0.0, 0.0) if rungs is None else (rungs.spent, _of_seeds(undercovered))
+    diagnostics |= cost(flow, adaptation, adapted, production, pieces.run_for_each, moves.passes, spent)
     return Sampled(
         production,
         log_z,
@@ -77,7 +84,7 @@ def assess(
         _of_training(adapted) + _of_budget(adapted, adaptation),
         adapted.history,
         searched=adapted.particles is not None,
-        log_z_systematic=float(np.hypot(_unseen(adapted), 0.0 if rungs is None else _of_seeds(undercovered))),
+        log_z_systematic=float(np.hypot(_unseen(adapted, production), of_seeds)),
         missed=_estimate_missed(system, adapted, heavy),
         log_z_by=method,
         pooled=None if rungs is None or undercovered > UNDERCOVERED_FRACTION else _pool(production, rungs),
@@ -229,15 +236,30 @@ def _number(estimator: Callable[..., float], *weights: np.ndarray) -> float:
         return float("nan")
 
 
-def _unseen(adapted: Adapted) -> float:
+def _unseen(adapted: Adapted, production: Production) -> float:
     """By how much log Z may be too low without any weight that shows it: the particles of the search that the flow
-    almost never proposes, or at least the weight of one particle, because the search cannot find rarer states."""
+    almost never proposes, or at least the weight of one particle, because the search cannot find rarer states. Without
+    a search it has no bound where chains stay outside of what the flow proposes: how many came there, or were put
+    there, says nothing of the weight there, nor of what else there is."""
     held_out = adapted.held_out
     if held_out is None:
-        return 0.0
+        return float("inf") if _staying_outside(production) > UNDERCOVERED_FRACTION else 0.0
     # A fraction 1 - missed of Z is left: log Z is too low by the logarithm of that.
     least = 1 / len(held_out)
     return float(-np.log1p(-min(max(adapted.missed, least), 1 - least)))
+
+
+def _staying_outside(production: Production) -> float:
+    """The fraction of the chains' states, in the second half of the draws, that never came from the flow, and that it
+    almost never proposes, by the weights of those that did."""
+    log_w, came = production.log_weights, production.from_flow
+    assert log_w is not None
+    assert production.is_global is not None
+    if came is None:
+        came = np.logical_or.accumulate(production.is_global > 0, axis=1)
+    came, half = came.astype(bool), log_w.shape[1] // 2
+    outside = stands_out(log_w[:, half:], log_w[came] if came.any() else log_w)
+    return float(np.mean(np.asarray(outside) & ~came[:, half:]))
 
 
 def _estimate_missed(system: System, adapted: Adapted, undercovered: float) -> Missed | None:
@@ -251,35 +273,3 @@ def _estimate_missed(system: System, adapted: Adapted, undercovered: float) -> M
     seen = jax.tree.map(lambda a: np.asarray(a, float), seen)
     derivatives = {DERIVATIVE + name: values for name, values in seen["derivatives"].items()}
     return Missed(weight, seen["energy"], seen["order_parameter"], seen["observables"] | derivatives)
-
-
-def _cost(
-    flow: Proposal,
-    adaptation: Adaptation,
-    adapted: Adapted,
-    production: Production,
-    run_for_each: float,
-    passes: int,
-    spent: float,
-) -> dict[str, float]:
-    """Evaluations of the whole point, adaptive phase included (not the fits of the bases, nor backward passes)."""
-    moves, rounds = adaptation.moves, adaptation.rounds
-    steps = adapted.history["step"]
-    taken = steps[-1] if len(steps) else 0
-    schedule = production.schedule
-    assert schedule is not None
-    adaptive, frozen = adaptation.chains * rounds.draws * len(steps), run_for_each * production.energy.size
-    every = int(schedule.every)
-    warm_up = adaptation.start.warm_up if adapted.warm_up is None else adapted.warm_up
-    local = adaptive * (1 + moves.adaptive) + adaptation.chains * warm_up
-    local += run_for_each * production.evaluations.sum() - frozen * passes
-    proposals = adaptive * moves.flow + frozen * passes + EVALUATION_DRAWS * len(steps) + spent
-    each = flow.evaluations_per_map
-    return {
-        "energy_evaluations": proposals + local,
-        "gradient_evaluations": local,
-        "evaluations_per_draw": float(production.evaluations.mean()),
-        "velocity_evaluations": (proposals + adaptive + frozen / every) * each + taken * rounds.optimiser.batch,
-        "passes_per_draw": passes + 1.0 / every,
-        "ode_steps": flow.solver_steps,
-    }

@@ -4,12 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from statphys_flows.flows import Proposal
 from statphys_flows.sampling.adaptive.candidates import Adapted
-from statphys_flows.sampling.devices import over_devices
+from statphys_flows.sampling.devices import on_host, over_devices
 from statphys_flows.sampling.kernels.flow_moves import Independence, OnLadder
 from statphys_flows.sampling.kernels.schedule import interleaving
 from statphys_flows.sampling.ladder.climb import climb
@@ -57,7 +56,7 @@ def find_moves(
     usual, zero = interleaving(1, moves.adaptive), jnp.zeros((), jnp.int32)
     for own in tune_keys:
         states, record = run_piece(system, kT, frozen, states, own, zero, usual, length=pieces.length)
-        figures = (np.asarray(record[name], float) for name in ("walk_acceptance_rate", "exchange_rate"))
+        figures = (on_host(record[name]).astype(float) for name in ("walk_acceptance_rate", "exchange_rate"))
         rungs = retune(rungs, *(x.mean(axis=(0, 1)) for x in figures), keep_levels=isinstance(plan.levels, tuple))
         frozen = Frozen(OnLadder(flow, rungs.levels, rungs.sizes, rungs.steps), *local)
     passes = pieces.length * len(tune_keys) * adapted.positions.shape[0] * frozen.moves.passes

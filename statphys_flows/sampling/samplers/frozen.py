@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from statphys_flows.bases import Factor
+from statphys_flows.sampling.devices import on_host
 from statphys_flows.sampling.journal import NOWHERE, Journal
 from statphys_flows.sampling.kernels.assisted import local_sweep
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves
@@ -73,7 +74,7 @@ def running(
         for _ in range(pieces.discarded):
             pilot_key, own = jax.random.split(pilot_key)
             states, record = run(states, own, jnp.zeros((), jnp.int32), schedule)
-            records.append({n: np.asarray(record[n], np.float64) for n in _LOOKED_AT})
+            records.append({n: on_host(record[n]).astype(np.float64) for n in _LOOKED_AT})
         return {n: np.concatenate([record[n] for record in records]) for n in _LOOKED_AT}
 
     def tune():

@@ -176,13 +176,19 @@ def _rows(x: Float[Array, "chain draw ..."]) -> Float[Array, "n ..."]:
     return x.reshape(-1, *x.shape[2:])
 
 
+_OF_EVERY_DRAW = ("energy", "order_parameter", "evaluations", "is_global")
+
+
 def _second_half(production: Production, log_w: np.ndarray, half: int) -> Production:
     """What no flow was trained on: of the others log weights are smaller, as of draws that a flow knows."""
     late = production.kept_draws >= half
     return production._replace(
         positions=production.positions[:, late],
         log_weights=log_w,
-        **{name: getattr(production, name)[:, half:] for name in ("energy", "order_parameter", "evaluations")},
+        **{
+            name: getattr(production, name)[:, half:]
+            for name in ("energy", "order_parameter", "evaluations", "is_global")
+        },
     )
 
 

@@ -12,7 +12,7 @@ from statphys_flows.precision import full_precision
 from statphys_flows.sampling.adaptive.search import preconditioner_of, reference_to_temper
 from statphys_flows.sampling.adaptive.tempering import follow, pilot
 from statphys_flows.sampling.coverage.scores import with_rounding
-from statphys_flows.sampling.devices import over_devices
+from statphys_flows.sampling.devices import on_host, over_devices
 from statphys_flows.sampling.journal import NOWHERE
 from statphys_flows.sampling.pieces import thinning
 from statphys_flows.sampling.plan import check_counts
@@ -79,7 +79,7 @@ class TemperedSMC(Sampler):
             first, plan = pilot(system, kT_array, reference, pilot_key, effective=self.effective, **options)
             keys = over_devices(jax.random.split(key, self.chains))
             found = _populations(system, kT_array, reference, plan, keys, options)
-            found = jax.tree.map(np.asarray, found)
+            found = jax.tree.map(on_host, found)
             _refuse_lost(system, found)
             production = self._record(system, found)
             seconds = {"seconds_compiling": watch.compiling, "seconds_training": 0.0, "seconds_sampling": watch.lap()}

@@ -60,6 +60,11 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "lack it",
         ),
         _when(
+            diagnostics["log_z_systematic"] == np.inf,
+            "chains stay where the flow almost never proposes, and no search says how much weight is there: the error "
+            "of log Z has no bound; give Start(particles=2048), or add such states to known_states",
+        ),
+        _when(
             diagnostics["missing_mass"] > MISSING_MASS,
             f"a fraction {diagnostics['missing_mass']:.2g} of the weight that the flow proposes, or that the "
             "search for modes found, is where no chain has been: a mode is missing, or has the wrong weight",

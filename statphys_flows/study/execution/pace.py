@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 
@@ -14,7 +14,8 @@ Counts = dict[str, float]
 class Pace:
     """How long a run still takes, from what its pieces of work took, compiling apart.
 
-    Pieces of one stage take as long as each other, by their median. The pieces of a stage are as many as in the points
+    Pieces of one stage take as long as each other, by their median, but the first of a point, which includes what led
+    there. The pieces of a stage are as many as in the points
     that are done, or, while none is, as many as the sampler says: at most so many, where a stage may end before. Of a
     stage that is not reached yet nothing is known. What one point learned its neighbours need not learn again: where
     they `start_from` it their training counts half as much until two are done."""
@@ -22,8 +23,9 @@ class Pace:
     def __init__(self, watch: Stopwatch, points: int, *, start_from: bool = True):
         self._watch, self._left = watch, points
         self._again = 0.5 if start_from else 1.0
-        # Seconds of all pieces of work, by stage.
+        # Seconds of all pieces of work, by stage, and of those among them that were the first of a point.
         self.took: dict[str, list[float]] = defaultdict(list)
+        self._first: dict[str, list[float]] = defaultdict(list)
         self._done: list[Counts] = []
         self._seen: Counts = {}
         self._said: Counts = {}
@@ -36,6 +38,8 @@ class Pace:
         self._at = name
         self._spent += seconds
         self.took[name].append(seconds)
+        if name not in self._seen:
+            self._first[name].append(seconds)
         self._seen[name] = self._seen.get(name, 0.0) + 1.0
         if of:
             self._said[name] = self._seen[name] + of - done
@@ -57,7 +61,8 @@ class Pace:
             return float("nan")
         # A stage that was left does not come back.
         coming = {name: number for name, number in expected.items() if name == self._at or name not in self._seen}
-        return self._cost({name: max(0.0, number - self._seen.get(name, 0.0)) for name, number in coming.items()})
+        left = {name: max(0.0, number - self._seen.get(name, 0.0)) for name, number in coming.items()}
+        return self._cost(left, self._seen)
 
     @property
     def of_all(self) -> float:
@@ -82,8 +87,19 @@ class Pace:
     def _of_another(self, counts: Counts) -> Counts:
         return {name: n * (self._again if name in LEARNING else 1.0) for name, n in counts.items()}
 
-    def _cost(self, counts: Counts) -> float:
-        return sum(n * float(np.median(self.took[name])) for name, n in counts.items() if n)
+    def _cost(self, counts: Counts, seen: Container[str] = ()) -> float:
+        """Of so many pieces, the first among them where its stage was not `seen`; NaN where only that is known."""
+        return sum(self._of_stage(name, n, name in seen) for name, n in counts.items() if n)
+
+    def _of_stage(self, name: str, n: float, seen: bool) -> float:
+        first = 0.0 if seen else min(n, 1.0)
+        seconds = first * float(np.median(self._first[name]))
+        if n == first:
+            return seconds
+        later = sorted(self.took[name])
+        for each in self._first[name]:
+            later.remove(each)
+        return seconds + (n - first) * (float(np.median(later)) if later else float("nan"))
 
 
 @contextlib.contextmanager

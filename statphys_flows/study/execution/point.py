@@ -120,7 +120,7 @@ def _goal(pursuit: Pursuit, parameters: Parameters, tick: Tick) -> Goal:
     def more(sampled: Sampled) -> float:
         found = _estimate(sampled, parameters)
         # Of log Z also the rounding of its weights, which is in its error.
-        known = Estimate(0.0, float(np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"]))))
+        known = Estimate(0.0, float(np.nan_to_num(cast(float, found.diagnostics["log_z_systematic"]), posinf=np.inf)))
         systematic = with_rounding(known, float(np.mean(np.abs(found.production.energy)) / kT)).error
         lowest = {"log_z": systematic, "entropy": systematic, "free_energy": kT * systematic}
         tick(f"sampling, {pursuit.so_far(found.averages)}")

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
+from statphys_flows.study.execution.forgetting import AT_A_POINT, AT_A_STUDY, forget_programs
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
 from statphys_flows.study.execution.pace import Pace, pace
 from statphys_flows.study.execution.point import Point, run_point
@@ -70,6 +71,7 @@ class Run(NamedTuple):
     def fill(self, done: dict[str, xr.DataTree]) -> None:
         """Run every point that is not in `done`, and put it there."""
         missing = self.scan.missing(done)
+        forget_programs(AT_A_STUDY)
         self.report.start(len(missing), self.sampler.pieces(self.system))
         trained = self.train_together(missing)
         with pace(len(missing), start_from=self.strategy == "neighbours") as times:
@@ -90,6 +92,7 @@ class Run(NamedTuple):
 
     def run_one(self, task: Task, start: WarmStart | None, words: str, times: Pace) -> Point:
         """Run a point, from a flow to start from; it is kept where points are. `words` say which it is."""
+        forget_programs(AT_A_POINT)
         system, key = self._at(task)
 
         def tick(stage: str, done: int = 0, of: int = 0) -> None:
