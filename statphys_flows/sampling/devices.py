@@ -8,6 +8,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from statphys_flows.errors import StudyError
+
 
 def over_devices(chains: Any) -> Any:
     """A pytree of arrays whose leading axes are chains, spread over the devices, over as many of them as divide the
@@ -15,15 +17,28 @@ def over_devices(chains: Any) -> Any:
 
     What is computed from it follows: compiled code is split along the chains, and what chains have in common, a flow
     and its training, is on every device. Random numbers do not depend on it; sums over chains round differently. In a
-    `jax.distributed` run every process has to call this with the same chains.
-    """
-    devices = jax.devices() if jax.process_count() > 1 else jax.local_devices()
-    count = math.gcd(len(devices), *(leaf.shape[0] for leaf in jax.tree.leaves(chains)))
+    `jax.distributed` run every process has to call this with the same chains, and all devices are used.
+
+    **Raises:** `StudyError` where the devices of several processes do not divide the number of chains."""
+    several = jax.process_count() > 1
+    devices, numbers = jax.devices() if several else jax.local_devices(), {x.shape[0] for x in jax.tree.leaves(chains)}
+    count = math.gcd(len(devices), *numbers)
+    if several and count < len(devices):
+        raise StudyError(
+            f"{min(numbers)} chains cannot be divided among the {len(devices)} devices of {jax.process_count()} "
+            f"processes: give a multiple of {len(devices)}."
+        )
     if count == 1:
         return chains
-    return jax.device_put(
-        chains, NamedSharding(Mesh(np.asarray(devices[:count]), ("chains",)), PartitionSpec("chains"))
-    )
+    along = NamedSharding(Mesh(np.asarray(devices[:count]), ("chains",)), PartitionSpec("chains"))
+    return jax.tree.map(lambda leaf: _put(leaf, along), chains)
+
+
+def _put(leaf: Any, along: NamedSharding) -> Any:
+    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.device_put(leaf, along)
+    # Typed keys cannot go to devices of other processes; their bits can.
+    return jax.random.wrap_key_data(jax.device_put(jax.random.key_data(leaf), along), impl=jax.random.key_impl(leaf))
 
 
 def on_host(array: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -65,6 +66,57 @@ def test_a_study_on_four_devices(tmp_path):
     for name in ("log_z", "energy"):
         error = np.hypot(spread[f"{name}_err"], alone[f"{name}_err"].values)
         assert np.all(np.abs(spread[name] - alone[name].values) < 4.5 * error + 1e-5), name
+
+
+SEVERAL = """
+import json, sys
+import jax
+if sys.argv[2] != "alone":
+    jax.distributed.initialize(sys.argv[2], 2, int(sys.argv[3]))
+import statphys_flows as sf
+from tests.study.test_study import spring
+
+out = f"{sys.argv[1]}/{sys.argv[2][:5]}.{jax.process_index()}.nc"
+found = spring().run(out, progress=False)
+annealed = sf.Study(spring().system, sampler=sf.TemperedSMC(chains=16, draws=32)).run(progress=False)
+numbers = {
+    name: tree["sample_stats"]["energy"].values.tolist() for name, tree in (("flow", found), ("annealed", annealed))
+}
+try:
+    sf.Study(spring().system, sampler=sf.LocalMCMC(chains=17, draws=20, warm_up=20)).run(progress=False)
+except sf.StudyError as error:
+    numbers["error"] = str(error)
+print(json.dumps([len(jax.devices()), numbers]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_are_as_two_devices_of_one(tmp_path):
+    def start(devices, *arguments):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        }
+        line = [sys.executable, "-c", SEVERAL, str(tmp_path), *arguments]
+        return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def finish(process):
+        said = process.communicate(timeout=600)[0]
+        assert process.returncode == 0
+        return json.loads(said.splitlines()[-1])
+
+    count, alone = finish(start(2, "alone"))
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    both = [start(1, address, str(i)) for i in range(2)]
+    for each, numbers in map(finish, both):
+        assert each == count == 2
+        assert "17 chains cannot be divided among the 2 devices of 2 processes" in numbers.pop("error")
+        assert numbers == {name: values for name, values in alone.items() if name != "error"}
+    assert len(list(tmp_path.glob("*.nc"))) == 3
 
 
 def test_on_one_device_nothing_happens(monkeypatch):

@@ -77,6 +77,18 @@ def test_so_does_that_of_every_point():
     assert pace.of_all == pytest.approx(60.0 + 11 * 0.5)
 
 
+def test_so_does_the_end_of_a_point():
+    clock = Clock()
+    pace = Pace(clock, 3, start_from=False)
+    run_point(pace, clock, 2.0, 8, 0.5, 12)
+    clock.seconds = 7.0  # for estimates, and the file
+    pace.point_done()
+    each = 1.0 + 8 * 2.0 + 12 * 0.5 + 7.0
+    assert pace.of_all == pytest.approx(2 * each)
+    run_point(pace, clock, 2.0, 8, 0.5, 12)
+    assert pace.of_this_point == pytest.approx(7.0)
+
+
 def test_points_that_take_as_long_as_those_before():
     clock = Clock()
     pace = Pace(clock, 10)

@@ -30,6 +30,8 @@ class Pace:
         self._seen: Counts = {}
         self._said: Counts = {}
         self._whole: list[float] = []
+        # Of the points that are done, after their last piece: estimates, and the file.
+        self._ends: list[float] = []
         self._spent, self._at = 0.0, ""
 
     def tick(self, stage: str, done: int = 0, of: int = 0) -> None:
@@ -48,7 +50,8 @@ class Pace:
         """One that `was_there` took no time."""
         self._left -= 1
         if not was_there:
-            self._spent += self._watch.lap()
+            self._ends.append(self._watch.lap())
+            self._spent += self._ends[-1]
             self._done.append(self._seen)
             self._whole.append(self._spent)
         self._seen, self._said, self._spent = {}, {}, 0.0
@@ -88,8 +91,10 @@ class Pace:
         return {name: n * (self._again if name in LEARNING else 1.0) for name, n in counts.items()}
 
     def _cost(self, counts: Counts, seen: Container[str] = ()) -> float:
-        """Of so many pieces, the first among them where its stage was not `seen`; NaN where only that is known."""
-        return sum(self._of_stage(name, n, name in seen) for name, n in counts.items() if n)
+        """Of so many pieces, the first among them where its stage was not `seen`, and of the end of a point; NaN where
+        of a stage only the first piece is known."""
+        end = float(np.median(self._ends)) if self._ends else 0.0
+        return end + sum(self._of_stage(name, n, name in seen) for name, n in counts.items() if n)
 
     def _of_stage(self, name: str, n: float, seen: bool) -> float:
         first = 0.0 if seen else min(n, 1.0)

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 from threadpoolctl import threadpool_limits
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
+from statphys_flows.sampling.devices import everywhere
 from statphys_flows.study.execution.forgetting import AT_A_POINT, AT_A_STUDY, forget_programs
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
 from statphys_flows.study.execution.pace import Pace, pace
@@ -78,7 +79,8 @@ class Run(NamedTuple):
             for task in tasks_of(missing, self.strategy):
                 start = trained.get(task.name, trained.get(task.after or ""))
                 point = self.load(task)
-                was_there = point is not None
+                was_there = everywhere(point is not None)
+                point = point if was_there else None
                 if point is None:
                     words = f"{label(task.parameters)}, {len(done) + 1} of {len(self.scan)}"
                     point = self.run_one(task, start, words, times)
@@ -148,7 +150,8 @@ class Run(NamedTuple):
     @contextlib.contextmanager
     def _journal(self, name: str) -> Iterator[Journal]:
         """Of one point; what was not yet written is, where the point is left before its end."""
-        if self.parts is None:
+        # Processes of one run note their progress at different times.
+        if self.parts is None or jax.process_count() > 1:
             yield NOWHERE
             return
         journal = self.parts.journal(name)
