@@ -57,6 +57,11 @@ class Pace:
         self._seen, self._said, self._spent = {}, {}, 0.0
 
     @property
+    def seconds_compiling(self) -> float:
+        """Of the whole run so far."""
+        return self._watch.compiling
+
+    @property
     def of_this_point(self) -> float:
         """Seconds until the point is done that is being run; NaN where that is not known."""
         expected = self._expected()

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from statphys_flows.sampling import NOWHERE, Journal, Sampler, WarmStart
 from statphys_flows.sampling.devices import everywhere
-from statphys_flows.study.execution.forgetting import AT_A_POINT, AT_A_STUDY, forget_programs
+from statphys_flows.study.execution.forgetting import AT_A_POINT, AT_A_STUDY, forget_programs, give_back_memory
 from statphys_flows.study.execution.order import TOGETHER, Task, tasks_of
 from statphys_flows.study.execution.pace import Pace, pace
 from statphys_flows.study.execution.point import Point, run_point
@@ -96,9 +96,14 @@ class Run(NamedTuple):
         """Run a point, from a flow to start from; it is kept where points are. `words` say which it is."""
         forget_programs(AT_A_POINT)
         system, key = self._at(task)
+        compiling = times.seconds_compiling
 
         def tick(stage: str, done: int = 0, of: int = 0) -> None:
+            nonlocal compiling
             times.tick(stage, done, of)
+            if times.seconds_compiling > compiling:
+                compiling = times.seconds_compiling
+                give_back_memory()
             share = f", {done} of {of}" if of else ""
             if self.parts is not None:
                 self.parts.say(task.name, f"{stage}{share}", times.of_this_point)
