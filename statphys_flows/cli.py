@@ -161,12 +161,13 @@ def plan(
     kT: Annotated[str | None, typer.Option("--kT", metavar="KT", help="Temperatures, as for run.")] = None,
     scan: _Scan = None,
     settings: _Settings = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Refuse what needs more, for example 4GB.")] = None,
 ) -> None:
     """Say what the study takes: points, evaluations, memory, disk and time, from a short run of its first point."""
     with _plain_errors():
         from statphys_flows.study.shell.declaration import load_study, with_changes
 
-        typer.echo(str(with_changes(load_study(file), kT=kT, scan=scan or [], settings=settings or []).plan()))
+        typer.echo(str(with_changes(load_study(file), kT=kT, scan=scan or [], settings=settings or []).plan(memory)))
 
 
 @app.command()

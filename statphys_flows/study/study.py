@@ -127,13 +127,14 @@ class Study:
         with tempfile.TemporaryDirectory() as folder:
             return run(Path(folder) / "study.nc", executor=executor, kept=False)
 
-    def plan(self) -> Plan:
+    def plan(self, memory: str | float | None = None) -> Plan:
         """What the study takes on this machine: points, evaluations, memory at its peak, size on disk, and time,
         compiling apart. The first point is run for a moment, in a process of its own, which takes as long as compiling
         does.
 
-        **Raises:** `StudyError` for bad input, and if more memory is needed than is free, with the option to lower."""
-        return plan(self.job({}, self.prepare({}), None))
+        **Raises:** `StudyError` for bad input, and if more memory is needed than is free, or than `memory` (`"4GB"`, or
+        bytes), with the option to lower."""
+        return plan(self.job({}, self.prepare({}), None), memory)
 
     def extend(
         self,

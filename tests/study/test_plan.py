@@ -9,6 +9,7 @@ import statphys_flows as sf
 from statphys_flows import StudyError
 from statphys_flows.cli import app
 from statphys_flows.study.planning import plan as planning
+from statphys_flows.study.planning.free_memory import bytes_of, free_memory
 from statphys_flows.study.planning.probe import Probe
 from tests.study.test_study import spring
 
@@ -49,7 +50,7 @@ def probe():
 @pytest.fixture
 def found(probe, monkeypatch):
     monkeypatch.setattr(planning, "_run", lambda job, folder: probe)
-    return lambda study: study.plan()
+    return lambda study, memory=None: study.plan(memory)
 
 
 def test_pieces_are_counted(found):
@@ -96,6 +97,56 @@ def test_more_memory_than_there_is(found, monkeypatch):
         found(chains(draws=1_000_000))
     monkeypatch.setattr(planning, "free_memory", lambda: None)
     assert found(chains()).points == 3
+
+
+def test_a_bound_on_memory_is_given(found):
+    with pytest.raises(StudyError, match=r"needs about \d+ MB of memory, and 200 MB are free"):
+        found(chains(), "200MB")
+    assert found(chains(), "1 GB").points == found(chains(), 1e9).points == 3
+
+
+@pytest.mark.parametrize("memory", ["much", "0", "-1GB", "4 XB", True, float("nan"), 0])
+def test_bounds_that_are_none(memory):
+    with pytest.raises(StudyError, match='write "4GB" or "500MB", or a number of bytes'):
+        bytes_of(memory)
+
+
+def test_sizes_are_read():
+    sizes = {"4GB": 4_000_000_000, "500 mb": 500_000_000, "1.5G": 1_500_000_000, 1e9: 1_000_000_000, "12": 12}
+    assert {text: bytes_of(text) for text in sizes} == sizes
+
+
+LIMITS = {
+    "version 2": ("0::/jobs/mine", "sys/fs/cgroup/{}", "memory.max", "memory.current", "max"),
+    "version 1": (
+        "4:memory:/jobs/mine",
+        "sys/fs/cgroup/memory/{}",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "9223372036854771712",
+    ),
+}
+
+
+@pytest.mark.parametrize("version", LIMITS)
+def test_what_a_batch_system_grants_is_the_bound(version, tmp_path):
+    """The limit of a job, here of the group above the one that the process is in, and not what the machine has."""
+    line, folder, most, used, none = LIMITS[version]
+    files = {
+        "proc/meminfo": "MemTotal: 64000000 kB\nMemAvailable: 32000000 kB\n",
+        "proc/self/cgroup": f"9:name=systemd:/\n{line}\n",
+        f"{folder.format('jobs/mine')}/{most}": none,
+        f"{folder.format('jobs/mine')}/{used}": "1000",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert free_memory(tmp_path) == 32_000_000 * 1024
+    (tmp_path / folder.format("jobs") / most).write_text("4000000000\n")
+    (tmp_path / folder.format("jobs") / used).write_text("1500000000\n")
+    assert free_memory(tmp_path) == 2_500_000_000
+    (tmp_path / "proc/meminfo").unlink()
+    assert free_memory(tmp_path) is None
 
 
 def test_bad_input_is_refused_as_in_a_run():

@@ -12,6 +12,7 @@ from statphys_flows.sampling import Sampler, pieces_of
 from statphys_flows.study.execution.job import Job
 from statphys_flows.study.execution.pace import LAST, LEARNING
 from statphys_flows.study.execution.surroundings import environment
+from statphys_flows.study.planning.free_memory import bytes_of, free_memory
 from statphys_flows.study.planning.probe import Probe
 from statphys_flows.study.scan import Scan
 
@@ -57,17 +58,18 @@ class Plan(NamedTuple):
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
-def plan(job: Job) -> Plan:
+def plan(job: Job, memory: str | float | None = None) -> Plan:
     """What a job takes. See `Study.plan`.
 
     **Raises:** `StudyError`."""
+    free = free_memory() if memory is None else bytes_of(memory)
     first = next(iter(job.scan.points()))
     scan = Scan([first["kT"]], {name: [value] for name, value in first.items() if name != "kT"})
     short = job.sampler.shortened(job.system)
     with tempfile.TemporaryDirectory() as folder:
         probe = _run(job._replace(scan=scan, sampler=short, strategy="neighbours", precision=None), Path(folder))
     found = _extrapolate(job, short, probe)
-    _refuse_too_much(job, found, probe)
+    _refuse_too_much(job, found, probe, free)
     return found
 
 
@@ -117,8 +119,7 @@ def _tree(probe: Probe, draws: int) -> float:
     return probe.posterior + (probe.tree - probe.posterior) * draws / probe.draws
 
 
-def _refuse_too_much(job: Job, found: Plan, probe: Probe) -> None:
-    free = free_memory()
+def _refuse_too_much(job: Job, found: Plan, probe: Probe, free: int | None) -> None:
     if free is None or found.memory <= free:
         return
     name = type(job.sampler).__name__
@@ -128,15 +129,6 @@ def _refuse_too_much(job: Job, found: Plan, probe: Probe) -> None:
         f"{name}({option}=...) less than {getattr(job.sampler, option)}"
         f"{', or run fewer points at a time' if option == 'draws' and found.points > 1 else ''}."
     )
-
-
-def free_memory() -> int | None:
-    """Bytes that a process can have; None if the system does not say."""
-    path = Path("/proc/meminfo")
-    if not path.exists():
-        return None
-    (line,) = [line for line in path.read_text().splitlines() if line.startswith("MemAvailable")]
-    return int(line.split()[1]) * 1024
 
 
 def _size(count: float) -> str:
