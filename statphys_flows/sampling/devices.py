@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -35,7 +36,7 @@ def over_devices(chains: Any) -> Any:
 
 
 def _put(leaf: Any, along: NamedSharding) -> Any:
-    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.device_put(leaf, along)
     # Typed keys cannot go to devices of other processes; their bits can.
     return jax.random.wrap_key_data(jax.device_put(jax.random.key_data(leaf), along), impl=jax.random.key_impl(leaf))
