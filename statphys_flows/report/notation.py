@@ -6,10 +6,13 @@ import math
 def with_error(value: float, error: float) -> str:
     """Value with its error in parentheses, in units of the last digit: -197.3502(14) is -197.3502 ± 0.0014.
 
-    The error has two digits. Without an error, the value has six digits; without a value, a dash.
+    The error has two digits. Without an error, the value has six digits; without a value, a dash. An error without
+    bound is (inf).
     """
     if not math.isfinite(value):
         return "-"
+    if error == math.inf:
+        return f"{value:.6g}(inf)"
     if not math.isfinite(error) or error <= 0:
         return f"{value:.6g}"
     exponent = math.floor(math.log10(max(abs(value), error)))

@@ -21,7 +21,7 @@ from statphys_flows.report.notation import duration, with_error
         (1.234e-5, 1.2e-7, "1.234(12)e-05"),
         (2.5e8, 1e6, "2.500(10)e+08"),
         (1.0, math.nan, "1"),
-        (1.0, math.inf, "1"),
+        (1.0, math.inf, "1(inf)"),
         (2.5, 0.0, "2.5"),
         (math.nan, 0.1, "-"),
     ],

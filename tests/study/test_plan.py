@@ -145,6 +145,9 @@ def test_what_a_batch_system_grants_is_the_bound(version, tmp_path):
     (tmp_path / folder.format("jobs") / most).write_text("4000000000\n")
     (tmp_path / folder.format("jobs") / used).write_text("1500000000\n")
     assert free_memory(tmp_path) == 2_500_000_000
+    # Files that were read count as used, and can be given up.
+    (tmp_path / folder.format("jobs") / "memory.stat").write_text("anon 500000000\ninactive_file 900000000\n")
+    assert free_memory(tmp_path) == 3_400_000_000
     (tmp_path / "proc/meminfo").unlink()
     assert free_memory(tmp_path) is None
 

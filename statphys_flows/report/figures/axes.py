@@ -25,8 +25,14 @@ def rows(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def points(ax: Axes, x: np.ndarray, y: np.ndarray | None, err: np.ndarray, **style: Any) -> None:
-    err = np.where(np.isfinite(err), err, 0.0)
-    ax.errorbar(x, np.asarray(y), yerr=err, **{"marker": "o", "markersize": 4, "linewidth": 1.2, "capsize": 3, **style})
+    """With error bars; a point whose error has no bound is white inside."""
+    without_bound, err = np.isposinf(err), np.where(np.isfinite(err), err, 0.0)
+    style = {"marker": "o", "markersize": 4, "linewidth": 1.2, "capsize": 3, **style}
+    ax.errorbar(x, np.asarray(y), yerr=err, **style)
+    if without_bound.any():
+        ax.plot(
+            np.asarray(x)[without_bound], np.asarray(y)[without_bound], "o", markersize=2.5, color="white", zorder=9
+        )
 
 
 def abscissa(ax: Axes, parameter: xr.DataArray) -> None:

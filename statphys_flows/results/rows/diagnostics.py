@@ -45,7 +45,8 @@ ROWS = (
         "1",
         "part of the error of log Z that more draws do not reduce",
         comment="in quadrature of two. Where modes were searched for: the fraction of the particles found that the "
-        "flow hardly proposes, or the weight of one particle, since so little would not have been seen. And where the "
+        "flow hardly proposes, or the weight of one particle, since so little would not have been seen; where not, "
+        "infinity if chains stay where the flow almost never proposes, and 0 if none does. And where the "
         "three log Z above differ: sqrt(gap^2 - (3 errors of the gap + 0.001)^2), the larger one of two. Scans take it "
         "to be the same at all points, up to its size: it does not average away",
     ),

@@ -19,8 +19,8 @@ EVALUATION_DRAWS = 2048
 SOLVER_DRAWS, ERROR_DRAWS = 64, 256
 # Configurations to a block.
 _BLOCK = 1024
-# The quantile of a normal distribution one standard deviation below its median.
-_ONE_SIGMA_BELOW = 0.1587
+# The quantile of a normal distribution one standard deviation above its median.
+ONE_SIGMA_ABOVE = 0.8413
 
 
 def score_figures(
@@ -106,17 +106,14 @@ def is_undercovered(
     system: System, kT: Float[Array, ""], flow: Proposal, samples: Float[Array, "n ..."], key: PRNGKeyArray
 ) -> Bool[Array, " n"]:
     """Which of them; of a poor flow, whose log weights spread further than that, those that no spread explains."""
-    log_w = log_weights_at(system, kT, flow, samples, key)
-    return stands_out(log_w, log_w)
+    return _stands_out(log_weights_at(system, kT, flow, samples, key))
 
 
 @jax.jit
-def stands_out(log_w: Float[Array, "..."], of: Float[Array, "..."]) -> Bool[Array, "..."]:
-    """Which log weights of draws of the target stand out among others of them: their states are proposed too seldom
-    (`is_undercovered`)."""
+def _stands_out(log_w):
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p. What is left out
     # lies above it, so that the half below tells the spread.
-    lower, median = jnp.quantile(of, jnp.asarray([_ONE_SIGMA_BELOW, 0.5]))
+    lower, median = jnp.quantile(log_w, jnp.asarray([1 - ONE_SIGMA_ABOVE, 0.5]))
     return log_w > median + jnp.maximum(UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS * (median - lower))
 
 

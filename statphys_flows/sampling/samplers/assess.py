@@ -15,9 +15,9 @@ from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.coverage.missing_mass import features, missing_mass
 from statphys_flows.sampling.coverage.scores import (
     EVALUATION_DRAWS,
+    ONE_SIGMA_ABOVE,
     draw_proposals,
     rounded_size,
-    stands_out,
     with_rounding,
 )
 from statphys_flows.sampling.kernels.flow_moves import FlowMoves
@@ -28,7 +28,13 @@ from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.sampling.samplers.cost import cost
 from statphys_flows.systems import System
-from statphys_flows.thresholds import MISSING_MASS, MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT
+from statphys_flows.thresholds import (
+    MISSING_MASS,
+    MOST_REJECTED,
+    UNDERCOVERED_FRACTION,
+    UNDERCOVERED_LOG_WEIGHT,
+    UNDERCOVERED_SPREADS,
+)
 
 # Weights that MBAR takes, every so many of them: it needs as many numbers for each level.
 _MOST_WEIGHTS = 200_000
@@ -251,15 +257,22 @@ def _unseen(adapted: Adapted, production: Production) -> float:
 
 def _staying_outside(production: Production) -> float:
     """The fraction of the chains' states, in the second half of the draws, that never came from the flow, and that it
-    almost never proposes, by the weights of those that did."""
-    log_w, came = production.log_weights, production.from_flow
+    almost never proposes, by the weights of its proposals: of lognormal ones, of spread σ, those of the chains are σ²
+    above them, and spread as far."""
+    log_w, forward, came = production.log_weights, production.proposal_log_weights, production.from_flow
     assert log_w is not None
+    assert forward is not None
     assert production.is_global is not None
+    forward = forward[np.isfinite(forward)]
+    if not forward.size:
+        return 0.0
     if came is None:
         came = np.logical_or.accumulate(production.is_global > 0, axis=1)
-    came, half = came.astype(bool), log_w.shape[1] // 2
-    outside = stands_out(log_w[:, half:], log_w[came] if came.any() else log_w)
-    return float(np.mean(np.asarray(outside) & ~came[:, half:]))
+    # Below the median are also proposals in places that have no weight.
+    median, upper = np.quantile(forward, [0.5, ONE_SIGMA_ABOVE])
+    spread, half = upper - median, log_w.shape[1] // 2
+    far = median + spread**2 + max(UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS * spread)
+    return float(np.mean((log_w[:, half:] > far) & ~came[:, half:].astype(bool)))
 
 
 def _estimate_missed(system: System, adapted: Adapted, undercovered: float) -> Missed | None:

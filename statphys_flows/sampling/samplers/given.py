@@ -185,10 +185,7 @@ def _second_half(production: Production, log_w: np.ndarray, half: int) -> Produc
     return production._replace(
         positions=production.positions[:, late],
         log_weights=log_w,
-        **{
-            name: getattr(production, name)[:, half:]
-            for name in ("energy", "order_parameter", "evaluations", "is_global")
-        },
+        **{name: getattr(production, name)[:, half:] for name in _OF_EVERY_DRAW},
     )
 
 

@@ -61,8 +61,8 @@ def warnings(diagnostics: Mapping) -> list[str]:
         ),
         _when(
             diagnostics["log_z_systematic"] == np.inf,
-            "chains stay where the flow almost never proposes, and no search says how much weight is there: the error "
-            "of log Z has no bound; give Start(particles=2048), or add such states to known_states",
+            "draws stay where the flow almost never proposes, and no search for modes says how much weight is there: "
+            "the error of log Z has no bound; search (particles=2048), or add such states to known_states",
         ),
         _when(
             diagnostics["missing_mass"] > MISSING_MASS,

@@ -1,7 +1,6 @@
 """Memory that a process does not need any more: programs of studies before, and what compiling left behind."""
 
 import ctypes
-import ctypes.util
 import gc
 import sys
 from pathlib import Path
@@ -34,8 +33,6 @@ def forget_programs(share: float) -> bool:
 def give_back_memory() -> None:
     """What compiling took and does not need any more, 0.6 of the 1.5 GB of a small lattice, stays with the process
     otherwise. Only the C library of Linux can be told."""
-    if sys.platform != "linux" or (name := ctypes.util.find_library("c")) is None:
-        return
-    trim = getattr(ctypes.CDLL(name), "malloc_trim", None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

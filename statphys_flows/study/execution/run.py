@@ -170,7 +170,8 @@ class Run(NamedTuple):
         """One flow for all points, at each of them; none where each has a flow of its own."""
         if self.strategy != "conditional":
             return {}
-        if (there := self.flow_of_all(points)) is not None:
+        there = self.flow_of_all(points)
+        if everywhere(there is not None) and there is not None:
             return there
         # Flows change with the logarithm of the temperature.
         conditions = np.asarray([[np.log(p["kT"]), *(p[name] for name in p if name != "kT")] for p in points])
@@ -179,6 +180,7 @@ class Run(NamedTuple):
 
         def tick(stage: str, done: int = 0, of: int = 0) -> None:
             del done, of
+            give_back_memory()
             self.report.tick(f"one flow for {len(points)} points: {stage}")
 
         with threadpool_limits(1):

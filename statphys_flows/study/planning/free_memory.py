@@ -36,10 +36,20 @@ def _granted(root: Path) -> list[int]:
         for folder in (own, *own.parents):
             limit, used = (_number(folder / name) for name in names)
             if limit is not None and used is not None:
-                found.append(max(0, limit - used))
+                found.append(max(0, limit - max(0, used - _cached(folder))))
             if folder == top:
                 break
     return found
+
+
+def _cached(folder: Path) -> int:
+    """Bytes of files that were read and can be given up at any time: they count as used there."""
+    try:
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    known = dict(line.split() for line in lines)
+    return int(known.get("total_inactive_file", known.get("inactive_file", 0)))
 
 
 def _number(path: Path) -> int | None:
