@@ -60,7 +60,7 @@ def warnings(diagnostics: Mapping) -> list[str]:
             "lack it",
         ),
         _when(
-            diagnostics["log_z_systematic"] == np.inf,
+            diagnostics.get("log_z_systematic") == np.inf,
             "draws stay where the flow almost never proposes, and no search for modes says how much weight is there: "
             "the error of log Z has no bound; search (particles=2048), or add such states to known_states",
         ),
