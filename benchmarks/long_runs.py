@@ -8,8 +8,7 @@
 `wall_time` runs `systems/continuum_phi4.py` from the shell: each run has to end within 20 s of its time, and the
 numbers have to be those of one run. `start` has to begin sampling within 5 s where programs were compiled before.
 `soak` has to be flat after the first ten studies, of which every second declares its energy anew and so compiles all
-of its programs. `time_left` has to be right within 30% after the first tenth of a
-run, compiling apart.
+of its programs. `time_left` has to be right within 30% after the first tenth of a run, compiling apart.
 """
 
 import argparse

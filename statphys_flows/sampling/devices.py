@@ -42,11 +42,11 @@ def _put(leaf: Any, along: NamedSharding) -> Any:
     return jax.random.wrap_key_data(jax.device_put(jax.random.key_data(leaf), along), impl=jax.random.key_impl(leaf))
 
 
-def on_host(array: Any) -> np.ndarray:
+def on_host(array: Any, dtype: Any = None) -> np.ndarray:
     """An array of NumPy, with the chains of all processes, in each of them."""
     if isinstance(array, jax.Array) and not (array.is_fully_addressable or array.is_fully_replicated):
-        return multihost_utils.process_allgather(array, tiled=True)
-    return np.asarray(array)
+        array = multihost_utils.process_allgather(array, tiled=True)
+    return np.asarray(array, dtype)
 
 
 def everywhere(known: bool) -> bool:

@@ -143,7 +143,7 @@ class Running:
 
     def _keep(self, record: dict, number: int) -> None:
         """Take in a record, of its configurations every so many, counted through all pieces."""
-        record = jax.tree.map(lambda a: on_host(a).astype(np.float64), record)
+        record = jax.tree.map(lambda a: on_host(a, np.float64), record)
         kept = self.planned.kept_draws(number)
         chosen = np.flatnonzero((self._all_kept + np.arange(len(kept))) % self._every == self._every - 1)
         self._all_kept += len(kept)

@@ -8,9 +8,11 @@ from typer.testing import CliRunner
 import statphys_flows as sf
 from statphys_flows import StudyError
 from statphys_flows.cli import app
+from statphys_flows.study.execution.pace import Pace
 from statphys_flows.study.planning import plan as planning
 from statphys_flows.study.planning.free_memory import bytes_of, free_memory
-from statphys_flows.study.planning.probe import Probe
+from statphys_flows.study.planning.probe import Probe, stages
+from tests.study.test_pace import Clock
 from tests.study.test_study import spring
 
 
@@ -87,6 +89,19 @@ def test_rounds_are_counted(found):
     assert (short.rounds.most, short.draws, short.chains, short.rounds.weighs_cost) == (2, 30, 16, False)
     plan = found(sf.Study(Spring(), sampler=sampler))
     assert plan.seconds == pytest.approx(0.5 + 1.0 + 12 * 2.0 + 4 * 0.1)
+
+
+def test_what_leads_to_a_first_piece_counts_once():
+    """A search and a warm-up of a minute, before rounds of two seconds."""
+    clock = Clock()
+    pace = Pace(clock, 1)
+    for stage, seconds in (("training", 62.0), ("training", 2.0), ("sampling", 0.5)):
+        clock.seconds = seconds
+        pace.tick(stage)
+    pieces, counts, led = stages(pace)
+    assert pieces == {"training": 2.0, "sampling": 0.5}
+    assert counts == {"training": 2.0, "sampling": 1.0}
+    assert led == 60.0
 
 
 def test_more_memory_than_there_is(found, monkeypatch):

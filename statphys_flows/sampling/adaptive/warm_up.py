@@ -120,7 +120,7 @@ def scales_within(history: Float[Array, "draw chains n"]) -> Factor:
 def covariance_within(history: Float[Array, "draw chains n"]) -> Factor:
     """The same, or the factor of the covariance within chains where that shows correlations which slow local moves
     down. Correlations are shrunk towards none by as much as so few chains do not know them."""
-    spread, correlation = (on_host(a).astype(float) for a in _moments(history))
+    spread, correlation = (on_host(a, float) for a in _moments(history))
     chains, n = history.shape[1:]
     shrunk = (chains * correlation + n * np.eye(n)) / (chains + n)
     if n > LARGEST_DENSE or np.linalg.cond(shrunk) < CORRELATED:

@@ -19,8 +19,8 @@ EVALUATION_DRAWS = 2048
 SOLVER_DRAWS, ERROR_DRAWS = 64, 256
 # Configurations to a block.
 _BLOCK = 1024
-# The quantile of a normal distribution one standard deviation above its median.
-ONE_SIGMA_ABOVE = 0.8413
+# The quantiles of a normal distribution one standard deviation below and above its median.
+_ONE_SIGMA_BELOW, _ONE_SIGMA_ABOVE = 0.1587, 0.8413
 
 
 def score_figures(
@@ -113,8 +113,18 @@ def is_undercovered(
 def _stands_out(log_w):
     # The median weight stands for Z: exact where q = p, and near enough where q covers most of p. What is left out
     # lies above it, so that the half below tells the spread.
-    lower, median = jnp.quantile(log_w, jnp.asarray([1 - ONE_SIGMA_ABOVE, 0.5]))
+    lower, median = jnp.quantile(log_w, jnp.asarray([_ONE_SIGMA_BELOW, 0.5]))
     return log_w > median + jnp.maximum(UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS * (median - lower))
+
+
+def is_beyond(log_w: np.ndarray, proposals: np.ndarray) -> np.ndarray:
+    """The same by the log weights of a flow's proposals, some of them finite: lognormal weights of the target, of
+    spread σ, are σ² above those of the proposals, and spread as far. For arrays of any lengths, which compiled code
+    would be compiled for one by one."""
+    # Below the median are also proposals in places that have no weight.
+    median, upper = np.quantile(proposals[np.isfinite(proposals)], [0.5, _ONE_SIGMA_ABOVE])
+    spread = upper - median
+    return log_w > median + spread**2 + max(UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS * spread)
 
 
 def forward_ess(log_w):

@@ -15,8 +15,8 @@ from statphys_flows.sampling.adaptive.candidates import Adapted
 from statphys_flows.sampling.coverage.missing_mass import features, missing_mass
 from statphys_flows.sampling.coverage.scores import (
     EVALUATION_DRAWS,
-    ONE_SIGMA_ABOVE,
     draw_proposals,
+    is_beyond,
     rounded_size,
     with_rounding,
 )
@@ -28,13 +28,7 @@ from statphys_flows.sampling.record import Production, observe
 from statphys_flows.sampling.sampler import Sampled
 from statphys_flows.sampling.samplers.cost import cost
 from statphys_flows.systems import System
-from statphys_flows.thresholds import (
-    MISSING_MASS,
-    MOST_REJECTED,
-    UNDERCOVERED_FRACTION,
-    UNDERCOVERED_LOG_WEIGHT,
-    UNDERCOVERED_SPREADS,
-)
+from statphys_flows.thresholds import MISSING_MASS, MOST_REJECTED, UNDERCOVERED_FRACTION, UNDERCOVERED_LOG_WEIGHT
 
 # Weights that MBAR takes, every so many of them: it needs as many numbers for each level.
 _MOST_WEIGHTS = 200_000
@@ -72,7 +66,7 @@ def assess(
         diagnostics["log_z_mbar"] = _along_ladder(
             analysis.ladder_mbar_log_z, size, production, rungs, most=_MOST_WEIGHTS
         )
-        undercovered = _not_from_flow(production)
+        undercovered = float(_seeded(production).mean())
     diagnostics |= {"log_z_bar": log_z} | _rates(forward, chain, log_z)
     missing = _missing_mass(system, kT, flow, production, adapted, key)
     if rungs is not None and undercovered <= UNDERCOVERED_FRACTION and missing < MISSING_MASS:
@@ -111,12 +105,19 @@ def _of_ladder(steps: int, rates: np.ndarray, arrivals: np.ndarray | None) -> di
     }
 
 
-def _not_from_flow(production: Production) -> float:
-    """The fraction of the chains' states, in the second half of the draws, that never came from the flow: their weight
-    is that with which chains were started."""
-    assert production.from_flow is not None
-    half = production.from_flow.shape[1] // 2
-    return float(1 - production.from_flow[:, half:].mean())
+def _seeded(production: Production) -> np.ndarray:
+    """Which of the chains' states, in the second half of the draws, never came from the flow: their weight is that with
+    which chains were started."""
+    came = production.from_flow
+    if came is None:
+        assert production.is_global is not None
+        came = np.logical_or.accumulate(production.is_global > 0, axis=1)
+    return ~_late(came).astype(bool)
+
+
+def _late(x: np.ndarray) -> np.ndarray:
+    """The second half of the draws."""
+    return x[:, x.shape[1] // 2 :]
 
 
 def _of_seeds(fraction: float) -> float:
@@ -256,23 +257,13 @@ def _unseen(adapted: Adapted, production: Production) -> float:
 
 
 def _staying_outside(production: Production) -> float:
-    """The fraction of the chains' states, in the second half of the draws, that never came from the flow, and that it
-    almost never proposes, by the weights of its proposals: of lognormal ones, of spread σ, those of the chains are σ²
-    above them, and spread as far."""
-    log_w, forward, came = production.log_weights, production.proposal_log_weights, production.from_flow
+    """The fraction of the chains' states that never came from the flow, and that it almost never proposes."""
+    log_w, proposals = production.log_weights, production.proposal_log_weights
     assert log_w is not None
-    assert forward is not None
-    assert production.is_global is not None
-    forward = forward[np.isfinite(forward)]
-    if not forward.size:
+    assert proposals is not None
+    if not np.isfinite(proposals).any():
         return 0.0
-    if came is None:
-        came = np.logical_or.accumulate(production.is_global > 0, axis=1)
-    # Below the median are also proposals in places that have no weight.
-    median, upper = np.quantile(forward, [0.5, ONE_SIGMA_ABOVE])
-    spread, half = upper - median, log_w.shape[1] // 2
-    far = median + spread**2 + max(UNDERCOVERED_LOG_WEIGHT, UNDERCOVERED_SPREADS * spread)
-    return float(np.mean((log_w[:, half:] > far) & ~came[:, half:].astype(bool)))
+    return float(np.mean(_seeded(production) & is_beyond(_late(log_w), proposals)))
 
 
 def _estimate_missed(system: System, adapted: Adapted, undercovered: float) -> Missed | None:

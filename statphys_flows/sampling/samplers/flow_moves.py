@@ -56,7 +56,7 @@ def find_moves(
     usual, zero = interleaving(1, moves.adaptive), jnp.zeros((), jnp.int32)
     for own in tune_keys:
         states, record = run_piece(system, kT, frozen, states, own, zero, usual, length=pieces.length)
-        figures = (on_host(record[name]).astype(float) for name in ("walk_acceptance_rate", "exchange_rate"))
+        figures = (on_host(record[name], float) for name in ("walk_acceptance_rate", "exchange_rate"))
         rungs = retune(rungs, *(x.mean(axis=(0, 1)) for x in figures), keep_levels=isinstance(plan.levels, tuple))
         frozen = Frozen(OnLadder(flow, rungs.levels, rungs.sizes, rungs.steps), *local)
     passes = pieces.length * len(tune_keys) * adapted.positions.shape[0] * frozen.moves.passes

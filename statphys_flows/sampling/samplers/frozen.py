@@ -74,7 +74,7 @@ def running(
         for _ in range(pieces.discarded):
             pilot_key, own = jax.random.split(pilot_key)
             states, record = run(states, own, jnp.zeros((), jnp.int32), schedule)
-            records.append({n: on_host(record[n]).astype(np.float64) for n in _LOOKED_AT})
+            records.append({n: on_host(record[n], np.float64) for n in _LOOKED_AT})
         return {n: np.concatenate([record[n] for record in records]) for n in _LOOKED_AT}
 
     def tune():

@@ -15,17 +15,17 @@ class Pace:
     """How long a run still takes, from what its pieces of work took, compiling apart.
 
     Pieces of one stage take as long as each other, by their median, but the first of a point, which includes what led
-    there. The pieces of a stage are as many as in the points
-    that are done, or, while none is, as many as the sampler says: at most so many, where a stage may end before. Of a
-    stage that is not reached yet nothing is known. What one point learned its neighbours need not learn again: where
-    they `start_from` it their training counts half as much until two are done."""
+    there. The pieces of a stage are as many as in the points that are done, or, while none is, as many as the sampler
+    says: at most so many, where a stage may end before. Of a stage that is not reached yet nothing is known. What one
+    point learned its neighbours need not learn again: where they `start_from` it their training counts half as much
+    until two are done."""
 
     def __init__(self, watch: Stopwatch, points: int, *, start_from: bool = True):
         self._watch, self._left = watch, points
         self._again = 0.5 if start_from else 1.0
-        # Seconds of all pieces of work, by stage, and of those among them that were the first of a point.
-        self.took: dict[str, list[float]] = defaultdict(list)
-        self._first: dict[str, list[float]] = defaultdict(list)
+        # Seconds of pieces of work, by stage: of the first ones of points, and of all others.
+        self.first: dict[str, list[float]] = defaultdict(list)
+        self.later: dict[str, list[float]] = defaultdict(list)
         self._done: list[Counts] = []
         self._seen: Counts = {}
         self._said: Counts = {}
@@ -39,9 +39,7 @@ class Pace:
         seconds, name = self._watch.lap(), stage.partition(",")[0]
         self._at = name
         self._spent += seconds
-        self.took[name].append(seconds)
-        if name not in self._seen:
-            self._first[name].append(seconds)
+        (self.later if name in self._seen else self.first)[name].append(seconds)
         self._seen[name] = self._seen.get(name, 0.0) + 1.0
         if of:
             self._said[name] = self._seen[name] + of - done
@@ -103,13 +101,10 @@ class Pace:
 
     def _of_stage(self, name: str, n: float, seen: bool) -> float:
         first = 0.0 if seen else min(n, 1.0)
-        seconds = first * float(np.median(self._first[name]))
+        seconds = first * float(np.median(self.first[name]))
         if n == first:
             return seconds
-        later = sorted(self.took[name])
-        for each in self._first[name]:
-            later.remove(each)
-        return seconds + (n - first) * (float(np.median(later)) if later else float("nan"))
+        return seconds + (n - first) * (float(np.median(self.later[name])) if name in self.later else float("nan"))
 
 
 @contextlib.contextmanager

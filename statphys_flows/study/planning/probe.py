@@ -30,7 +30,7 @@ class Probe(NamedTuple):
     - `draws`, `levels`, `ladder_steps`: of each chain.
     - `compiling`: seconds.
     - `pieces`: median seconds of a piece of work, by stage, and `counts`, how many there were.
-    - `rest`: seconds that are spent in no stage.
+    - `rest`: other seconds: in no stage, and what led to the first piece of each.
     - `evaluations`, `passes`: for each draw of a chain; `evaluations_before`: of the chains' start and the training.
     """
 
@@ -69,8 +69,7 @@ def measure(job: Job) -> Probe:
         value = float(found[name].item()) if name in found else math.nan
         return value if math.isfinite(value) else 0.0
 
-    pieces = {name: statistics.median(seconds) for name, seconds in times.took.items()}
-    counts = {name: float(len(seconds)) for name, seconds in times.took.items()}
+    pieces, counts, led = stages(times)
     draws = point.tree["sample_stats"].sizes["draw"]
     chains = point.tree["sample_stats"].sizes["chain"]
     sampling = number("evaluations_per_draw") * draws * chains
@@ -86,11 +85,19 @@ def measure(job: Job) -> Probe:
         number("seconds_compiling"),
         pieces,
         counts,
-        rest,
+        rest + led,
         number("evaluations_per_draw"),
         number("passes_per_draw"),
         max(0.0, number("energy_evaluations") - sampling),
     )
+
+
+def stages(times: Pace) -> tuple[dict[str, float], dict[str, float], float]:
+    """`pieces` and `counts` of one point, and seconds that led to the first piece of each stage: a search, the start
+    of chains, their tuning."""
+    pieces = {name: statistics.median(times.later.get(name, first)) for name, first in times.first.items()}
+    counts = {name: float(len(first) + len(times.later.get(name, ()))) for name, first in times.first.items()}
+    return pieces, counts, sum(sum(first) - len(first) * pieces[name] for name, first in times.first.items())
 
 
 def _peak() -> int:
